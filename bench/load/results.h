@@ -1,0 +1,72 @@
+// What a run found out. Each thread fills its own; they are merged at the end.
+#ifndef POSTERN_BENCH_LOAD_RESULTS_H_
+#define POSTERN_BENCH_LOAD_RESULTS_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "bench/load/histogram.h"
+#include "bench/load/options.h"
+#include "proxy/base/time.h"
+
+namespace postern::load {
+
+// How a session ended.
+enum class Ending : uint8_t {
+  kGood,
+  kSocket,     // no socket, or no address to connect from
+  kConnect,    // refused, unreachable
+  kTls,        // the handshake failed
+  kGreeting,   // -ERR instead of a greeting
+  kRefused,    // -ERR to the login, without [SYS/...] or [IN-USE]
+  kTemporary,  // -ERR [SYS/TEMP] and the like
+  kProtocol,   // an answer that is none
+  kCorrupt,    // a message is not what it must be
+  kClosed,     // the server ended the connection
+  kReset,      // it was reset
+  kTimeout,    // --timeout-s passed
+  kStopped,    // we were told to stop
+};
+inline constexpr size_t kEndings = 13;
+absl::string_view Name(Ending ending);
+
+// What is timed.
+enum class Span : uint8_t { kConnect, kHandshake, kGreeting, kLogin, kRetrieve, kSession };
+inline constexpr size_t kSpans = 6;
+absl::string_view Name(Span span);
+
+struct Results {
+  std::array<uint64_t, kEndings> endings{};
+  // The first example of each, for people.
+  std::array<std::string, kEndings> examples;
+  std::array<Histogram, kSpans> spans;
+  uint64_t messages = 0;
+  uint64_t message_bytes = 0;
+  uint64_t verified = 0;                // of the messages
+  uint64_t resumed = 0;                 // TLS sessions
+  uint64_t handshakes = 0;              // TLS
+  uint64_t late = 0;                    // open loop: started more than 10 ms after their time
+  uint64_t dropped = 0;                 // open loop: never started, too many waited
+  std::map<std::string, uint64_t> tls;  // "TLSv1.3 TLS_AES_128_GCM_SHA256 x25519"
+  TimeNs first_start = kNever;
+  TimeNs last_end = 0;
+  double cpu_seconds = 0;  // of this process
+
+  void Merge(const Results& other);
+  uint64_t sessions() const;
+  uint64_t good() const { return endings[0]; }
+  uint64_t failed() const { return sessions() - good(); }
+  double seconds() const;
+};
+
+// For people, and as JSON.
+std::string Summary(const Options& options, const Results& results);
+std::string Json(const Options& options, const Results& results);
+
+}  // namespace postern::load
+
+#endif  // POSTERN_BENCH_LOAD_RESULTS_H_

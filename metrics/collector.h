@@ -1,0 +1,139 @@
+// Sums over workers, as Prometheus text and as plain numbers for the status page.
+//
+// A scrape reads the workers' counters with relaxed loads and takes no lock that a worker takes, so
+// however often and however slowly somebody scrapes, no session waits. The numbers of one scrape
+// are not one instant: each counter is exact, two of them may be some microseconds apart.
+//
+// Which series are there (1000 backends must stay readable and affordable):
+//  * A listener or backend of the current configuration always has its plain counters and gauges
+//    and all results of its logins, zeros included, so that rate() and alerts have a start.
+//  * A series with `reason`, `version`, `cipher` or `verb` appears when it is first counted, and a
+//    histogram with its first observation. Both stay from then on.
+//  * A listener or backend that a reload took away stays as long as it has sessions, and afterwards
+//    as long as the process lives if it ever counted anything: counters never jump back.
+#ifndef POSTERN_METRICS_COLLECTOR_H_
+#define POSTERN_METRICS_COLLECTOR_H_
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "metrics/registry.h"
+#include "metrics/worker_stats.h"
+#include "proxy/base/time.h"
+
+namespace postern::metrics {
+
+struct BuildInfo {
+  std::string version;
+  std::string openssl;  // as the library in use names itself
+};
+
+// What only the server knows at the moment of a scrape.
+struct ServerFacts {
+  struct Certificate {
+    std::string file;
+    double expiry_unix_seconds = 0;
+  };
+  // How the workers ask the kernel: "uring", "epoll" or "uring+epoll"; empty before they start.
+  std::string io;
+  uint64_t config_generation = 0;
+  uint64_t reloads_ok = 0;
+  uint64_t reloads_failed = 0;
+  double last_reload_unix_seconds = 0;
+  bool draining = false;
+  uint64_t log_lines_dropped = 0;
+  uint64_t insecure_upstreams = 0;
+  std::vector<Certificate> certificates;
+};
+
+// Sum of a LatencyHistogram over workers.
+struct LatencyTotals {
+  std::array<uint64_t, LatencyHistogram::kBounds.size() + 1> buckets{};  // not cumulative
+  double sum_seconds = 0;
+
+  uint64_t Count() const;
+  // 0 when nothing was observed.
+  double MeanSeconds() const;
+};
+
+struct ListenerTotals {
+  uint64_t connections = 0;
+  int64_t sessions = 0;
+  std::array<uint64_t, kLoginResultCount> logins{};
+  std::array<uint64_t, kCloseReasonCount> closed{};
+  std::array<uint64_t, kTlsVersionCount> tls_versions{};
+  std::array<uint64_t, kTlsCipherCount> tls_ciphers{};
+  uint64_t tls_resumed = 0;
+  uint64_t bytes_in = 0;
+  uint64_t bytes_out = 0;
+  uint64_t bad_commands = 0;
+  uint64_t stls_injections = 0;
+  LatencyTotals handshake;
+  LatencyTotals login;
+};
+
+struct BackendTotals {
+  uint64_t connects = 0;
+  std::array<uint64_t, kUpstreamErrorCount> errors{};
+  int64_t sessions = 0;
+  uint64_t sessions_total = 0;
+  std::array<uint64_t, kLoginResultCount> logins{};
+  std::array<uint64_t, kCloseReasonCount> closed{};
+  LatencyTotals connect;
+  LatencyTotals greeting;
+  LatencyTotals login;
+  uint64_t bytes_to = 0;
+  uint64_t bytes_from = 0;
+  std::array<uint64_t, kRelayVerbCount> commands{};
+  uint64_t messages_retrieved = 0;
+};
+
+// Everything the status page shows.
+struct StatusSummary {
+  struct Listener {
+    std::string name;
+    bool active = false;
+    ListenerTotals totals;
+  };
+  struct Backend {
+    std::string name;
+    std::string pool;
+    bool active = false;
+    BackendTotals totals;
+  };
+  BuildInfo build;
+  double start_unix_seconds = 0;
+  double uptime_seconds = 0;
+  size_t workers = 0;
+  ServerFacts facts;
+  std::vector<Listener> listeners;
+  std::vector<Backend> backends;
+};
+
+// Thread-safe after construction; made and kept by the server. The workers' stats and the registry
+// must outlive it. `facts` is called once per Collect() or Summary(), on the caller's thread.
+class Collector {
+ public:
+  Collector(BuildInfo build, std::vector<const WorkerStats*> workers, const Registry* registry,
+            std::function<ServerFacts()> facts);
+
+  // Prometheus text format 0.0.4.
+  std::string Collect() const;
+
+  StatusSummary Summary() const;
+
+ private:
+  const BuildInfo build_;
+  const std::vector<const WorkerStats*> workers_;
+  const Registry* const registry_;
+  const std::function<ServerFacts()> facts_;
+  const double start_unix_seconds_;
+  const TimeNs created_;
+};
+
+}  // namespace postern::metrics
+
+#endif  // POSTERN_METRICS_COLLECTOR_H_

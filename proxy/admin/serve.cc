@@ -1,0 +1,146 @@
+#include "proxy/admin/serve.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <memory>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "proxy/admin/http_server.h"
+#include "proxy/admin/status_json.h"
+#include "proxy/base/log.h"
+#include "proxy/config/config.h"
+#include "proxy/server.h"
+#include "proxy/version.h"
+
+namespace postern::admin {
+namespace {
+
+// Passwords pass through our memory: none of it may reach a core file.
+void ForbidCoreDumps() {
+  const rlimit none{0, 0};
+  setrlimit(RLIMIT_CORE, &none);
+  // A core handler behind a pipe ignores the limit; an empty filter leaves it nothing to read.
+  if (FILE* filter = std::fopen("/proc/self/coredump_filter", "w")) {
+    std::fputs("0", filter);
+    std::fclose(filter);
+  }
+}
+
+// Blocked in every thread, so that only the main thread takes them, one at a time.
+sigset_t BlockSignals() {
+  signal(SIGPIPE, SIG_IGN);
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int number : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, number);
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  return set;
+}
+
+AdminHandlers HandlersFor(Server* server) {
+  AdminHandlers handlers;
+  handlers.metrics = [server] { return server->MetricsText(); };
+  handlers.healthy = [server] {
+    std::vector<std::string> reasons = server->Stalled();
+    return Readiness{reasons.empty(), std::move(reasons)};
+  };
+  handlers.ready = [server] {
+    std::vector<std::string> reasons = server->NotReady();
+    return Readiness{reasons.empty(), std::move(reasons)};
+  };
+  handlers.status_json = [server] { return StatusJson(server->Summary()); };
+  return handlers;
+}
+
+absl::Status StartAdmin(Server* server, const std::string& address,
+                        std::unique_ptr<AdminServer>* admin) {
+  if (address.empty()) return absl::OkStatus();
+  AdminOptions options;
+  options.address = address;
+  *admin = std::make_unique<AdminServer>(options, HandlersFor(server));
+  if (!IsLocalOnly(address)) {
+    log::Warning(absl::StrCat("admin endpoint ", address,
+                              " can be reached from other machines and asks for no password"));
+  }
+  return (*admin)->Start();
+}
+
+void ConfigureLog(const config::Config& config) {
+  if (const auto level = log::LevelFromName(config.log.level)) log::Configure(*level);
+}
+
+void Reload(Server* server) {
+  server->ReopenLogs();
+  const absl::Status status = server->Reload();
+  if (status.ok()) {
+    ConfigureLog(server->config());
+    log::Info("reload: the new configuration is in use");
+  } else {
+    log::Error(absl::StrCat("reload: the running configuration stays in use:\n", status.message()));
+  }
+}
+
+// A second SIGTERM while sessions drain means now.
+void ExitOnSecondSignal(const sigset_t& signals) {
+  std::thread([signals] {
+    for (;;) {
+      int number = 0;
+      if (sigwait(&signals, &number) == 0 && number != SIGHUP) _exit(1);
+    }
+  }).detach();
+}
+
+}  // namespace
+
+int Serve(const std::string& config_file) {
+  ForbidCoreDumps();
+  const sigset_t signals = BlockSignals();
+  absl::StatusOr<config::Config> config = config::LoadConfig(config_file);
+  if (!config.ok()) {
+    std::fprintf(stderr, "%s\n", std::string(config.status().message()).c_str());
+    return 1;
+  }
+  ConfigureLog(*config);
+  const std::string admin_address = config->admin.address;
+  Server server;
+  absl::Status status = server.Start(*std::move(config));
+  if (!status.ok()) {
+    log::Error(status.message());
+    log::Flush();
+    return 1;
+  }
+  std::unique_ptr<AdminServer> admin;
+  status = StartAdmin(&server, admin_address, &admin);
+  if (!status.ok()) {
+    log::Error(status.message());
+    server.Stop();
+    log::Flush();
+    return 1;
+  }
+  for (const config::Listener& listener : server.config().listeners) {
+    log::Info(absl::StrCat("listening on ", listener.address.ToString()));
+  }
+  log::Info(absl::StrCat("postern ", kVersion, " is ready"));
+  for (;;) {
+    int number = 0;
+    if (sigwait(&signals, &number) != 0) continue;
+    if (number == SIGHUP) {
+      Reload(&server);
+      continue;
+    }
+    log::Info("draining: no new clients; sessions may finish");
+    break;
+  }
+  ExitOnSecondSignal(signals);
+  server.Stop();
+  if (admin != nullptr) admin->Stop();
+  log::Info("stopped");
+  log::Flush();
+  return 0;
+}
+
+}  // namespace postern::admin

@@ -1,0 +1,128 @@
+// A configuration whose values have been read one by one, each with its place in the file, and
+// whose parts have not been compared with each other yet.
+//
+//   text -> TomlNode (toml_tree) -> Draft (parse) -> Config (validate)
+#ifndef POSTERN_PROXY_CONFIG_DRAFT_H_
+#define POSTERN_PROXY_CONFIG_DRAFT_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "proxy/config/config.h"
+#include "proxy/config/diagnostics.h"
+#include "proxy/config/table_reader.h"
+#include "proxy/config/toml_tree.h"
+
+namespace postern::config {
+
+// A value and its place. `written` without `good` was reported already: whoever compares it with
+// others stays silent about it.
+template <typename T>
+struct Setting {
+  T value{};
+  bool written = false;
+  bool good = false;
+  Position position;  // of the value, or of its table when it is not written
+};
+
+struct ListenerDraft {
+  Listener value;
+  Position table;
+  Setting<std::string> name;
+  Setting<std::string> address;  // good: value.address is set
+  Setting<ListenerTls> tls;
+  Setting<bool> plaintext_logins;
+  Setting<bool> v6only;
+};
+
+// How to talk to a backend. A pool may say it for all the backends written inside it.
+struct UpstreamDraft {
+  Setting<UpstreamTls> tls;
+  Setting<std::string> ca;
+  Setting<std::string> server_name;
+  Setting<bool> insecure;
+  Setting<UpstreamLogin> login;
+  Setting<UpstreamMechanism> mechanism;
+  Setting<Pipelining> pipelining;
+  Setting<std::string> master_user;
+  Setting<std::string> master_password_file;
+};
+
+struct BackendDraft {
+  Position table;
+  Setting<std::string> name;
+  Setting<std::string> address;  // good: host_port is set
+  HostPort host_port;
+  uint32_t weight = 100;
+  UpstreamDraft own;
+  int pool = -1;  // index of the pool it is written in; -1: a [[backend]]
+};
+
+struct PoolMember {
+  int backend = -1;  // index into Draft::backends, or -1: look up `name`
+  std::string name;
+  Position position;
+};
+
+struct PoolDraft {
+  Position table;
+  Setting<std::string> name;
+  Position backends;           // the list, or the table when there is none
+  bool backends_good = false;  // every item of the list could be read
+  routing::Balance balance = routing::Balance::kRendezvous;
+  bool failover = false;
+  UpstreamDraft defaults;
+  std::vector<PoolMember> members;
+};
+
+struct RouteDraft {
+  Position table;
+  Setting<std::string> map;
+  Setting<std::string> users;
+  Setting<std::string> pool;
+  Setting<std::string> backend;
+};
+
+struct Draft {
+  // Everything that needs no comparison is already in its final place here.
+  Config config;
+  std::vector<ListenerDraft> listeners;
+  std::vector<BackendDraft> backends;
+  std::vector<PoolDraft> pools;
+  std::vector<RouteDraft> routes;
+  bool certificates_written = false;
+  Position auth;  // the [auth] table
+  Setting<bool> apop;
+  bool secrets_written = false;
+  Setting<std::string> admin;
+};
+
+// Reads every key of the document. Relative paths are taken from the directory of `file_name`.
+void ParseDocument(const TomlNode& root, const std::string& file_name, Draft* draft,
+                   Diagnostics* diagnostics);
+// The part of it about backends, pools and routes; `reader` stands at the top of the file.
+void ParseUpstreams(TableReader* reader, Draft* draft, Diagnostics* diagnostics);
+
+// Compares the parts with each other and completes draft->config.
+void Validate(Draft* draft, Diagnostics* diagnostics);
+// The part of it about backends, pools and routes.
+void ValidateUpstreams(Draft* draft, Diagnostics* diagnostics);
+
+// The path as the process must open it: relative ones start at the directory of `file_name`.
+std::string ResolvePath(const std::string& file_name, const std::string& path);
+
+// The keys that stand at the top of the file, outside of any table.
+const std::vector<std::string>& TopLevelKeys();
+
+// Reads `key` through the getter of `reader` that is called as read(&setting->value).
+template <typename T, typename Read>
+void ReadSetting(const TableReader& reader, absl::string_view key, Setting<T>* setting, Read read) {
+  setting->written = reader.Has(key);
+  setting->position = reader.At(key);
+  setting->good = read(&setting->value);
+}
+
+}  // namespace postern::config
+
+#endif  // POSTERN_PROXY_CONFIG_DRAFT_H_

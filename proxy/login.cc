@@ -1,0 +1,192 @@
+// From credentials to a joined upstream: who the user is, where the user lives, and the login
+// there.
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "proxy/base/secret.h"
+#include "proxy/session.h"
+#include "tls/digest.h"
+
+namespace postern {
+namespace {
+
+// A backend that just refused a connection gets this long before it is asked again.
+constexpr DurationNs kRetryPause = 100 * kMillisecond;
+
+constexpr absl::string_view kUnavailable = "-ERR [SYS/TEMP] Account is temporarily unavailable\r\n";
+
+}  // namespace
+
+coro::Task<bool> Session::LogIn() {
+  for (;;) {
+    pop3::Decision decision = co_await NextDecision();
+    if (decision.action == pop3::Action::kClose) {
+      client_.Queue(decision.reply);
+      if (decision.reason == CloseReason::kStlsInjection) listener_stats().stls_injections.Add();
+      End(decision.reason);
+      co_return false;
+    }
+    const TimeNs asked_at = io_->Now();
+    const Attempt attempt = co_await TryLogin(&decision.credentials);
+    if (attempt == Attempt::kJoined) co_return true;
+    if (attempt == Attempt::kGone) co_return false;
+    if (expire_reason_ != CloseReason::kNone) {
+      EnterPhase(Phase::kLogin);
+      continue;  // the dialogue says the last words
+    }
+    if (attempt == Attempt::kUnavailable) {
+      CountLogin(metrics::LoginResult::kUnavailable);
+      client_.Queue(kUnavailable);
+      End(CloseReason::kUpstreamUnavailable);
+      co_return false;
+    }
+    // Unknown users and wrong passwords are answered at the same moment after the question, with
+    // the same words, so that nobody can find out who exists.
+    co_await Pause(asked_at + config().timeouts.refused_delay - io_->Now());
+    if (reason_ != CloseReason::kNone) co_return false;
+    EnterPhase(Phase::kLogin);
+    client_.Queue(refusal_);
+    if (!dialogue_->OnLoginRefused()) {
+      End(CloseReason::kTooManyLogins);
+      co_return false;
+    }
+  }
+}
+
+coro::Task<Session::Attempt> Session::TryLogin(pop3::Credentials* credentials) {
+  refusal_ = config().auth.refused_reply;
+  method_ = pop3::LoginMethodName(credentials->method);
+  backend_ = -1;
+  password_sent_ = false;
+  const absl::StatusOr<std::string> user =
+      snapshot_->shared->router->NormaliseUser(credentials->user);
+  if (!user.ok()) {
+    user_.clear();
+    CountLogin(metrics::LoginResult::kUnknownUser);
+    co_return Attempt::kRefused;
+  }
+  user_ = *user;
+  // Our own secrets are asked before the routes, so that a wrong digest costs no backend anything.
+  absl::string_view password = credentials->password.view();
+  if (credentials->method == pop3::LoginMethod::kApop && !VerifyHere(*credentials, &password)) {
+    CountLogin(metrics::LoginResult::kRefused);
+    co_return Attempt::kRefused;
+  }
+  const routing::Decision route = snapshot_->shared->router->Route(user_);
+  if (!route.known || route.candidate_count == 0) {
+    CountLogin(route.known ? metrics::LoginResult::kUnavailable
+                           : metrics::LoginResult::kUnknownUser);
+    co_return route.known ? Attempt::kUnavailable : Attempt::kRefused;
+  }
+  // A master login shows the backend no password of the user's: nobody but us can judge it.
+  if (credentials->method != pop3::LoginMethod::kApop && LeadsToMasterLogin(route) &&
+      !VerifyHere(*credentials, &password)) {
+    CountLogin(metrics::LoginResult::kRefused);
+    co_return Attempt::kRefused;
+  }
+  EnterPhase(Phase::kUpstreamLogin);
+  const TimeNs started = io_->Now();
+  const Attempt attempt = co_await TryCandidates(&route, password);
+  upstream_time_ += io_->Now() - started;
+  if (attempt == Attempt::kRefused) CountLogin(metrics::LoginResult::kRefused);
+  if (attempt == Attempt::kJoined) CountLogin(metrics::LoginResult::kAccepted);
+  credentials->password.Wipe();
+  co_return attempt;
+}
+
+bool Session::LeadsToMasterLogin(const routing::Decision& route) const {
+  for (int i = 0; i < route.candidate_count; ++i) {
+    const auto backend = static_cast<size_t>(route.candidates[static_cast<size_t>(i)]);
+    if (config().backends[backend].login == config::UpstreamLogin::kMaster) return true;
+  }
+  return false;
+}
+
+// Verifies a password, or an APOP digest (RFC 1939 section 7), against the stored secret, which
+// then is the password upstream. In constant time: also for a user who has none.
+bool Session::VerifyHere(const pop3::Credentials& credentials, absl::string_view* password) const {
+  const Secret nobody("no such user");
+  const Secret* secret =
+      snapshot_->shared->secrets == nullptr ? nullptr : snapshot_->shared->secrets->Find(user_);
+  const absl::string_view key = secret == nullptr ? nobody.view() : secret->view();
+  bool same = false;
+  if (credentials.method == pop3::LoginMethod::kApop) {
+    const absl::StatusOr<std::string> digest = tls::Md5Hex(dialogue_->apop_challenge(), key);
+    if (!digest.ok()) return false;
+    same = ConstantTimeEquals(*digest, credentials.apop_digest.view());
+  } else {
+    same = ConstantTimeEquals(key, credentials.password.view());
+  }
+  if (secret == nullptr || !same) return false;
+  *password = key;
+  return true;
+}
+
+coro::Task<Session::Attempt> Session::TryCandidates(const routing::Decision* route,
+                                                    absl::string_view password) {
+  for (int i = 0; i < route->candidate_count; ++i) {
+    const auto backend = static_cast<size_t>(route->candidates[static_cast<size_t>(i)]);
+    const Attempt attempt = co_await TryBackend(backend, password);
+    if (attempt != Attempt::kUnavailable) co_return attempt;
+    // The deadline or a shutdown came in between: the dialogue says the last words.
+    if (expire_reason_ != CloseReason::kNone) break;
+    if (password_sent_) break;
+  }
+  co_return Attempt::kUnavailable;
+}
+
+coro::Task<Session::Attempt> Session::TryBackend(size_t backend, absl::string_view password) {
+  const config::Backend& target = config().backends[backend];
+  metrics::BackendStats& stats = backend_stats(backend);
+  backend_ = static_cast<int>(backend);
+  UpstreamAttempt attempt(&upstream_, &target, &config().timeouts,
+                          snapshot_->client_tls[backend].get(), &stats,
+                          &(*context_->memories)[snapshot_->shared->backend_stats[backend]]);
+  attempt.deadline = accepted_at_ + config().timeouts.login;
+  attempt.user = user_;
+  attempt.password = password;
+  if (target.login == config::UpstreamLogin::kMaster) {
+    attempt.user = target.master_user;
+    attempt.authorization_id = user_;
+    attempt.password = snapshot_->shared->master_passwords[backend].view();
+  }
+  for (int i = 0; i < config().limits.upstream_tries; ++i) {
+    const AddressList addresses = snapshot_->shared->addresses->Get(backend);
+    if (addresses == nullptr || addresses->empty()) {
+      stats.errors[static_cast<size_t>(metrics::UpstreamError::kResolve)].Add();
+      upstream_error_ = target.name + ": no address for its host name";
+      break;
+    }
+    if (i > 0) {
+      co_await Pause(kRetryPause);
+    }
+    if (reason_ != CloseReason::kNone) co_return Attempt::kGone;
+    if (expire_reason_ != CloseReason::kNone || io_->Now() >= attempt.deadline) break;
+    attempt.address = (*addresses)[static_cast<size_t>(i) % addresses->size()];
+    UpstreamVerdict verdict = co_await LogInUpstream(&attempt);
+    upstream_error_ = std::move(verdict.detail);
+    if (verdict.kind == UpstreamVerdict::Kind::kAccepted && upstream_.stopped()) {
+      // We had given the upstream up before its answer was read.
+      verdict.kind = UpstreamVerdict::Kind::kFailed;
+    }
+    if (verdict.kind != UpstreamVerdict::Kind::kAccepted) upstream_.Close(/*abortive=*/false);
+    if (reason_ != CloseReason::kNone) co_return Attempt::kGone;
+    if (verdict.kind == UpstreamVerdict::Kind::kAccepted) {
+      stats.logins[static_cast<size_t>(metrics::LoginResult::kAccepted)].Add();
+      client_.Queue(verdict.reply);
+      co_return Attempt::kJoined;
+    }
+    if (verdict.kind == UpstreamVerdict::Kind::kRefused) {
+      stats.logins[static_cast<size_t>(metrics::LoginResult::kRefused)].Add();
+      refusal_ = std::move(verdict.reply);
+      co_return Attempt::kRefused;
+    }
+    password_sent_ = password_sent_ || verdict.password_sent;
+    if (!verdict.retry_same || password_sent_) break;
+  }
+  stats.logins[static_cast<size_t>(metrics::LoginResult::kUnavailable)].Add();
+  co_return Attempt::kUnavailable;
+}
+
+}  // namespace postern

@@ -1,0 +1,124 @@
+// The joined part of a session: two pipes, client to upstream and upstream to client.
+//
+// Each pipe holds at most one chunk: it receives again only when the chunk before has been taken
+// by the other side's kernel. Output that nobody reads therefore stops our reading; nothing is
+// queued without bound.
+//
+//   state      receive  send to   leaves by
+//              source   target
+//   kReading      1        0      data -> kWriting; end -> kEnded; error -> see below
+//   kWriting      0        1      all taken -> kReading (kEnded when the source has ended)
+//   kEnded        0        0      the source has said its last byte and it is delivered
+//
+//   Endings, client's side:
+//     end, QUIT delivered        wait for the upstream's answer and end      -> kQuit
+//     end, answers outstanding   hold the end back until they are delivered, then as below
+//     end                        half-close the upstream, wait for its end   -> kClientClosed
+//     error, QUIT delivered      drop what is meant for the client, wait for the upstream's end
+//     error                      close the upstream without QUIT             -> kClientReset
+//   Endings, upstream's side:
+//     end or error inside a response   deliver what came, then reset the client, also on TLS
+//                                                                            -> kUpstreamTruncated
+//     end between responses            deliver, close_notify, FIN
+//                                             -> kQuit, kClientClosed or kUpstreamClosed
+//   Impossible: kReading or kWriting without its operation in flight; any operation in flight when
+//   the relay is done.
+//
+// The bytes are counted, never changed. Embedded in a Session; worker thread
+// only.
+#ifndef POSTERN_PROXY_RELAY_H_
+#define POSTERN_PROXY_RELAY_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "absl/strings/string_view.h"
+#include "proxy/base/close_reason.h"
+#include "proxy/base/time.h"
+#include "proxy/channel.h"
+#include "proxy/coro/task.h"
+#include "proxy/coro/wake.h"
+#include "proxy/pop3/relay_counter.h"
+
+namespace postern {
+
+class Relay {
+ public:
+  // `scratch` is the worker's, used only inside a call. `linger` bounds the wait for the other
+  // side's end.
+  Relay(Channel* client, Channel* upstream, char* scratch, size_t scratch_bytes, DurationNs linger);
+  Relay(const Relay&) = delete;
+  Relay& operator=(const Relay&) = delete;
+
+  // Joins the two channels until one reason to stop is found and nothing is in flight. Bytes
+  // already read from either side are delivered first. Afterwards the upstream is stopped; the
+  // client is stopped, or (when it may still be sending) open for a last orderly close.
+  coro::Task<CloseReason> Run();
+
+  // Ends the relay for a reason of our own. A client in the middle of a response will be reset.
+  void Cancel(CloseReason reason);
+
+  // Whether the client must see a reset and not an orderly end.
+  bool abort_client() const { return abort_client_; }
+  TimeNs last_activity() const { return last_activity_; }
+  uint64_t bytes_from_client() const { return pipes_[kUp].bytes; }
+  uint64_t bytes_from_upstream() const { return pipes_[kDown].bytes; }
+  const pop3::RelayCounter& counter() const { return counter_; }
+
+ private:
+  enum class State : uint8_t { kReading, kWriting, kEnded };
+  struct Pipe {
+    Channel* source = nullptr;
+    Channel* target = nullptr;
+    uint64_t bytes = 0;
+    State state = State::kReading;
+    bool source_ended = false;  // nothing more will come; what came may still be on its way
+  };
+  static constexpr int kUp = 0;    // client to upstream
+  static constexpr int kDown = 1;  // upstream to client
+
+  static void OnReceived(Channel& channel, int result, void* owner);
+  static void OnSent(Channel& channel, int result, void* owner);
+  static void OnLinger(io::Timer& timer, void* owner);
+
+  void Start();
+  void Received(Pipe& pipe, int result);
+  void Sent(Pipe& pipe, int result);
+  // Hands received bytes to the other side; returns what the source's engine said about its end.
+  tls::Result Forward(Pipe& pipe);
+  void Deliver(Pipe& pipe, absl::string_view bytes);
+  // Sends what Deliver() queued, or reads on, or meets the end.
+  void Advance(Pipe& pipe);
+  void SourceFailed(Pipe& pipe, bool tls);
+  void TargetFailed(Pipe& pipe);
+  void PipeEnded(Pipe& pipe);
+  void ClientEnded();
+  void UpstreamEnded(bool orderly);
+  void HalfCloseUpstream();
+  bool InsideResponse() const;
+  void ArmLinger();
+  void End(CloseReason reason, bool abort_client);
+  void ContinueEnding();
+  void Join();
+
+  Pipe pipes_[2];
+  char* scratch_;
+  size_t scratch_bytes_;
+  DurationNs linger_ns_;
+  TimeNs last_activity_ = 0;
+  CloseReason reason_ = CloseReason::kNone;
+  bool abort_client_ = false;
+  bool client_broken_ = false;  // writing to the client failed: its output is dropped
+  bool client_failed_tls_ = false;
+  bool half_close_due_ = false;  // the client ended while answers are outstanding
+  bool half_closed_ = false;
+  bool ending_ = false;
+  bool done_ = false;
+  pop3::RelayCounter counter_;
+  io::Timer linger_;
+  coro::Wake wake_;
+};
+
+}  // namespace postern
+
+#endif  // POSTERN_PROXY_RELAY_H_

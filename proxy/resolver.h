@@ -1,0 +1,48 @@
+// Host names of backends, looked up off the loop and again every so often.
+//
+// One thread calls getaddrinfo(3), so whatever the machine is set up with (files, DNS, LDAP)
+// counts. A failed look-up keeps the last good answer; workers read the address book and never
+// wait.
+#ifndef POSTERN_PROXY_RESOLVER_H_
+#define POSTERN_PROXY_RESOLVER_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "proxy/address_book.h"
+#include "proxy/base/socket_address.h"
+#include "proxy/base/time.h"
+
+namespace postern {
+
+class Resolver {
+ public:
+  struct Target {
+    size_t backend;    // index into the book
+    std::string name;  // of the backend, for the log
+    HostPort address;  // a host name and a port
+  };
+
+  Resolver();
+  // Does not wait for a look-up in progress; its answer is dropped.
+  ~Resolver();
+  Resolver(const Resolver&) = delete;
+  Resolver& operator=(const Resolver&) = delete;
+
+  // From now on keeps `book` up to date, instead of what was watched before. Answers that were
+  // known for the same host and port are put into it at once. Any thread.
+  void Watch(std::shared_ptr<AddressBook> book, std::vector<Target> targets, DurationNs interval);
+
+  // Waits until every target was looked up once, at most `patience`. Returns whether it was.
+  bool WaitForFirstAnswers(DurationNs patience);
+
+ private:
+  struct State;
+  static void Run(const std::shared_ptr<State>& state);
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace postern
+
+#endif  // POSTERN_PROXY_RESOLVER_H_

@@ -1,0 +1,318 @@
+#include "proxy/server.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/time/clock.h"
+#include "proxy/base/check.h"
+#include "proxy/base/log.h"
+#include "proxy/base/status_macros.h"
+#include "proxy/coro/frame_pool.h"
+#include "proxy/io/make_io.h"
+#include "proxy/listener.h"
+#include "proxy/snapshot_builder.h"
+#include "proxy/version.h"
+#include "tls/random.h"
+#include "tls/session_tickets.h"
+#include "tls/version.h"
+
+namespace postern {
+namespace {
+
+// A loop that waits turns at least this often, so that a stall can be told from idleness.
+constexpr DurationNs kWaitMax = kSecond;
+constexpr DurationNs kStallAfter = 10 * kSecond;
+// Logins that arrive before the first look-up of a host name are refused; better to wait a moment.
+constexpr DurationNs kResolvePatience = 3 * kSecond;
+
+// Several descriptors per session: the soft limit is often 1024.
+void RaiseDescriptorLimit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+int WorkerCount(const config::Config& config) {
+  if (config.workers > 0) return config.workers;
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+}
+
+io::IoKind IoKindOf(config::IoChoice choice) {
+  switch (choice) {
+    case config::IoChoice::kUring:
+      return io::IoKind::kUring;
+    case config::IoChoice::kEpoll:
+      return io::IoKind::kEpoll;
+    default:
+      return io::IoKind::kAuto;
+  }
+}
+
+uint64_t FirstSessionId(int worker) {
+  // Unique across restarts and workers without anybody keeping count.
+  uint64_t random = 0;
+  tls::RandomBytes(&random, sizeof(random));
+  return (random & 0x00ffffff00000000u) | (static_cast<uint64_t>(worker & 0xff) << 56);
+}
+
+}  // namespace
+
+Server::Server() = default;
+
+Server::~Server() {
+  for (const std::unique_ptr<WorkerThread>& worker : workers_) CHECK(!worker->thread.joinable());
+}
+
+absl::Status Server::Start(config::Config config) {
+  RaiseDescriptorLimit();
+  tickets_ = std::make_shared<tls::TicketKeys>();
+  if (!config.log.sessions.empty()) {
+    ASSIGN_OR_RETURN(session_lines_, LineLog::Open(config.log.sessions));
+    session_log_ = std::make_unique<SessionLog>(session_lines_.get(), config.log.format);
+  }
+  absl::Status status = StartWorkers(config);
+  if (status.ok()) status = Apply(std::move(config));
+  if (!status.ok()) {
+    for (const std::unique_ptr<WorkerThread>& worker : workers_) {
+      if (worker->worker == nullptr) continue;
+      worker->worker->Post([target = worker->worker.get()] { target->Drain(0); });
+      worker->thread.join();
+    }
+    return status;
+  }
+  resolver_.WaitForFirstAnswers(kResolvePatience);
+  return absl::OkStatus();
+}
+
+absl::Status Server::StartWorkers(const config::Config& config) {
+  const int count = WorkerCount(config);
+  const auto sessions_max = static_cast<size_t>(config.limits.sessions_max);
+  std::vector<const metrics::WorkerStats*> stats;
+  absl::Status status;
+  bool warned = false;
+  std::set<std::string> kinds;
+  for (int i = 0; i < count; ++i) {
+    workers_.push_back(std::make_unique<WorkerThread>());
+    WorkerThread* worker = workers_.back().get();
+    worker->index = i;
+    stats.push_back(&worker->stats);
+    std::future<absl::Status> started = worker->started.get_future();
+    worker->thread =
+        std::thread(&Server::RunWorker, this, worker, config,
+                    (sessions_max + static_cast<size_t>(count) - 1) / static_cast<size_t>(count));
+    status = started.get();
+    if (!status.ok()) {
+      worker->thread.join();
+      break;
+    }
+    // One for all: what keeps one worker from its ring keeps them all.
+    if (!worker->io_warning.empty() && !warned) log::Warning(worker->io_warning);
+    warned |= !worker->io_warning.empty();
+    kinds.insert(io::IoKindName(worker->io_kind));
+  }
+  {
+    const std::lock_guard<std::mutex> lock(facts_mutex_);
+    facts_.io = absl::StrJoin(kinds.rbegin(), kinds.rend(), "+");
+  }
+  collector_ = std::make_unique<metrics::Collector>(
+      metrics::BuildInfo{kVersion, tls::LibraryVersion()}, std::move(stats), &registry_,
+      [this] { return Facts(); });
+  return status;
+}
+
+void Server::RunWorker(WorkerThread* thread, config::Config config, size_t sessions_max) {
+  pthread_setname_np(pthread_self(), absl::StrCat("worker-", thread->index).c_str());
+  io::UringOptions options;
+  options.receive_buffer_bytes = static_cast<uint32_t>(config.limits.receive_buffer_bytes);
+  options.receive_buffers =
+      static_cast<decltype(options.receive_buffers)>(config.limits.receive_buffers);
+  absl::StatusOr<io::MadeIo> made = io::MakeIo(IoKindOf(config.io), options);
+  if (!made.ok()) {
+    thread->started.set_value(made.status());
+    return;
+  }
+  thread->io = std::move(made->io);
+  thread->io_kind = made->kind;
+  thread->io_warning = std::move(made->warning);
+  WorkerOptions worker_options;
+  worker_options.sessions_max = sessions_max;
+  worker_options.first_session_id = FirstSessionId(thread->index);
+  thread->worker = std::make_unique<Worker>(thread->io.get(), &thread->stats, session_log_.get(),
+                                            worker_options);
+  thread->last_turn.store(MonotonicNow());
+  thread->started.set_value(absl::OkStatus());
+  while (!thread->worker->done()) {
+    thread->worker->RunTurn(kWaitMax);
+    thread->last_turn.store(thread->io->Now(), std::memory_order_relaxed);
+  }
+  // What a worker made on its thread goes with its thread, and everything must balance.
+  CHECK(coro::FramePool::ThisThread().live() == 0);
+}
+
+absl::Status Server::OpenSockets(const config::Config& config,
+                                 std::vector<std::vector<ListenerSocket>>* sockets) {
+  std::set<std::string> open;
+  if (snapshot_ != nullptr) {
+    for (const config::Listener& listener : snapshot_->config.listeners) {
+      open.insert(listener.address.ToString());
+    }
+  }
+  sockets->resize(workers_.size());
+  for (const config::Listener& listener : config.listeners) {
+    if (open.count(listener.address.ToString()) != 0) continue;
+    for (std::vector<ListenerSocket>& of_worker : *sockets) {
+      const absl::StatusOr<int> fd =
+          OpenListeningSocket(listener.address, listener.v6only, listener.backlog);
+      if (!fd.ok()) {
+        for (const std::vector<ListenerSocket>& opened : *sockets) {
+          for (const ListenerSocket& socket : opened) close(socket.fd);
+        }
+        return fd.status();
+      }
+      of_worker.push_back(ListenerSocket{listener.address.ToString(), *fd});
+    }
+  }
+  return absl::OkStatus();
+}
+
+// Everything that may fail comes first; from the first Post() on there is no way back and none is
+// needed.
+absl::Status Server::Apply(config::Config config) {
+  ASSIGN_OR_RETURN(std::shared_ptr<Snapshot> snapshot,
+                   BuildSnapshot(std::move(config), &registry_, generation_ + 1));
+  std::vector<std::shared_ptr<const WorkerSnapshot>> of_workers;
+  for (const std::unique_ptr<WorkerThread>& worker : workers_) {
+    ASSIGN_OR_RETURN(std::shared_ptr<const WorkerSnapshot> of_worker,
+                     BuildWorkerSnapshot(snapshot, &worker->library, tickets_));
+    of_workers.push_back(std::move(of_worker));
+  }
+  std::vector<std::vector<ListenerSocket>> sockets;
+  RETURN_IF_ERROR(OpenSockets(snapshot->config, &sockets));
+
+  metrics::ServerFacts facts = Facts();
+  facts.config_generation = ++generation_;
+  facts.last_reload_unix_seconds = absl::ToDoubleSeconds(absl::Now() - absl::UnixEpoch());
+  facts.certificates.clear();
+  facts.insecure_upstreams = 0;
+  if (of_workers[0]->server_tls != nullptr) {
+    for (const tls::CertificateInfo& info : of_workers[0]->server_tls->certificates()) {
+      facts.certificates.push_back({info.file, static_cast<double>(info.not_after_unix)});
+    }
+    for (const std::string& warning : of_workers[0]->server_tls->warnings()) log::Warning(warning);
+  }
+  for (const config::Backend& backend : snapshot->config.backends) {
+    if (!backend.tls_options.insecure) continue;
+    ++facts.insecure_upstreams;
+    log::Warning(absl::StrCat("backend ", backend.name,
+                              ": its certificate is not verified (insecure = true)"));
+  }
+  {
+    const std::lock_guard<std::mutex> lock(facts_mutex_);
+    facts_ = std::move(facts);
+  }
+  registry_.SetActive(snapshot->listener_stats, snapshot->backend_stats);
+  snapshot_ = snapshot;
+  WatchNames();
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    workers_[i]->stats.Grow(registry_.listener_count(), registry_.backend_count());
+    workers_[i]->worker->Post([worker = workers_[i]->worker.get(), next = of_workers[i],
+                               opened = sockets[i]] { worker->Configure(next, opened); });
+  }
+  return absl::OkStatus();
+}
+
+void Server::WatchNames() {
+  std::vector<Resolver::Target> targets;
+  for (size_t i = 0; i < snapshot_->config.backends.size(); ++i) {
+    const config::Backend& backend = snapshot_->config.backends[i];
+    if (backend.address.is_unix() || backend.address.is_literal()) continue;
+    targets.push_back(Resolver::Target{i, backend.name, backend.address});
+  }
+  resolver_.Watch(snapshot_->addresses, std::move(targets), snapshot_->config.timeouts.resolve);
+}
+
+void Server::WarnAboutRestart(const config::Config& next) const {
+  const config::Config& now = snapshot_->config;
+  const auto warn = [](absl::string_view key) {
+    log::Warning(absl::StrCat("reload: a new ", key, " takes effect at the next start only"));
+  };
+  if (next.workers != now.workers) warn("workers");
+  if (next.io != now.io) warn("io");
+  if (next.admin.address != now.admin.address) warn("admin.address");
+  if (next.log.sessions != now.log.sessions) warn("log.sessions");
+  if (next.log.format != now.log.format) warn("log.format");
+  if (next.limits.sessions_max != now.limits.sessions_max) warn("limits.sessions");
+  if (next.limits.receive_buffers != now.limits.receive_buffers ||
+      next.limits.receive_buffer_bytes != now.limits.receive_buffer_bytes) {
+    warn("limits.receive_buffers or receive_buffer_bytes");
+  }
+}
+
+absl::Status Server::Reload() {
+  absl::StatusOr<config::Config> next = config::LoadConfig(snapshot_->config.file);
+  absl::Status status = next.status();
+  if (status.ok()) {
+    WarnAboutRestart(*next);
+    status = Apply(*std::move(next));
+  }
+  const std::lock_guard<std::mutex> lock(facts_mutex_);
+  if (status.ok()) {
+    ++facts_.reloads_ok;
+  } else {
+    ++facts_.reloads_failed;
+  }
+  return status;
+}
+
+void Server::Stop() {
+  draining_.store(true);
+  const DurationNs patience = snapshot_->config.timeouts.drain;
+  for (const std::unique_ptr<WorkerThread>& worker : workers_) {
+    worker->worker->Post([target = worker->worker.get(), patience] { target->Drain(patience); });
+  }
+  for (const std::unique_ptr<WorkerThread>& worker : workers_) worker->thread.join();
+}
+
+void Server::ReopenLogs() {
+  if (session_lines_ != nullptr) session_lines_->Reopen();
+}
+
+std::string Server::MetricsText() const { return collector_->Collect(); }
+
+metrics::StatusSummary Server::Summary() const { return collector_->Summary(); }
+
+metrics::ServerFacts Server::Facts() const {
+  const std::lock_guard<std::mutex> lock(facts_mutex_);
+  metrics::ServerFacts facts = facts_;
+  facts.draining = draining_.load();
+  facts.log_lines_dropped = log::DroppedLines();
+  if (session_lines_ != nullptr) facts.log_lines_dropped += session_lines_->dropped();
+  return facts;
+}
+
+std::vector<std::string> Server::NotReady() const {
+  std::vector<std::string> reasons = Stalled();
+  if (draining_.load()) reasons.push_back("draining: no new clients are taken");
+  return reasons;
+}
+
+std::vector<std::string> Server::Stalled() const {
+  std::vector<std::string> stalled;
+  const TimeNs now = MonotonicNow();
+  for (const std::unique_ptr<WorkerThread>& worker : workers_) {
+    const DurationNs since = now - worker->last_turn.load(std::memory_order_relaxed);
+    if (since <= kStallAfter || draining_.load()) continue;
+    stalled.push_back(
+        absl::StrCat("worker ", worker->index, " has not turned for ", since / kSecond, " s"));
+  }
+  return stalled;
+}
+
+}  // namespace postern

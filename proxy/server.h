@@ -1,0 +1,98 @@
+// The whole proxy: workers, listeners, configuration, admin endpoint, signals. Main thread only.
+#ifndef POSTERN_PROXY_SERVER_H_
+#define POSTERN_PROXY_SERVER_H_
+
+#include <atomic>
+#include <cstdint>
+#include <future>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "metrics/collector.h"
+#include "metrics/registry.h"
+#include "metrics/worker_stats.h"
+#include "proxy/base/line_log.h"
+#include "proxy/config/config.h"
+#include "proxy/io/make_io.h"
+#include "proxy/resolver.h"
+#include "proxy/session_log.h"
+#include "proxy/snapshot.h"
+#include "proxy/worker.h"
+#include "tls/context.h"
+
+namespace postern {
+
+class Server {
+ public:
+  Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+  // Stop() has been called, or Start() has failed.
+  ~Server();
+
+  // Opens everything and starts the workers. An error is for the operator; nothing is left running.
+  absl::Status Start(config::Config config);
+
+  // Reads the configuration file again. A broken one changes nothing; a good one drops nobody.
+  absl::Status Reload();
+
+  // Stops listening and waits until every session has ended, at most the configured drain time;
+  // then ends the rest.
+  void Stop();
+
+  // For the admin endpoint; any thread.
+  std::string MetricsText() const;
+  metrics::StatusSummary Summary() const;
+  // Sentences that say why the proxy is not ready to take clients; empty when it is.
+  std::vector<std::string> NotReady() const;
+  // Names the workers whose loop has not turned for a while; empty when all do.
+  std::vector<std::string> Stalled() const;
+
+  const config::Config& config() const { return snapshot_->config; }
+  void ReopenLogs();
+
+ private:
+  struct WorkerThread {
+    int index = 0;
+    metrics::WorkerStats stats;
+    tls::Library library;
+    std::unique_ptr<io::Io> io;  // made by and for the thread
+    io::IoKind io_kind = io::IoKind::kAuto;
+    std::string io_warning;          // why it is not the one we would rather have
+    std::unique_ptr<Worker> worker;  // likewise
+    std::thread thread;
+    std::promise<absl::Status> started;
+    std::atomic<TimeNs> last_turn{0};
+  };
+
+  absl::Status StartWorkers(const config::Config& config);
+  void RunWorker(WorkerThread* thread, config::Config config, size_t sessions_max);
+  // Opens the sockets that `config` has and the running configuration has not, one per worker.
+  absl::Status OpenSockets(const config::Config& config,
+                           std::vector<std::vector<ListenerSocket>>* sockets);
+  absl::Status Apply(config::Config config);
+  void WatchNames();
+  metrics::ServerFacts Facts() const;
+  void WarnAboutRestart(const config::Config& next) const;
+
+  metrics::Registry registry_;
+  std::shared_ptr<tls::TicketKeys> tickets_;
+  std::unique_ptr<LineLog> session_lines_;
+  std::unique_ptr<SessionLog> session_log_;
+  Resolver resolver_;
+  std::vector<std::unique_ptr<WorkerThread>> workers_;
+  std::unique_ptr<metrics::Collector> collector_;
+  std::shared_ptr<Snapshot> snapshot_;
+  uint64_t generation_ = 0;
+  std::atomic<bool> draining_{false};
+  mutable std::mutex facts_mutex_;
+  metrics::ServerFacts facts_;
+};
+
+}  // namespace postern
+
+#endif  // POSTERN_PROXY_SERVER_H_

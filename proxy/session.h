@@ -1,0 +1,160 @@
+// One client from accept to close.
+//
+//   Run():  Greet (TLS, greeting) -> LogIn (dialogue, route, upstream login) -> Relay -> CloseUp
+//
+// A session never changes worker. It ends with exactly one reason, the first one given. Nobody
+// destroys its coroutine from outside: Cancel() makes its operations end, the code unwinds, the
+// sockets are closed when nothing is in flight, and then the owner is told.
+#ifndef POSTERN_PROXY_SESSION_H_
+#define POSTERN_PROXY_SESSION_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "metrics/worker_stats.h"
+#include "proxy/base/byte_arena.h"
+#include "proxy/base/close_reason.h"
+#include "proxy/base/intrusive_list.h"
+#include "proxy/base/socket_address.h"
+#include "proxy/channel.h"
+#include "proxy/coro/task.h"
+#include "proxy/coro/wake.h"
+#include "proxy/io/io.h"
+#include "proxy/pop3/login_dialogue.h"
+#include "proxy/relay.h"
+#include "proxy/session_record.h"
+#include "proxy/snapshot.h"
+#include "proxy/upstream_login.h"
+
+namespace postern {
+
+class Session;
+
+class SessionOwner {
+ public:
+  virtual ~SessionOwner() = default;
+  // The session is over and may be deleted now.
+  virtual void OnSessionOver(Session* session) = 0;
+};
+
+// What a worker lends its sessions. Worker thread only.
+struct WorkerContext {
+  io::Io* io = nullptr;
+  BlockPool* blocks = nullptr;
+  metrics::WorkerStats* stats = nullptr;
+  SessionSink* sink = nullptr;
+  SessionOwner* owner = nullptr;
+  char* scratch = nullptr;
+  size_t scratch_bytes = 0;
+  std::deque<BackendMemory>* memories = nullptr;  // by metric id of the backend
+};
+
+class Session : public ListNode<Session> {
+ public:
+  // Takes over the accepted socket `fd`. `refuse` is set when a limit is reached: the client is
+  // told so and closed.
+  Session(WorkerContext* context, std::shared_ptr<const WorkerSnapshot> snapshot, size_t listener,
+          int fd, uint64_t id, bool refuse);
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+  ~Session();
+
+  void Start();
+
+  // Ends the session now, wherever it is.
+  void Cancel(CloseReason reason);
+  // The worker is to stop: before login the client gets -ERR [SYS/TEMP] and is closed; a joined
+  // session goes on.
+  void BeginDrain();
+
+  Phase phase() const { return phase_; }
+  CloseReason reason() const { return reason_; }
+  uint64_t id() const { return id_; }
+
+ private:
+  enum class Attempt {
+    kJoined,
+    kRefused,      // credentials judged wrong; the reply is in refusal_
+    kUnavailable,  // nobody to judge them
+    kGone,         // the session has ended meanwhile
+  };
+
+  coro::Task<void> Run();
+  // client_login.cc: the AUTHORIZATION state up to a set of credentials.
+  coro::Task<bool> Greet();
+  coro::Task<bool> ShakeHands();
+  coro::Task<pop3::Decision> NextDecision();
+  // login.cc: from credentials to a joined upstream.
+  coro::Task<bool> LogIn();
+  coro::Task<Attempt> TryLogin(pop3::Credentials* credentials);
+  coro::Task<Attempt> TryCandidates(const routing::Decision* route, absl::string_view password);
+  coro::Task<Attempt> TryBackend(size_t backend, absl::string_view password);
+  bool LeadsToMasterLogin(const routing::Decision& route) const;
+  bool VerifyHere(const pop3::Credentials& credentials, absl::string_view* password) const;
+  coro::Task<void> Pause(DurationNs duration);
+  // session.cc
+  coro::Task<void> RelayBytes();
+  coro::Task<void> CloseUp();
+
+  void EnterPhase(Phase phase);
+  void End(CloseReason reason);
+  void EndOnClient(Outcome outcome);
+  void ArmDeadline(TimeNs deadline);
+  static void OnDeadline(io::Timer& timer, void* owner);
+  static void OnPause(io::Timer& timer, void* owner);
+  // Ends whatever the login waits for; the code then looks at expire_reason_.
+  void Expire(CloseReason reason);
+  void CountHandshake();
+  void CountLogin(metrics::LoginResult result);
+  void WriteRecord();
+
+  const config::Config& config() const { return snapshot_->shared->config; }
+  const config::Listener& listener() const { return config().listeners[listener_]; }
+  metrics::ListenerStats& listener_stats() const {
+    return context_->stats->listener(snapshot_->shared->listener_stats[listener_]);
+  }
+  metrics::BackendStats& backend_stats(size_t backend) const {
+    return context_->stats->backend(snapshot_->shared->backend_stats[backend]);
+  }
+
+  WorkerContext* context_;
+  io::Io* io_;
+  std::shared_ptr<const WorkerSnapshot> snapshot_;
+  size_t listener_;
+  uint64_t id_;
+  SocketAddress client_address_;
+  Phase phase_ = Phase::kAccepted;
+  Phase reached_ = Phase::kAccepted;
+  CloseReason reason_ = CloseReason::kNone;
+  CloseReason expire_reason_ = CloseReason::kNone;
+  bool refuse_;
+  bool joined_ = false;
+  bool password_sent_ = false;  // in this attempt, to a backend that gave no verdict
+  int backend_ = -1;            // of the last attempt
+  TimeNs accepted_at_;
+  TimeNs joined_at_ = 0;
+  DurationNs handshake_time_ = 0;
+  DurationNs upstream_time_ = 0;
+  std::string user_;
+  absl::string_view method_;
+  std::string refusal_;  // the reply to a refused login
+  std::string upstream_error_;
+  std::string tls_error_;
+  Channel client_;
+  Channel upstream_;
+  std::unique_ptr<pop3::LoginDialogue> dialogue_;  // until the login
+  int refused_logins_ = 0;                         // what the dialogue had counted by then
+  int bad_commands_ = 0;
+  std::optional<Relay> relay_;
+  io::Timer deadline_;
+  io::Timer pause_;
+  coro::Wake pause_wake_;
+};
+
+}  // namespace postern
+
+#endif  // POSTERN_PROXY_SESSION_H_

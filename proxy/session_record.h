@@ -1,0 +1,54 @@
+// What is known of a session when it ends: the material of its one log line.
+#ifndef POSTERN_PROXY_SESSION_RECORD_H_
+#define POSTERN_PROXY_SESSION_RECORD_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "proxy/base/close_reason.h"
+#include "proxy/base/socket_address.h"
+#include "proxy/base/time.h"
+#include "proxy/pop3/relay_counter.h"
+
+namespace postern {
+
+// Views are valid during SessionSink::OnSessionEnd() only. Text from peers is not escaped yet.
+struct SessionRecord {
+  uint64_t id = 0;
+  absl::string_view listener;
+  SocketAddress client;
+  absl::string_view tls_version;  // empty without TLS
+  absl::string_view tls_cipher;
+  absl::string_view tls_server_name;
+  bool tls_resumed = false;
+  absl::string_view tls_error;  // why the client's TLS failed
+  absl::string_view user;       // normalised, of the last attempt; empty when none
+  absl::string_view method;     // of the last attempt
+  absl::string_view backend;    // of the last attempt
+  absl::string_view pool;
+  absl::string_view upstream_error;  // the last failure or refusal, already escaped
+  bool logged_in = false;
+  int refused_logins = 0;
+  int bad_commands = 0;
+  Phase phase = Phase::kAccepted;  // how far it came
+  CloseReason reason = CloseReason::kNone;
+  DurationNs handshake = 0;  // zero when it did not take place
+  DurationNs login = 0;      // accept to logged in
+  DurationNs upstream = 0;   // of it: connecting and logging in to backends
+  DurationNs total = 0;
+  uint64_t bytes_from_client = 0;  // after login
+  uint64_t bytes_to_client = 0;
+  const pop3::RelayCounter* counter = nullptr;  // null when never joined
+};
+
+class SessionSink {
+ public:
+  virtual ~SessionSink() = default;
+  // Worker thread; must not block.
+  virtual void OnSessionEnd(const SessionRecord& record) = 0;
+};
+
+}  // namespace postern
+
+#endif  // POSTERN_PROXY_SESSION_RECORD_H_

@@ -1,0 +1,44 @@
+// The configuration as sessions use it: immutable, shared, kept alive by whoever started under it.
+// A reload makes a new one; sessions that are under way keep theirs.
+#ifndef POSTERN_PROXY_SNAPSHOT_H_
+#define POSTERN_PROXY_SNAPSHOT_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "proxy/address_book.h"
+#include "proxy/base/secret.h"
+#include "proxy/config/config.h"
+#include "proxy/config/secrets.h"
+#include "proxy/pop3/login_dialogue.h"
+#include "routing/router.h"
+#include "tls/context.h"
+
+namespace postern {
+
+// Shared by all workers.
+struct Snapshot {
+  uint64_t generation = 0;
+  config::Config config;
+  std::unique_ptr<const routing::Router> router;
+  std::unique_ptr<const config::SecretsFile> secrets;  // null without APOP
+  std::vector<pop3::DialogueOptions> dialogues;        // by index in config.listeners
+  std::vector<size_t> listener_stats;                  // metric id by index in config.listeners
+  std::vector<size_t> backend_stats;                   // metric id by index in config.backends
+  std::vector<std::string> backend_pools;              // label by index in config.backends
+  std::vector<Secret> master_passwords;                // by index in config.backends
+  std::shared_ptr<AddressBook> addresses;              // indices of config.backends
+};
+
+// What one worker needs on top: TLS contexts that live in the worker's own library context.
+struct WorkerSnapshot {
+  std::shared_ptr<const Snapshot> shared;
+  std::unique_ptr<tls::ServerContext> server_tls;               // null without certificates
+  std::vector<std::unique_ptr<tls::ClientContext>> client_tls;  // null where TLS is off
+};
+
+}  // namespace postern
+
+#endif  // POSTERN_PROXY_SNAPSHOT_H_

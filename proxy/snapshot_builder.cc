@@ -1,0 +1,96 @@
+#include "proxy/snapshot_builder.h"
+
+#include <utility>
+#include <vector>
+
+#include "proxy/base/status_macros.h"
+#include "proxy/config/secrets.h"
+
+namespace postern {
+namespace {
+
+// What the dialogue may offer on one listener.
+pop3::DialogueOptions DialogueFor(const config::Config& config, const config::Listener& listener) {
+  pop3::DialogueOptions options = config.dialogue;
+  options.hostname = config.hostname;
+  options.stls = listener.tls == config::ListenerTls::kStls;
+  options.plaintext_logins = listener.plaintext_logins;
+  return options;
+}
+
+std::vector<std::string> PoolLabels(const config::Config& config) {
+  std::vector<std::string> labels(config.backends.size());
+  for (const routing::PoolOptions& pool : config.routing.pools) {
+    for (const int backend : pool.backends) {
+      std::string& label = labels[static_cast<size_t>(backend)];
+      if (label.empty()) label = pool.name;
+    }
+  }
+  return labels;
+}
+
+// A literal address or a unix socket; null for a host name.
+AddressList LiteralAddress(const HostPort& address) {
+  const absl::StatusOr<SocketAddress> parsed =
+      address.is_unix() ? SocketAddress::Parse("unix:" + address.unix_path)
+                        : SocketAddress::FromIp(address.host, address.port);
+  if (!parsed.ok()) return nullptr;
+  return std::make_shared<const std::vector<SocketAddress>>(1, *parsed);
+}
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<Snapshot>> BuildSnapshot(config::Config config,
+                                                        metrics::Registry* registry,
+                                                        uint64_t generation) {
+  auto snapshot = std::make_shared<Snapshot>();
+  snapshot->generation = generation;
+  ASSIGN_OR_RETURN(snapshot->router, routing::Router::Create(config.routing));
+  if (!config.auth.secrets_file.empty()) {
+    ASSIGN_OR_RETURN(snapshot->secrets, config::SecretsFile::Load(config.auth.secrets_file));
+  }
+  snapshot->backend_pools = PoolLabels(config);
+  auto addresses = std::make_shared<AddressBook>(config.backends.size());
+  for (size_t i = 0; i < config.backends.size(); ++i) {
+    const config::Backend& backend = config.backends[i];
+    Secret password;
+    if (backend.login == config::UpstreamLogin::kMaster) {
+      ASSIGN_OR_RETURN(password, config::ReadPasswordFile(backend.master_password_file));
+    }
+    snapshot->master_passwords.push_back(std::move(password));
+    ASSIGN_OR_RETURN(const size_t id,
+                     registry->BackendId(backend.name, snapshot->backend_pools[i]));
+    snapshot->backend_stats.push_back(id);
+    addresses->Set(i, LiteralAddress(backend.address));
+  }
+  for (const config::Listener& listener : config.listeners) {
+    snapshot->dialogues.push_back(DialogueFor(config, listener));
+    ASSIGN_OR_RETURN(const size_t id, registry->ListenerId(listener.name));
+    snapshot->listener_stats.push_back(id);
+  }
+  snapshot->addresses = std::move(addresses);
+  snapshot->config = std::move(config);
+  return snapshot;
+}
+
+absl::StatusOr<std::shared_ptr<const WorkerSnapshot>> BuildWorkerSnapshot(
+    std::shared_ptr<const Snapshot> shared, tls::Library* library,
+    std::shared_ptr<tls::TicketKeys> tickets) {
+  auto snapshot = std::make_shared<WorkerSnapshot>();
+  const config::Config& config = shared->config;
+  if (!config.tls.certificates.empty()) {
+    ASSIGN_OR_RETURN(snapshot->server_tls,
+                     tls::ServerContext::Create(config.tls, library, std::move(tickets)));
+  }
+  for (const config::Backend& backend : config.backends) {
+    std::unique_ptr<tls::ClientContext> context;
+    if (backend.tls != config::UpstreamTls::kOff) {
+      ASSIGN_OR_RETURN(context, tls::ClientContext::Create(backend.tls_options, library));
+    }
+    snapshot->client_tls.push_back(std::move(context));
+  }
+  snapshot->shared = std::move(shared);
+  return absl::StatusOr<std::shared_ptr<const WorkerSnapshot>>(std::move(snapshot));
+}
+
+}  // namespace postern

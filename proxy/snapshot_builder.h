@@ -1,0 +1,30 @@
+// From a configuration to the snapshot that sessions use. Everything that can be wrong with files
+// is found here, before anything in use is touched.
+#ifndef POSTERN_PROXY_SNAPSHOT_BUILDER_H_
+#define POSTERN_PROXY_SNAPSHOT_BUILDER_H_
+
+#include <cstdint>
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "metrics/registry.h"
+#include "proxy/config/config.h"
+#include "proxy/snapshot.h"
+#include "tls/context.h"
+
+namespace postern {
+
+// Loads the map files, secrets and master passwords. Backends with literal addresses can be reached
+// at once; host names wait for the resolver.
+absl::StatusOr<std::shared_ptr<Snapshot>> BuildSnapshot(config::Config config,
+                                                        metrics::Registry* registry,
+                                                        uint64_t generation);
+
+// Loads the certificates into `library`, which is the worker's.
+absl::StatusOr<std::shared_ptr<const WorkerSnapshot>> BuildWorkerSnapshot(
+    std::shared_ptr<const Snapshot> shared, tls::Library* library,
+    std::shared_ptr<tls::TicketKeys> tickets);
+
+}  // namespace postern
+
+#endif  // POSTERN_PROXY_SNAPSHOT_BUILDER_H_

@@ -1,0 +1,74 @@
+// The backend's half of a login: connect, TLS, greeting, credentials, verdict. One backend, one
+// attempt; who tries which backend next is the session's business.
+#ifndef POSTERN_PROXY_UPSTREAM_LOGIN_H_
+#define POSTERN_PROXY_UPSTREAM_LOGIN_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "metrics/worker_stats.h"
+#include "proxy/base/secret.h"
+#include "proxy/base/socket_address.h"
+#include "proxy/base/time.h"
+#include "proxy/channel.h"
+#include "proxy/config/config.h"
+#include "proxy/coro/task.h"
+#include "tls/context.h"
+
+namespace postern {
+
+// What a worker remembers of a backend from one login to the next. Worker thread only.
+struct BackendMemory {
+  bool pipelining = false;  // its CAPA said PIPELINING
+  TimeNs capa_read_at = 0;  // 0: never
+};
+
+// Everything one attempt needs. The session owns it all; it outlives the attempt.
+struct UpstreamAttempt {
+  UpstreamAttempt(Channel* upstream_channel, const config::Backend* backend_config,
+                  const config::Timeouts* timeouts_config, const tls::ClientContext* tls_context,
+                  metrics::BackendStats* backend_stats, BackendMemory* backend_memory)
+      : channel(upstream_channel),
+        backend(backend_config),
+        timeouts(timeouts_config),
+        tls(tls_context),
+        stats(backend_stats),
+        memory(backend_memory) {}
+
+  Channel* channel;
+  const config::Backend* backend;
+  const config::Timeouts* timeouts;
+  const tls::ClientContext* tls;  // null when the backend speaks plain
+  metrics::BackendStats* stats;
+  BackendMemory* memory;
+  SocketAddress address;
+  TimeNs deadline = kNever;  // the client's own
+  absl::string_view user;
+  absl::string_view authorization_id;  // set for a master login: the user; `user` is the master
+  absl::string_view password;
+};
+
+struct UpstreamVerdict {
+  enum class Kind {
+    kAccepted,
+    kRefused,  // the backend judged the credentials
+    kFailed,   // no verdict; `error` says why
+  };
+  UpstreamVerdict() = default;
+
+  Kind kind = Kind::kFailed;
+  metrics::UpstreamError error = metrics::UpstreamError::kLocal;
+  std::string reply;           // the backend's line to the client, cleaned, with CRLF
+  std::string detail;          // for the log; no peer text that was not escaped, no secret
+  bool password_sent = false;  // from here on nobody else may be offered it
+  bool retry_same = true;      // kFailed: whether the same backend is worth another try
+};
+
+// On kAccepted the channel is logged in and may hold bytes the backend sent behind its verdict; on
+// any other verdict it has been stopped and waits to be closed.
+coro::Task<UpstreamVerdict> LogInUpstream(UpstreamAttempt* attempt);
+
+}  // namespace postern
+
+#endif  // POSTERN_PROXY_UPSTREAM_LOGIN_H_

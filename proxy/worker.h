@@ -1,0 +1,107 @@
+// One thread's share of the work: its listeners, its sessions, its timers.
+//
+// A worker runs on any Io: UringIo in production, the simulated world in tests. Everything is
+// worker thread only, except Post().
+#ifndef POSTERN_PROXY_WORKER_H_
+#define POSTERN_PROXY_WORKER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "metrics/worker_stats.h"
+#include "proxy/base/byte_arena.h"
+#include "proxy/base/intrusive_list.h"
+#include "proxy/io/io.h"
+#include "proxy/listener.h"
+#include "proxy/session.h"
+#include "proxy/session_record.h"
+#include "proxy/snapshot.h"
+
+namespace postern {
+
+struct WorkerOptions {
+  // Sessions beyond this are refused: -ERR [SYS/TEMP] in the clear, an end at once with TLS.
+  size_t sessions_max = 100000;
+  // The first session id; ids count up from here.
+  uint64_t first_session_id = 1;
+};
+
+// A listening socket for one entry of the configuration.
+struct ListenerSocket {
+  std::string address;  // as the configuration's SocketAddress prints
+  int fd = -1;
+};
+
+class Worker : public SessionOwner, public ListenerOwner {
+ public:
+  // Everything passed in outlives the worker. `sink` may be null.
+  Worker(io::Io* io, metrics::WorkerStats* stats, SessionSink* sink, const WorkerOptions& options);
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+  // All sessions are over and all listeners stopped: see done().
+  ~Worker() override;
+
+  // New sessions start under `snapshot`; those under way keep theirs. Listeners that the new
+  // configuration still has go on, the others stop; `sockets` are the new ones.
+  void Configure(std::shared_ptr<const WorkerSnapshot> snapshot,
+                 std::vector<ListenerSocket> sockets);
+
+  // Stops listening, ends sessions that are not logged in, and ends the others after `patience`.
+  void Drain(DurationNs patience);
+  // Ends every session now.
+  void CancelAll(CloseReason reason);
+  // Draining, and nothing is left.
+  bool done() const {
+    return draining_ && sessions_.empty() && over_.empty() && listeners_.empty();
+  }
+
+  // One turn of the loop, then whatever was posted.
+  void RunTurn(DurationNs wait_max);
+  // Runs `task` on the worker's thread soon. Any thread.
+  void Post(std::function<void()> task);
+
+  size_t sessions() const { return session_count_; }
+  const BlockPool& blocks() const { return blocks_; }
+
+  void OnSessionOver(Session* session) override;
+  void OnAccepted(Listener* listener, int fd) override;
+  void OnAcceptError(Listener* listener, int error) override;
+  void OnListenerStopped(Listener* listener) override;
+
+ private:
+  static void OnDrainDeadline(io::Timer& timer, void* owner);
+  void RunPosted();
+  void Bury();
+  void CountTurn();
+
+  io::Io* io_;
+  metrics::WorkerStats* stats_;
+  WorkerOptions options_;
+  BlockPool blocks_;
+  std::vector<char> scratch_;
+  std::deque<BackendMemory> memories_;
+  WorkerContext context_;
+  std::shared_ptr<const WorkerSnapshot> snapshot_;
+  IntrusiveList<Listener> listeners_;
+  IntrusiveList<Session> sessions_;
+  // Over in this turn. They are deleted at its end, so that no callback returns into a deleted
+  // session.
+  IntrusiveList<Session> over_;
+  size_t session_count_ = 0;
+  uint64_t next_session_id_;
+  bool draining_ = false;
+  io::Timer drain_deadline_;
+  io::Io::Counts counted_;
+  std::mutex mailbox_mutex_;
+  std::vector<std::function<void()>> mailbox_;
+};
+
+}  // namespace postern
+
+#endif  // POSTERN_PROXY_WORKER_H_

@@ -1,0 +1,167 @@
+#include "routing/balancer.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "absl/numeric/bits.h"
+#include "absl/numeric/int128.h"
+#include "proxy/base/check.h"
+#include "routing/stable_hash.h"
+
+namespace postern::routing {
+namespace {
+
+// -ln(1 - i / 1024) for i = 0..512, in units of 2^-58.
+constexpr int kFractionBits = 58;
+constexpr size_t kSegments = 512;
+
+constexpr std::array<uint64_t, kSegments + 1> MakeLogTable() {
+  std::array<uint64_t, kSegments + 1> table{};
+  for (size_t i = 0; i < kSegments; ++i) {
+    // ln(n / (n - 1)) = 2 atanh(1 / (2n - 1)), n = 1024 - i, by its power series.
+    const uint64_t divisor = 2 * (1024 - i) - 1;
+    uint64_t power = (uint64_t{1} << (kFractionBits + 1)) / divisor;
+    uint64_t sum = 0;
+    for (uint64_t k = 1; power != 0; k += 2) {
+      sum += power / k;
+      power /= divisor * divisor;
+    }
+    table[i + 1] = table[i] + sum;
+  }
+  return table;
+}
+
+constexpr std::array<uint64_t, kSegments + 1> kLogTable = MakeLogTable();
+
+// -ln(hash / 2^64), never increasing in `hash`. Linear between the table's points; the ends of the
+// table are 0 and ln 2, so it is continuous.
+uint64_t MinusLog(uint64_t hash) {
+  hash = std::max<uint64_t>(hash, 1);
+  const int halvings = absl::countl_zero(hash);
+  const uint64_t below_one = ~(hash << halvings) + 1;  // 1 - mantissa, in [2^0, 2^63] of 2^64
+  const size_t segment = std::min<size_t>(below_one >> 54, kSegments - 1);
+  const uint64_t rest = below_one - (static_cast<uint64_t>(segment) << 54);
+  const uint64_t step = kLogTable[segment + 1] - kLogTable[segment];
+  const absl::uint128 part = absl::uint128(step) * rest;
+  return static_cast<uint64_t>(halvings) * kLogTable[kSegments] + kLogTable[segment] +
+         static_cast<uint64_t>(part >> 54);
+}
+
+// A prime with about a hundred places for each backend keeps the shares within 1 %.
+size_t MaglevPlaces(size_t members) { return members <= 655 ? 65537 : 655373; }
+constexpr size_t kMaglevMembersMax = 65535;
+
+// Two more independent values from a backend's seed.
+constexpr uint64_t kOffsetSalt = 0x8f3b6d1c2a97e045ULL;
+constexpr uint64_t kSkipSalt = 0x51c7e2f90b486ad3ULL;
+constexpr uint16_t kNobody = 65535;
+
+}  // namespace
+
+Balancer::Balancer(Balance kind, std::vector<Member> members) {
+  std::sort(members.begin(), members.end(),
+            [](const Member& a, const Member& b) { return a.name < b.name; });
+  for (const Member& member : members) {
+    if (member.weight == 0) continue;
+    seeds_.push_back(StableHash(member.name));
+    weights_.push_back(member.weight);
+    indices_.push_back(member.index);
+    equal_weights_ = equal_weights_ && member.weight == weights_.front();
+  }
+  // More would not fit the table's entries; rendezvous has no such limit.
+  if (kind == Balance::kMaglev && size() > 0 && size() < kMaglevMembersMax) FillMaglevTable();
+}
+
+// Each backend has its own permutation of the places: offset, offset + skip, ... modulo a prime.
+// They take turns, in proportion to their weights, at their next place that is still free.
+void Balancer::FillMaglevTable() {
+  const size_t places = MaglevPlaces(size());
+  struct Turn {
+    size_t next;
+    size_t skip;
+    uint64_t credit;
+  };
+  std::vector<Turn> turns;
+  turns.reserve(size());
+  for (const uint64_t seed : seeds_) {
+    turns.push_back({static_cast<size_t>(MixBits(seed ^ kOffsetSalt) % places),
+                     static_cast<size_t>(MixBits(seed ^ kSkipSalt) % (places - 1) + 1), 0});
+  }
+  const uint64_t whole = *std::max_element(weights_.begin(), weights_.end());
+  maglev_.assign(places, kNobody);
+  size_t left = places;
+  while (true) {
+    for (size_t member = 0; member < turns.size(); ++member) {
+      Turn& turn = turns[member];
+      turn.credit += weights_[member];
+      if (turn.credit < whole) continue;
+      turn.credit -= whole;
+      while (maglev_[turn.next] != kNobody) turn.next = (turn.next + turn.skip) % places;
+      maglev_[turn.next] = static_cast<uint16_t>(member);
+      if (--left == 0) return;
+    }
+  }
+}
+
+bool Balancer::Better(const Lot& a, const Lot& b) {
+  // cost / weight without a division.
+  const absl::uint128 left = absl::uint128(a.cost) * b.weight;
+  const absl::uint128 right = absl::uint128(b.cost) * a.weight;
+  if (left != right) return left < right;
+  if (a.hash != b.hash) return a.hash > b.hash;
+  return a.member < b.member;
+}
+
+Balancer::Lot Balancer::Draw(uint64_t user_hash, size_t member) const {
+  const uint64_t hash = MixBits(user_hash ^ seeds_[member]);
+  // With equal weights the order of the logarithms is the order of the hashes, so that giving one
+  // backend another weight leaves the others' order as it was.
+  return Lot{hash, equal_weights_ ? 0 : MinusLog(hash), weights_[member], member};
+}
+
+// The common case, without the bookkeeping: equal weights, one candidate.
+size_t Balancer::BestByHash(uint64_t user_hash) const {
+  size_t best = 0;
+  uint64_t best_hash = MixBits(user_hash ^ seeds_[0]);
+  for (size_t member = 1; member < seeds_.size(); ++member) {
+    const uint64_t hash = MixBits(user_hash ^ seeds_[member]);
+    if (hash > best_hash) {
+      best_hash = hash;
+      best = member;
+    }
+  }
+  return best;
+}
+
+int Balancer::Pick(uint64_t user_hash, absl::Span<int> best) const {
+  CHECK(best.size() <= kPickMax);
+  if (best.empty() || seeds_.empty()) return 0;
+  size_t filled = 0;
+  size_t taken = size();  // a member that already has its place in `best`
+  if (!maglev_.empty()) {
+    taken = maglev_[user_hash % maglev_.size()];
+  } else if (best.size() == 1 && equal_weights_) {
+    taken = BestByHash(user_hash);
+  }
+  if (taken < size()) best[filled++] = indices_[taken];
+  const size_t wanted = best.size() - filled;
+  if (wanted == 0) return static_cast<int>(filled);
+
+  std::array<Lot, kPickMax> lots;
+  size_t drawn = 0;
+  for (size_t member = 0; member < size(); ++member) {
+    if (member == taken) continue;
+    const Lot lot = Draw(user_hash, member);
+    size_t place = drawn;
+    while (place > 0 && Better(lot, lots[place - 1])) --place;
+    if (place == wanted) continue;
+    drawn = std::min(drawn + 1, wanted);
+    for (size_t i = drawn - 1; i > place; --i) lots[i] = lots[i - 1];
+    lots[place] = lot;
+  }
+  for (size_t i = 0; i < drawn; ++i) best[filled++] = indices_[lots[i].member];
+  return static_cast<int>(filled);
+}
+
+}  // namespace postern::routing

@@ -1,0 +1,73 @@
+// Which backend of a pool holds a user's mail: a pure function of the user's name, the backends'
+// names and their weights. The order of the configuration, the process, the machine and its CPU do
+// not matter, so every worker of every proxy agrees without talking.
+//
+// Rendezvous: every backend draws a lot for the user, u = MixBits(hash(user) ^ hash(backend)),
+// taken as a number in (0, 1). The smallest -ln(u) / weight wins: that is an exponential variable
+// with rate `weight`, so shares are exactly proportional to the weights, and taking a backend away
+// changes nothing for anybody else. All of it is integer arithmetic, the logarithm is fixed-point
+// with an error below 0.05 %: floating point may differ between compilers and CPUs (fused
+// multiply-add), and one differing bit moves a user. Costs time in proportion to the backends.
+//
+// Maglev (Eisenbud et al., NSDI 2016): a table filled once, then one look at it per user, however
+// many backends there are. Taking one of N away may also move a few per cent of the others' users.
+// Candidates after the first come in rendezvous order.
+//
+// Whoever may choose names can choose where they live; nothing here is secret.
+#ifndef POSTERN_ROUTING_BALANCER_H_
+#define POSTERN_ROUTING_BALANCER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "routing/options.h"
+
+namespace postern::routing {
+
+// Immutable; any number of threads.
+class Balancer {
+ public:
+  struct Member {
+    std::string name;     // unique
+    int index = 0;        // what Pick() answers
+    uint32_t weight = 1;  // 0: never picked
+  };
+
+  Balancer(Balance kind, std::vector<Member> members);
+
+  // Fills `best` with up to its length (at most kPickMax) indices, best first, none twice.
+  // `user_hash` is StableHash(user). The number filled; 0 only when nobody has a weight. Never
+  // allocates.
+  int Pick(uint64_t user_hash, absl::Span<int> best) const;
+  static constexpr size_t kPickMax = 4;
+
+  // Members that may be picked.
+  size_t size() const { return seeds_.size(); }
+
+ private:
+  struct Lot {
+    uint64_t hash;
+    uint64_t cost;  // -ln(u), fixed-point; 0 where all weights are equal
+    uint64_t weight;
+    size_t member;
+  };
+  static bool Better(const Lot& a, const Lot& b);
+
+  void FillMaglevTable();
+  Lot Draw(uint64_t user_hash, size_t member) const;
+  size_t BestByHash(uint64_t user_hash) const;
+
+  // One entry per member with a weight, sorted by name.
+  std::vector<uint64_t> seeds_;
+  std::vector<uint32_t> weights_;
+  std::vector<int> indices_;
+  bool equal_weights_ = true;
+  std::vector<uint16_t> maglev_;  // positions in the vectors above; empty: rendezvous
+};
+
+}  // namespace postern::routing
+
+#endif  // POSTERN_ROUTING_BALANCER_H_

@@ -1,0 +1,148 @@
+#include "routing/explain.h"
+
+#include <array>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "proxy/base/escape.h"
+#include "routing/router.h"
+#include "routing/stable_hash.h"
+#include "routing/user_key.h"
+
+namespace postern::routing {
+namespace {
+
+// Routes that do not match are told one by one up to here, then counted.
+constexpr size_t kMissesToldMax = 20;
+
+std::string Quoted(absl::string_view text) {
+  return absl::StrCat("\"", EscapeForLog(text, 4 * kUserBytesMax), "\"");
+}
+
+// 1203441 -> "1 203 441"
+std::string Grouped(size_t number) {
+  std::string text = absl::StrCat(number);
+  for (size_t place = text.size(); place > 3; place -= 3) text.insert(place - 3, 1, ' ');
+  return text;
+}
+
+void AddLine(std::string* text, absl::string_view subject, absl::string_view sentence) {
+  absl::StrAppendFormat(text, "%-10s %s\n", subject, sentence);
+}
+
+std::string DescribeChanges(const UserOptions& options, const UserChanges& changes) {
+  std::vector<std::string> parts;
+  if (changes.trimmed) parts.push_back("blanks at the ends removed");
+  if (changes.stripped) parts.push_back("domain stripped");
+  if (changes.lowercased) parts.push_back("domain in lower case");
+  if (changes.appended) {
+    parts.push_back(absl::StrCat("default domain ", Quoted(options.default_domain), " added"));
+  }
+  return parts.empty() ? "as it is" : absl::StrJoin(parts, ", ");
+}
+
+std::string DescribeRoute(const RouterOptions& options, const RouteTable& table, size_t route) {
+  const RouteOptions& entry = options.routes[route];
+  const std::string line = entry.line > 0 ? absl::StrCat(" (line ", entry.line, ")") : "";
+  if (const UserMap* map = table.map(route)) {
+    return absl::StrCat("map ", EscapeForLog(entry.map_file), " (", Grouped(map->size()),
+                        map->size() == 1 ? " user)" : " users)", line);
+  }
+  return absl::StrCat("users ", Quoted(entry.users), line);
+}
+
+// What in this route knows the user.
+std::string DescribeMatch(const RouteTable& table, size_t route, absl::string_view user) {
+  const UserMap* map = table.map(route);
+  if (map == nullptr) return "matches";
+  const auto hit = map->Find(user);
+  if (hit.has_value() && hit->by_domain) {
+    return absl::StrCat("not in it itself, but ", Quoted(absl::StrCat("*@", DomainOf(user))),
+                        " is");
+  }
+  return "found";
+}
+
+std::string BackendName(const RouterOptions& options, int index) {
+  return EscapeForLog(options.backends[static_cast<size_t>(index)].name);
+}
+
+std::string DescribePool(const RouterOptions& options, int index, const Balancer& balancer) {
+  const PoolOptions& pool = options.pools[static_cast<size_t>(index)];
+  return absl::StrCat("pool ", Quoted(pool.name), " (",
+                      pool.balance == Balance::kMaglev ? "maglev" : "user-hash", " over ",
+                      balancer.size(), balancer.size() == 1 ? " backend)" : " backends)");
+}
+
+// The pool's choice and what would come after it.
+void ExplainPick(const RouterOptions& options, const PoolOptions& pool, const Balancer& balancer,
+                 absl::string_view user, std::string* text) {
+  std::array<int, kCandidatesMax> best{};
+  const uint64_t hash = StableHash(user);
+  const auto count = static_cast<size_t>(balancer.Pick(hash, absl::MakeSpan(best)));
+  std::vector<std::string> names;
+  for (size_t i = 0; i < count; ++i) names.push_back(BackendName(options, best[i]));
+  std::string next;
+  if (count > 1) {
+    next = absl::StrCat(", next by hash: ", absl::StrJoin(names.begin() + 1, names.end(), ", "),
+                        pool.failover ? "" : ", not tried because failover is off");
+  }
+  AddLine(text, "backend",
+          absl::StrFormat("%s (user hash %016x%s)", count == 0 ? "none" : names[0], hash, next));
+}
+
+}  // namespace
+
+std::string ExplainRoute(const RouterOptions& options, const RouteTable& table,
+                         absl::Span<const Balancer> balancers, absl::string_view login) {
+  std::string text;
+  std::string user;
+  UserChanges changes;
+  const absl::Status usable = NormaliseUser(options.user, login, &user, &changes);
+  if (!usable.ok()) {
+    AddLine(&text, "login",
+            absl::StrCat(Quoted(login), "  ->  refused before routing: ", usable.message()));
+    return text;
+  }
+  AddLine(&text, "login",
+          absl::StrCat(Quoted(login), "  ->  user ", Quoted(user), " (",
+                       DescribeChanges(options.user, changes), ")"));
+  size_t misses = 0;
+  const auto tell_rest = [&] {
+    if (misses <= kMissesToldMax) return;
+    AddLine(&text, "...", absl::StrCat(Grouped(misses - kMissesToldMax), " more do not match"));
+  };
+  for (size_t route = 0; route < table.size(); ++route) {
+    const std::string subject = absl::StrCat("route ", route + 1);
+    const RouteTable::Match match = table.Try(route, user);
+    if (match.route < 0) {
+      if (++misses > kMissesToldMax) continue;
+      AddLine(&text, subject,
+              absl::StrCat(DescribeRoute(options, table, route), ": ",
+                           table.map(route) != nullptr ? "not in it" : "does not match"));
+      continue;
+    }
+    tell_rest();
+    const std::string how = absl::StrCat(DescribeRoute(options, table, route), ": ",
+                                         DescribeMatch(table, route, user), " -> ");
+    if (match.target.pool < 0) {
+      const std::string name = BackendName(options, match.target.backend);
+      AddLine(&text, subject, absl::StrCat(how, "backend \"", name, "\""));
+      AddLine(&text, "backend", absl::StrCat(name, " (the only candidate)"));
+      return text;
+    }
+    const auto pool = static_cast<size_t>(match.target.pool);
+    AddLine(&text, subject,
+            absl::StrCat(how, DescribePool(options, match.target.pool, balancers[pool])));
+    ExplainPick(options, options.pools[pool], balancers[pool], user, &text);
+    return text;
+  }
+  tell_rest();
+  AddLine(&text, "result",
+          "no route knows this user; the client sees what it would see after a wrong password");
+  return text;
+}
+
+}  // namespace postern::routing

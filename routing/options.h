@@ -1,0 +1,59 @@
+// What an operator decides about users and backends. Plain values.
+#ifndef POSTERN_ROUTING_OPTIONS_H_
+#define POSTERN_ROUTING_OPTIONS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace postern::routing {
+
+// How a login name becomes the key that routes, limits and logs.
+struct UserOptions {
+  bool lowercase_domain = true;
+  std::string default_domain = "";  // appended as "@domain" to a name without one; empty: not
+  std::string strip_domain = "";    // removed when the name ends in "@domain"; "*": any; empty: not
+};
+
+// One server. Connection details (TLS, login) live with the session layer; here a backend is a
+// name and a share.
+struct BackendOptions {
+  std::string name;
+  uint32_t weight = 100;         // relative share of its pool; 0 takes no new users
+};
+
+enum class Balance { kRendezvous, kMaglev };   // "user-hash" is kRendezvous
+
+// Backends that share the users' mail.
+struct PoolOptions {
+  std::string name;
+  Balance balance = Balance::kRendezvous;
+  std::vector<int> backends;     // indices into RouterOptions::backends
+  // Whether a login whose own backend cannot be reached may go to the next one by hash. Right only
+  // where every backend sees the same maildrops.
+  bool failover = false;
+};
+
+// One entry of the list that is tried in order. Exactly one of `map_file` and `users` is set.
+struct RouteOptions {
+  std::string map_file;          // user<TAB>backend-or-pool
+  std::string users;             // "name@domain", "name", "*@domain" or "*"
+  std::string pool;              // exactly one of pool and backend, with `users` only
+  std::string backend;
+  int line = 0;                  // where the configuration has it, for explanations
+};
+
+struct RouterOptions {
+  UserOptions user;
+  std::vector<BackendOptions> backends;
+  std::vector<PoolOptions> pools;
+  std::vector<RouteOptions> routes;
+};
+
+// Told how far loading a map file is, about every 16 MiB and at its end, on the thread that loads.
+using MapProgress = void (*)(size_t bytes_done, size_t bytes_total);
+
+}  // namespace postern::routing
+
+#endif  // POSTERN_ROUTING_OPTIONS_H_

@@ -1,0 +1,236 @@
+#include "routing/route_table.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/string_view.h"
+#include "proxy/base/escape.h"
+#include "proxy/base/status_macros.h"
+#include "routing/user_key.h"
+
+namespace postern::routing {
+
+// Turns the options into a table and collects what is wrong with them.
+class RouteTableBuilder {
+ public:
+  RouteTableBuilder(const RouterOptions& options, MapProgress progress)
+      : options_(options), progress_(progress) {}
+
+  absl::StatusOr<RouteTable> Build() {
+    table_.backend_count_ = static_cast<uint32_t>(options_.backends.size());
+    for (size_t i = 0; i < options_.backends.size(); ++i) {
+      targets_.emplace(options_.backends[i].name, static_cast<uint32_t>(i));
+    }
+    for (size_t i = 0; i < options_.pools.size(); ++i) {
+      const auto id = static_cast<uint32_t>(options_.backends.size() + i);
+      const auto [place, added] = targets_.emplace(options_.pools[i].name, id);
+      if (!added) place->second = kAmbiguousTarget;
+    }
+    for (size_t i = 0; i < options_.routes.size(); ++i) AddRoute(i);
+    if (!mistakes_.empty()) return absl::InvalidArgumentError(absl::StrJoin(mistakes_, "\n"));
+    return std::move(table_);
+  }
+
+ private:
+  void AddRoute(size_t number) {
+    const RouteOptions& options = options_.routes[number];
+    RouteTable::Route route;
+    const absl::Status status = options.map_file.empty() ? FillPatternRoute(options, &route)
+                                                         : FillMapRoute(options, &route);
+    if (!status.ok()) {
+      // Mistakes in a map file name their own place.
+      if (absl::StartsWith(status.message(), absl::StrCat(options.map_file, ":")) &&
+          absl::IsInvalidArgument(status) && !options.map_file.empty()) {
+        mistakes_.emplace_back(status.message());
+      } else {
+        mistakes_.push_back(
+            absl::StrCat("route ", number + 1,
+                         options.line > 0 ? absl::StrCat(" (line ", options.line, ")") : "", ": ",
+                         status.message()));
+      }
+    }
+    table_.routes_.push_back(std::move(route));
+    table_.Index(number);
+  }
+
+  absl::Status FillMapRoute(const RouteOptions& options, RouteTable::Route* route) {
+    if (!options.users.empty()) {
+      return absl::InvalidArgumentError("has a map and users; make it two routes");
+    }
+    if (!options.pool.empty() || !options.backend.empty()) {
+      return absl::InvalidArgumentError(
+          "has a map and a target; the lines of the map name their own targets, so remove pool and "
+          "backend");
+    }
+    route->kind = RouteTable::Kind::kMap;
+    std::shared_ptr<const UserMap>& map = maps_[options.map_file];
+    if (map == nullptr && failed_maps_.contains(options.map_file)) return absl::OkStatus();
+    if (map == nullptr) {
+      auto loaded = LoadUserMap(options.map_file, options_.user, targets_, progress_);
+      if (!loaded.ok()) {
+        failed_maps_.insert(options.map_file);
+        return loaded.status();
+      }
+      map = *std::move(loaded);
+    }
+    route->map = map;
+    return absl::OkStatus();
+  }
+
+  absl::Status FillPatternRoute(const RouteOptions& options, RouteTable::Route* route) {
+    if (options.users.empty()) {
+      return absl::InvalidArgumentError(
+          "needs either a map or users, a name, \"*@domain\" or \"*\"");
+    }
+    RETURN_IF_ERROR(FillPattern(options.users, route));
+    if (options.pool.empty() == options.backend.empty()) {
+      return absl::InvalidArgumentError(options.pool.empty()
+                                            ? "leads nowhere; name a pool or a backend"
+                                            : "names a pool and a backend; keep one of them");
+    }
+    const bool to_pool = !options.pool.empty();
+    const int index = to_pool ? IndexOf(options_.pools, options.pool)
+                              : IndexOf(options_.backends, options.backend);
+    if (index < 0) {
+      const std::string& name = to_pool ? options.pool : options.backend;
+      return absl::InvalidArgumentError(absl::StrCat("there is no ", to_pool ? "pool" : "backend",
+                                                     " \"", EscapeForLog(name, 64),
+                                                     "\"; define it or correct the name"));
+    }
+    (to_pool ? route->target.pool : route->target.backend) = index;
+    return absl::OkStatus();
+  }
+
+  absl::Status FillPattern(absl::string_view users, RouteTable::Route* route) {
+    if (users == "*") {
+      route->kind = RouteTable::Kind::kEveryone;
+      return absl::OkStatus();
+    }
+    if (IsDomainPattern(users)) {
+      route->kind = RouteTable::Kind::kDomain;
+      return Explained(users, NormaliseDomainPattern(options_.user, users, &route->key));
+    }
+    route->kind = RouteTable::Kind::kUser;
+    if (absl::StrContains(users, '*')) {
+      return absl::InvalidArgumentError(absl::StrCat("users = \"", EscapeForLog(users, 64),
+                                                     "\": '*' stands alone or before \"@domain\""));
+    }
+    return Explained(users, NormaliseUser(options_.user, users, &route->key));
+  }
+
+  static absl::Status Explained(absl::string_view users, const absl::Status& status) {
+    if (status.ok()) return status;
+    return absl::InvalidArgumentError(
+        absl::StrCat("users = \"", EscapeForLog(users, 64), "\": ", status.message()));
+  }
+
+  template <typename Named>
+  static int IndexOf(const std::vector<Named>& list, const std::string& name) {
+    const auto found = std::find_if(list.begin(), list.end(),
+                                    [&](const Named& entry) { return entry.name == name; });
+    return found == list.end() ? -1 : static_cast<int>(found - list.begin());
+  }
+
+  const RouterOptions& options_;
+  const MapProgress progress_;
+  RouteTable table_;
+  TargetNames targets_;
+  absl::flat_hash_map<std::string, std::shared_ptr<const UserMap>> maps_;
+  absl::flat_hash_set<std::string> failed_maps_;
+  std::vector<std::string> mistakes_;
+};
+
+absl::StatusOr<RouteTable> RouteTable::Create(const RouterOptions& options, MapProgress progress) {
+  return RouteTableBuilder(options, progress).Build();
+}
+
+void RouteTable::Index(size_t number) {
+  const auto route = static_cast<int>(number);
+  switch (routes_[number].kind) {
+    case Kind::kMap:
+      map_routes_.push_back(route);
+      break;
+    case Kind::kUser:
+      first_by_user_.emplace(routes_[number].key, route);
+      break;
+    case Kind::kDomain:
+      first_by_domain_.emplace(routes_[number].key, route);
+      break;
+    case Kind::kEveryone:
+      first_for_everyone_ = std::min(first_for_everyone_, route);
+      break;
+  }
+}
+
+Target RouteTable::ToTarget(uint32_t map_target) const {
+  Target target;
+  if (map_target < backend_count_) {
+    target.backend = static_cast<int>(map_target);
+  } else {
+    target.pool = static_cast<int>(map_target - backend_count_);
+  }
+  return target;
+}
+
+RouteTable::Match RouteTable::Find(absl::string_view user) const {
+  int best = first_for_everyone_;
+  if (!first_by_user_.empty()) {
+    const auto found = first_by_user_.find(user);
+    if (found != first_by_user_.end()) best = std::min(best, found->second);
+  }
+  if (!first_by_domain_.empty()) {
+    const auto found = first_by_domain_.find(DomainOf(user));
+    if (found != first_by_domain_.end()) best = std::min(best, found->second);
+  }
+  for (const int route : map_routes_) {
+    if (route > best) break;
+    const auto hit = routes_[static_cast<size_t>(route)].map->Find(user);
+    if (hit.has_value()) return {route, ToTarget(hit->target)};
+  }
+  if (best == INT32_MAX) return {};
+  return {best, routes_[static_cast<size_t>(best)].target};
+}
+
+RouteTable::Match RouteTable::Try(size_t number, absl::string_view user) const {
+  const Route& route = routes_[number];
+  const auto index = static_cast<int>(number);
+  switch (route.kind) {
+    case Kind::kMap: {
+      const auto hit = route.map->Find(user);
+      return hit.has_value() ? Match{index, ToTarget(hit->target)} : Match{};
+    }
+    case Kind::kUser:
+      return route.key == user ? Match{index, route.target} : Match{};
+    case Kind::kDomain:
+      return DomainOf(user) == route.key ? Match{index, route.target} : Match{};
+    case Kind::kEveryone:
+      return {index, route.target};
+  }
+  return {};
+}
+
+size_t RouteTable::mapped_users() const {
+  absl::flat_hash_set<const UserMap*> maps;
+  size_t users = 0;
+  for (const Route& route : routes_) {
+    if (route.map != nullptr && maps.insert(route.map.get()).second) users += route.map->size();
+  }
+  return users;
+}
+
+size_t RouteTable::memory_bytes() const {
+  absl::flat_hash_set<const UserMap*> maps;
+  size_t bytes = 0;
+  for (const Route& route : routes_) {
+    if (route.map != nullptr && maps.insert(route.map.get()).second) {
+      bytes += route.map->memory_bytes();
+    }
+  }
+  return bytes;
+}
+
+}  // namespace postern::routing

@@ -1,0 +1,80 @@
+// The list of routes: which one takes a user, and where it leads.
+//
+// The first route that matches wins, but thousands of them are not tried one after the other: the
+// first route of each exact user, of each domain and the first "*" are indexed, the smallest number
+// among them wins, and only maps in front of it are asked. Immutable after Create(); any number of
+// threads.
+#ifndef POSTERN_ROUTING_ROUTE_TABLE_H_
+#define POSTERN_ROUTING_ROUTE_TABLE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "routing/options.h"
+#include "routing/user_map.h"
+#include "routing/user_map_file.h"
+
+namespace postern::routing {
+
+// A backend or a pool; one of the two is -1.
+struct Target {
+  int backend = -1;
+  int pool = -1;
+};
+
+class RouteTable {
+ public:
+  struct Match {
+    int route = -1;  // index into RouterOptions::routes; -1: nobody knows the user
+    Target target;
+  };
+
+  // All mistakes at once, one per line: "route 3 (line 41): what is wrong; how to mend it", or the
+  // place in the map file. A map file that several routes name is loaded once.
+  static absl::StatusOr<RouteTable> Create(const RouterOptions& options,
+                                           MapProgress progress = nullptr);
+
+  // `user` is normalised. Never allocates.
+  Match Find(absl::string_view user) const;
+  // What one route alone says, for explanations; route -1 in the answer: it does not match.
+  Match Try(size_t route, absl::string_view user) const;
+
+  size_t size() const { return routes_.size(); }
+  // The map of a route; nullptr when it has none.
+  const UserMap* map(size_t route) const { return routes_[route].map.get(); }
+  // Users in all map files together.
+  size_t mapped_users() const;
+  // Of the maps.
+  size_t memory_bytes() const;
+
+ private:
+  enum class Kind { kMap, kUser, kDomain, kEveryone };
+  struct Route {
+    Kind kind = Kind::kEveryone;
+    std::string key;  // the user or the domain, normalised
+    std::shared_ptr<const UserMap> map;
+    Target target;
+  };
+
+  friend class RouteTableBuilder;
+
+  Target ToTarget(uint32_t map_target) const;
+  void Index(size_t number);
+
+  std::vector<Route> routes_;
+  uint32_t backend_count_ = 0;  // targets in maps: backends first, pools behind them
+  absl::flat_hash_map<std::string, int> first_by_user_;
+  absl::flat_hash_map<std::string, int> first_by_domain_;
+  int first_for_everyone_ = INT32_MAX;
+  std::vector<int> map_routes_;
+};
+
+}  // namespace postern::routing
+
+#endif  // POSTERN_ROUTING_ROUTE_TABLE_H_

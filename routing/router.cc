@@ -1,0 +1,144 @@
+#include "routing/router.h"
+
+#include <utility>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/types/span.h"
+#include "proxy/base/escape.h"
+#include "proxy/base/status_macros.h"
+#include "routing/balancer.h"
+#include "routing/explain.h"
+#include "routing/route_table.h"
+#include "routing/stable_hash.h"
+#include "routing/user_key.h"
+
+namespace postern::routing {
+namespace {
+
+static_assert(kCandidatesMax <= static_cast<int>(Balancer::kPickMax));
+
+std::string Quoted(const std::string& name) {
+  return absl::StrCat("\"", EscapeForLog(name, 64), "\"");
+}
+
+// `kind` is "backend" or "pool".
+template <typename Named>
+void CheckNames(absl::string_view kind, const std::vector<Named>& list,
+                std::vector<std::string>* mistakes) {
+  absl::flat_hash_set<std::string> seen;
+  for (size_t i = 0; i < list.size(); ++i) {
+    if (list[i].name.empty()) {
+      mistakes->push_back(absl::StrCat(kind, " ", i + 1, " has no name"));
+    } else if (!seen.insert(list[i].name).second) {
+      mistakes->push_back(absl::StrCat("there are two ", kind, "s named ", Quoted(list[i].name),
+                                       "; rename one of them"));
+    }
+  }
+}
+
+void CheckPool(const RouterOptions& options, const PoolOptions& pool,
+               std::vector<std::string>* mistakes) {
+  const std::string subject = absl::StrCat("pool ", Quoted(pool.name));
+  absl::flat_hash_set<int> seen;
+  bool has_weight = false;
+  for (const int index : pool.backends) {
+    if (index < 0 || static_cast<size_t>(index) >= options.backends.size()) {
+      mistakes->push_back(absl::StrCat(subject, ": there is no backend number ", index));
+      return;
+    }
+    const BackendOptions& backend = options.backends[static_cast<size_t>(index)];
+    has_weight = has_weight || backend.weight > 0;
+    if (!seen.insert(index).second) {
+      mistakes->push_back(
+          absl::StrCat(subject, ": backend ", Quoted(backend.name), " is in it twice"));
+    }
+  }
+  if (pool.backends.empty()) {
+    mistakes->push_back(absl::StrCat(subject, ": has no backends; add at least one"));
+  } else if (!has_weight) {
+    mistakes->push_back(absl::StrCat(
+        subject, ": every backend has weight 0, so nobody could log in; give one a weight"));
+  }
+}
+
+absl::Status CheckOptions(const RouterOptions& options) {
+  std::vector<std::string> mistakes;
+  const absl::Status user = CheckUserOptions(options.user);
+  if (!user.ok()) mistakes.emplace_back(user.message());
+  CheckNames("backend", options.backends, &mistakes);
+  CheckNames("pool", options.pools, &mistakes);
+  for (const PoolOptions& pool : options.pools) CheckPool(options, pool, &mistakes);
+  if (mistakes.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrJoin(mistakes, "\n"));
+}
+
+Balancer MakeBalancer(const RouterOptions& options, const PoolOptions& pool) {
+  std::vector<Balancer::Member> members;
+  for (const int index : pool.backends) {
+    const BackendOptions& backend = options.backends[static_cast<size_t>(index)];
+    members.push_back({backend.name, index, backend.weight});
+  }
+  return Balancer(pool.balance, std::move(members));
+}
+
+}  // namespace
+
+struct Router::Impl {
+  RouterOptions options;
+  RouteTable table;
+  std::vector<Balancer> balancers;  // of the pools
+};
+
+Router::Router() = default;
+Router::~Router() = default;
+
+absl::StatusOr<std::unique_ptr<const Router>> Router::Create(const RouterOptions& options,
+                                                             MapProgress progress) {
+  RETURN_IF_ERROR(CheckOptions(options));
+  ASSIGN_OR_RETURN(RouteTable table, RouteTable::Create(options, progress));
+  std::unique_ptr<Router> router(new Router());
+  router->impl_ = std::make_unique<Impl>(Impl{options, std::move(table), {}});
+  for (const PoolOptions& pool : options.pools) {
+    router->impl_->balancers.push_back(MakeBalancer(options, pool));
+  }
+  return std::unique_ptr<const Router>(std::move(router));
+}
+
+absl::StatusOr<std::string> Router::NormaliseUser(absl::string_view login) const {
+  std::string key;
+  RETURN_IF_ERROR(routing::NormaliseUser(impl_->options.user, login, &key));
+  return key;
+}
+
+Decision Router::Route(absl::string_view user) const {
+  Decision decision;
+  const RouteTable::Match match = impl_->table.Find(user);
+  if (match.route < 0) return decision;
+  decision.known = true;
+  decision.route = match.route;
+  decision.pool = match.target.pool;
+  if (match.target.pool < 0) {
+    decision.candidates[0] = match.target.backend;
+    decision.candidate_count = 1;
+    return decision;
+  }
+  const auto pool = static_cast<size_t>(match.target.pool);
+  const size_t wanted = impl_->options.pools[pool].failover ? decision.candidates.size() : 1;
+  decision.candidate_count = impl_->balancers[pool].Pick(
+      StableHash(user), absl::MakeSpan(decision.candidates.data(), wanted));
+  return decision;
+}
+
+std::string Router::Explain(absl::string_view login) const {
+  return ExplainRoute(impl_->options, impl_->table, impl_->balancers, login);
+}
+
+const RouterOptions& Router::options() const { return impl_->options; }
+
+size_t Router::mapped_users() const { return impl_->table.mapped_users(); }
+
+size_t Router::map_memory_bytes() const { return impl_->table.memory_bytes(); }
+
+}  // namespace postern::routing

@@ -1,0 +1,64 @@
+// From a login name to the backends that may serve it. Immutable after Create(): workers share one
+// router and read it without locks.
+#ifndef POSTERN_ROUTING_ROUTER_H_
+#define POSTERN_ROUTING_ROUTER_H_
+
+#include <array>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "routing/options.h"
+
+namespace postern::routing {
+
+// Backends tried for one login, best first; more would outlast any client's patience.
+inline constexpr int kCandidatesMax = 4;
+
+struct Decision {
+  bool known = false;                    // some route knows this user
+  int route = -1;                        // index into RouterOptions::routes
+  int pool = -1;                         // index into RouterOptions::pools; -1: a single backend
+  int candidate_count = 0;
+  std::array<int, kCandidatesMax> candidates{};   // indices into RouterOptions::backends
+};
+
+class Router {
+ public:
+  // Loads the map files; `progress` is told how far a large one is. Errors name the file and line
+  // and say how to mend it; all that are found at once, one per line.
+  static absl::StatusOr<std::unique_ptr<const Router>> Create(const RouterOptions& options,
+                                                              MapProgress progress = nullptr);
+  ~Router();
+  Router(const Router&) = delete;
+  Router& operator=(const Router&) = delete;
+
+  // Trims, lower-cases the domain, strips or appends one. The error says why a name is unusable
+  // (empty, too long, control bytes) and never repeats it.
+  absl::StatusOr<std::string> NormaliseUser(absl::string_view login) const;
+
+  // `user` is normalised. First route that matches wins. A pool gives one candidate, the user's own
+  // backend, and the next ones by hash only where its `failover` allows it. Never allocates.
+  Decision Route(absl::string_view user) const;
+
+  // The decision for a raw login name, step by step, one line each: normalisation, each route and
+  // why it did or did not match, the hash and the candidates with their names.
+  std::string Explain(absl::string_view login) const;
+
+  const RouterOptions& options() const;
+  // Users loaded from map files.
+  size_t mapped_users() const;
+  // What they occupy, names included.
+  size_t map_memory_bytes() const;
+
+ private:
+  Router();
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace postern::routing
+
+#endif  // POSTERN_ROUTING_ROUTER_H_

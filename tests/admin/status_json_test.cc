@@ -1,0 +1,84 @@
+#include "proxy/admin/status_json.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+namespace postern::admin {
+namespace {
+
+using Json = nlohmann::json;
+
+template <typename Enum>
+size_t At(Enum value) {
+  return static_cast<size_t>(value);
+}
+
+metrics::StatusSummary Summary() {
+  metrics::StatusSummary summary;
+  summary.build = {"0.1.0", "OpenSSL 3.0.17"};
+  summary.uptime_seconds = 12.5;
+  summary.workers = 2;
+  summary.facts.io = "uring";
+  summary.facts.config_generation = 3;
+  summary.facts.reloads_failed = 1;
+  summary.facts.certificates.push_back({"/tls/mail.pem", 1.8e9});
+  summary.listeners.push_back({"[::]:995", true, {}});
+  summary.listeners[0].totals.sessions = 4;
+  summary.listeners[0].totals.connections = 5;
+  summary.listeners[0].totals.logins[At(metrics::LoginResult::kRefused)] = 6;
+  summary.backends.push_back({"mail1", "mail", false, {}});
+  summary.backends[0].totals.errors[At(metrics::UpstreamError::kGreetingTimeout)] = 7;
+  summary.backends[0].totals.closed[At(CloseReason::kQuit)] = 8;
+  summary.backends[0].totals.connect.buckets[0] = 2;
+  summary.backends[0].totals.connect.sum_seconds = 0.5;
+  return summary;
+}
+
+TEST(StatusJson, SaysWhatTheSummarySays) {
+  const Json json = Json::parse(StatusJson(Summary()));
+  EXPECT_EQ(json["version"], "0.1.0");
+  EXPECT_EQ(json["openssl"], "OpenSSL 3.0.17");
+  EXPECT_EQ(json["uptime_seconds"], 12.5);
+  EXPECT_EQ(json["workers"], 2);
+  EXPECT_EQ(json["io"], "uring");
+  EXPECT_EQ(json["draining"], false);
+  EXPECT_EQ(json["config"]["generation"], 3);
+  EXPECT_EQ(json["config"]["reloads_failed"], 1);
+  EXPECT_EQ(json["certificates"][0]["file"], "/tls/mail.pem");
+  ASSERT_EQ(json["listeners"].size(), 1u);
+  const Json& listener = json["listeners"][0];
+  EXPECT_EQ(listener["name"], "[::]:995");
+  EXPECT_EQ(listener["active"], true);
+  EXPECT_EQ(listener["sessions"], 4);
+  EXPECT_EQ(listener["connections"], 5);
+  EXPECT_EQ(listener["logins"],
+            (Json{{"accepted", 0}, {"refused", 6}, {"unknown_user", 0}, {"unavailable", 0}}));
+  ASSERT_EQ(json["backends"].size(), 1u);
+  const Json& backend = json["backends"][0];
+  EXPECT_EQ(backend["pool"], "mail");
+  EXPECT_EQ(backend["active"], false);
+  EXPECT_EQ(backend["errors"], (Json{{"greeting_timeout", 7}}));
+  EXPECT_EQ(backend["closed"], (Json{{"quit", 8}}));
+  EXPECT_EQ(backend["connect_seconds_mean"], 0.25);
+  EXPECT_TRUE(backend["login_seconds_mean"].is_null());
+}
+
+TEST(StatusJson, EmptyListsStayLists) {
+  const Json json = Json::parse(StatusJson(metrics::StatusSummary()));
+  for (const char* list : {"listeners", "backends", "certificates"}) {
+    EXPECT_TRUE(json[list].is_array()) << list;
+  }
+}
+
+TEST(StatusJson, NamesAreEscapedAndRepaired) {
+  metrics::StatusSummary summary = Summary();
+  summary.backends[0].name = "a\"</script>\n\xff";
+  const std::string text = StatusJson(summary);
+  EXPECT_EQ(text.find('\n'), text.size() - 1);
+  EXPECT_EQ(Json::parse(text)["backends"][0]["name"], "a\"</script>\n\xef\xbf\xbd");
+}
+
+}  // namespace
+}  // namespace postern::admin

@@ -1,0 +1,265 @@
+// Both programs against each other, over real sockets on loopback: what the store sends the
+// generator accepts, and every fault of the store is reported as what it is.
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <ostream>
+#include <string>
+#include <thread>
+
+#include "bench/load/generator.h"
+#include "bench/maildrop/store.h"
+#include "tests/tls/test_certificates.h"
+
+namespace postern {
+namespace {
+
+using load::Ending;
+using load::Script;
+using load::TargetTls;
+using maildrop::Fault;
+using maildrop::ListenTls;
+
+class StoreAndLoadTest : public testing::Test {
+ protected:
+  StoreAndLoadTest() {
+    store_options_.mailbox.store = "store1";
+    store_options_.mailbox.messages = 5;
+    store_options_.mailbox.samples = true;
+    store_options_.mailbox.sizes = *maildrop::SizeModel::Parse("uniform:1000-60000");
+    tls::testing::CertificateSpec spec;
+    spec.dns_names = {"store.example"};
+    const tls::testing::PemPair pair = tls::testing::SelfSigned(spec);
+    store_options_.certificate = directory_.Write("store", pair);
+    load_options_.tls_options.server_name = "store.example";
+    load_options_.tls_options.ca_file = store_options_.certificate.chain;
+    load_options_.script = Script::kFetch;
+    load_options_.sessions = 4;
+    load_options_.total = 40;
+    load_options_.timeout = 20 * kSecond;
+  }
+
+  ~StoreAndLoadTest() override {
+    if (store_ != nullptr) store_->Stop();
+  }
+
+  void StartStore(ListenTls tls) {
+    maildrop::Listen listen;
+    listen.address = *SocketAddress::Parse("127.0.0.1:0");
+    listen.tls = tls;
+    store_options_.listen = {listen};
+    store_ = std::make_unique<maildrop::Store>(store_options_);
+    const absl::Status status = store_->Start();
+    ASSERT_TRUE(status.ok()) << status;
+    const std::string where = store_->Where();
+    load_options_.target = *SocketAddress::Parse(where.substr(0, where.find(' ')));
+  }
+
+  load::Results Run() {
+    load::Generator generator(load_options_);
+    const absl::Status status = generator.Start();
+    EXPECT_TRUE(status.ok()) << status;
+    return generator.Finish();
+  }
+
+  static uint64_t Count(const load::Results& results, Ending ending) {
+    return results.endings[static_cast<size_t>(ending)];
+  }
+
+  tls::testing::TestDirectory directory_;
+  maildrop::Options store_options_;
+  load::Options load_options_;
+  std::unique_ptr<maildrop::Store> store_;
+};
+
+struct TlsCase {
+  ListenTls listen;
+  TargetTls target;
+};
+
+class EveryTlsTest : public StoreAndLoadTest, public testing::WithParamInterface<TlsCase> {};
+
+TEST_P(EveryTlsTest, EveryMessageIsFetchedAndVerified) {
+  StartStore(GetParam().listen);
+  load_options_.tls = GetParam().target;
+  const load::Results results = Run();
+  EXPECT_EQ(results.good(), 40u) << Summary(load_options_, results);
+  EXPECT_EQ(results.messages, 200u);
+  EXPECT_EQ(results.verified, 200u);
+  EXPECT_EQ(results.handshakes, GetParam().target == TargetTls::kOff ? 0u : 40u);
+}
+
+INSTANTIATE_TEST_SUITE_P(, EveryTlsTest,
+                         testing::Values(TlsCase{ListenTls::kOff, TargetTls::kOff},
+                                         TlsCase{ListenTls::kStls, TargetTls::kStls},
+                                         TlsCase{ListenTls::kImplicit, TargetTls::kImplicit}));
+
+TEST_F(StoreAndLoadTest, SeveralThreadsAndSources) {
+  store_options_.threads = 2;
+  StartStore(ListenTls::kOff);
+  load_options_.threads = 2;
+  load_options_.sources = *load::ParseSources("127.0.0.2-127.0.0.5");
+  const load::Results results = Run();
+  EXPECT_EQ(results.good(), 40u) << Summary(load_options_, results);
+}
+
+TEST_F(StoreAndLoadTest, BothRunOnEpollToo) {
+  store_options_.io = io::IoKind::kEpoll;
+  load_options_.io = io::IoKind::kEpoll;
+  StartStore(ListenTls::kImplicit);
+  load_options_.tls = TargetTls::kImplicit;
+  const load::Results results = Run();
+  EXPECT_EQ(results.verified, 200u) << Summary(load_options_, results);
+}
+
+TEST_F(StoreAndLoadTest, TicketsResumeSessions) {
+  StartStore(ListenTls::kImplicit);
+  load_options_.tls = TargetTls::kImplicit;
+  load_options_.script = Script::kLogin;
+  load_options_.sessions = 1;
+  load_options_.total = 10;
+  load_options_.tls_options.resume = true;
+  load_options_.tls_options.version_max = tls::Version::kTls12;
+  const load::Results results = Run();
+  EXPECT_EQ(results.good(), 10u) << Summary(load_options_, results);
+  EXPECT_EQ(results.resumed, 9u);
+}
+
+TEST_F(StoreAndLoadTest, DeletedMailIsGone) {
+  StartStore(ListenTls::kOff);
+  load_options_.users = *load::ParseUsers("alice@example.org", 1);
+  load_options_.remove = true;
+  load_options_.sessions = 1;
+  load_options_.total = 3;
+  load_options_.fetch_max = 2;
+  const load::Results results = Run();
+  EXPECT_EQ(results.good(), 3u) << Summary(load_options_, results);
+  EXPECT_EQ(results.messages, 5u);  // 2, 2, 1
+  EXPECT_EQ(store_->deletions(), 5u);
+}
+
+TEST_F(StoreAndLoadTest, TheOpenLoopStartsEverySession) {
+  StartStore(ListenTls::kOff);
+  load_options_.script = Script::kPoll;
+  load_options_.rate = 2000;
+  load_options_.sessions = 100;
+  const load::Results results = Run();
+  EXPECT_EQ(results.good(), 40u) << Summary(load_options_, results);
+  EXPECT_EQ(results.dropped, 0u);
+}
+
+TEST_F(StoreAndLoadTest, IdleSessionsAreCountedAndEndWell) {
+  StartStore(ListenTls::kOff);
+  load_options_.script = Script::kIdle;
+  load_options_.sessions = 20;
+  load_options_.total = 20;
+  load_options_.hold = 300 * kMillisecond;
+  load::Generator generator(load_options_);
+  ASSERT_TRUE(generator.Start().ok());
+  const load::Results results = generator.Finish();
+  EXPECT_EQ(results.good(), 20u) << Summary(load_options_, results);
+  EXPECT_EQ(generator.progress().idle.load(), 20u);
+}
+
+TEST_F(StoreAndLoadTest, StoppingEndsIdleSessions) {
+  StartStore(ListenTls::kOff);
+  load_options_.script = Script::kIdle;
+  load_options_.hold = 3600 * kSecond;
+  load::Generator generator(load_options_);
+  ASSERT_TRUE(generator.Start().ok());
+  while (generator.progress().idle.load() < 4) std::this_thread::yield();
+  generator.Stop(/*now=*/true);
+  const load::Results results = generator.Finish();
+  EXPECT_EQ(Count(results, Ending::kStopped), 4u);
+}
+
+TEST_F(StoreAndLoadTest, AStoppedStoreEndsItsSessions) {
+  StartStore(ListenTls::kOff);
+  load_options_.script = Script::kIdle;
+  load_options_.hold = 3600 * kSecond;
+  load_options_.total = 4;
+  load::Generator generator(load_options_);
+  ASSERT_TRUE(generator.Start().ok());
+  while (generator.progress().idle.load() < 4) std::this_thread::yield();
+  store_->Stop();
+  const load::Results results = generator.Finish();
+  EXPECT_EQ(Count(results, Ending::kClosed) + Count(results, Ending::kReset), 4u)
+      << Summary(load_options_, results);
+}
+
+TEST_F(StoreAndLoadTest, ALongListingArrivesWhole) {
+  store_options_.mailbox.messages = 20000;
+  store_options_.mailbox.samples = false;
+  StartStore(ListenTls::kOff);
+  load_options_.fetch_max = 1;
+  const load::Results results = Run();
+  EXPECT_EQ(results.verified, 40u) << Summary(load_options_, results);
+}
+
+struct FaultCase {
+  Fault fault;
+  Ending ending;
+  Ending other;  // also right
+};
+
+void PrintTo(const FaultCase& test, std::ostream* out) {
+  for (const auto& [name, fault] : maildrop::FaultNames()) {
+    if (fault == test.fault) *out << name;
+  }
+}
+
+class EveryFaultTest : public StoreAndLoadTest, public testing::WithParamInterface<FaultCase> {};
+
+TEST_P(EveryFaultTest, IsReportedAsWhatItIs) {
+  store_options_.fault = GetParam().fault;
+  store_options_.mailbox.samples = false;
+  StartStore(ListenTls::kOff);
+  load_options_.total = 4;
+  if (GetParam().ending == Ending::kTimeout) load_options_.timeout = 200 * kMillisecond;
+  const load::Results results = Run();
+  const uint64_t others =
+      GetParam().other == GetParam().ending ? 0 : Count(results, GetParam().other);
+  EXPECT_EQ(Count(results, GetParam().ending) + others, 4u) << Summary(load_options_, results);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    , EveryFaultTest,
+    testing::Values(FaultCase{Fault::kNoGreeting, Ending::kTimeout, Ending::kTimeout},
+                    FaultCase{Fault::kBadGreeting, Ending::kGreeting, Ending::kGreeting},
+                    FaultCase{Fault::kErrGreeting, Ending::kGreeting, Ending::kGreeting},
+                    FaultCase{Fault::kCloseOnConnect, Ending::kClosed, Ending::kReset},
+                    // A reset may be seen by connect(2) or by the first read.
+                    FaultCase{Fault::kRstOnConnect, Ending::kReset, Ending::kConnect},
+                    FaultCase{Fault::kCloseAfterUser, Ending::kClosed, Ending::kClosed},
+                    FaultCase{Fault::kStallAfterPass, Ending::kTimeout, Ending::kTimeout},
+                    FaultCase{Fault::kRefuseLogin, Ending::kRefused, Ending::kRefused},
+                    FaultCase{Fault::kRefuseTemporarily, Ending::kTemporary, Ending::kTemporary},
+                    FaultCase{Fault::kInUse, Ending::kTemporary, Ending::kTemporary},
+                    FaultCase{Fault::kLongReply, Ending::kGood, Ending::kGood},
+                    FaultCase{Fault::kStallMidRetr, Ending::kTimeout, Ending::kTimeout},
+                    FaultCase{Fault::kCloseMidRetr, Ending::kClosed, Ending::kClosed},
+                    FaultCase{Fault::kRstMidRetr, Ending::kReset, Ending::kReset},
+                    FaultCase{Fault::kNoTerminator, Ending::kClosed, Ending::kClosed}));
+
+TEST_F(StoreAndLoadTest, AStoreThatCannotStartSaysWhy) {
+  maildrop::Listen listen;
+  listen.address = *SocketAddress::Parse("127.0.0.1:0");
+  listen.tls = ListenTls::kImplicit;
+  store_options_.listen = {listen};
+  store_options_.certificate.key = "/nowhere/key.pem";
+  maildrop::Store store(store_options_);
+  const absl::Status status = store.Start();
+  ASSERT_FALSE(status.ok());
+  EXPECT_NE(status.message().find("/nowhere/key.pem"), absl::string_view::npos) << status;
+}
+
+TEST_F(StoreAndLoadTest, AWrongCertificateNameIsATlsFailure) {
+  StartStore(ListenTls::kImplicit);
+  load_options_.tls = TargetTls::kImplicit;
+  load_options_.tls_options.server_name = "other.example";
+  load_options_.total = 4;
+  EXPECT_EQ(Count(Run(), Ending::kTls), 4u);
+}
+
+}  // namespace
+}  // namespace postern

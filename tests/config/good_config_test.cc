@@ -1,0 +1,381 @@
+// Configurations that are right, and the values they give.
+#include <fstream>
+#include <iterator>
+#include <regex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "proxy/config/config.h"
+
+namespace postern::config {
+namespace {
+
+using ::testing::ElementsAre;
+
+constexpr absl::string_view kSmallest = R"(
+[[listener]]
+address = "[::]:995"
+[tls]
+certificates = [{ chain = "chain.pem", key = "/keys/key.pem" }]
+[[pool]]
+name = "mail"
+backends = [{ name = "mail1", address = "10.0.0.11:110" }]
+[[route]]
+users = "*"
+pool = "mail"
+)";
+
+TEST(GoodConfig, SmallestHasDefaults) {
+  const absl::StatusOr<Config> config = ParseConfig(kSmallest, "/etc/postern/postern.toml");
+  ASSERT_TRUE(config.ok()) << config.status().message();
+  EXPECT_EQ(config->file, "/etc/postern/postern.toml");
+  EXPECT_FALSE(config->hostname.empty());
+  EXPECT_EQ(config->dialogue.hostname, config->hostname);
+  EXPECT_EQ(config->workers, 0);
+  EXPECT_EQ(config->io, IoChoice::kAuto);
+  ASSERT_EQ(config->listeners.size(), 1u);
+  const Listener& listener = config->listeners[0];
+  EXPECT_EQ(listener.name, "[::]:995");
+  EXPECT_EQ(listener.address.ToString(), "[::]:995");
+  EXPECT_EQ(listener.tls, ListenerTls::kImplicit);
+  EXPECT_TRUE(listener.v6only);
+  EXPECT_FALSE(listener.plaintext_logins);
+  EXPECT_EQ(listener.line, 2);
+  EXPECT_THAT(config->tls.certificates,
+              ElementsAre(tls::CertificateFiles{"/etc/postern/chain.pem", "/keys/key.pem"}));
+  ASSERT_EQ(config->backends.size(), 1u);
+  EXPECT_EQ(config->backends[0].name, "mail1");
+  EXPECT_EQ(config->backends[0].address.host, "10.0.0.11");
+  EXPECT_EQ(config->backends[0].tls, UpstreamTls::kOff);
+  EXPECT_EQ(config->backends[0].line, 8);
+  ASSERT_EQ(config->routing.backends.size(), 1u);
+  EXPECT_EQ(config->routing.backends[0].weight, 100u);
+  ASSERT_EQ(config->routing.pools.size(), 1u);
+  EXPECT_THAT(config->routing.pools[0].backends, ElementsAre(0));
+  ASSERT_EQ(config->routing.routes.size(), 1u);
+  EXPECT_EQ(config->routing.routes[0].line, 9);
+  EXPECT_EQ(config->timeouts.idle, 660 * kSecond);
+}
+
+// Every key once, each with a value that is not its default.
+constexpr absl::string_view kEverything = R"(
+hostname = "pop.example.net"
+workers = 3
+io = "epoll"
+capabilities = ["TOP", "EXPIRE NEVER"]
+
+[[listener]]
+name = "pop3s"
+address = "[::]:995"
+tls = "implicit"
+v6only = false
+backlog = 128
+
+[[listener]]
+address = "*:110"
+tls = "stls"
+plaintext_logins = true
+
+[tls]
+certificates = [
+  { chain = "tls/rsa.pem", key = "tls/rsa.key" },
+  { chain = "/tls/ecdsa.pem", key = "/tls/ecdsa.key" },
+]
+version_min = "1.3"
+ciphers = "ECDHE+AESGCM"
+ciphersuites = "TLS_AES_256_GCM_SHA384"
+groups = "P-256"
+tickets_ecdsa = 1
+tickets_rsa = 2
+
+[auth]
+mechanisms = ["login"]
+user_pass = false
+apop = true
+secrets = "secrets"
+refused_reply = "-ERR no"
+
+[timeouts]
+handshake = "1s"
+login = "2s"
+idle = "3m"
+upstream_connect = "4ms"
+upstream_greeting = "5s"
+upstream_login = "6s"
+refused_delay = "0s"
+close_linger = "7s"
+drain = "1h"
+resolve = "8s"
+
+[limits]
+sessions = 10
+upstream_tries = 1
+bad_commands = 4
+logins = 5
+line_bytes = 600
+sasl_bytes = "8KiB"
+receive_buffer_bytes = "32KiB"
+receive_buffers = 64
+
+[users]
+lowercase_domain = false
+default_domain = "example.org"
+strip_domain = "example.net"
+
+[log]
+sessions = "log/sessions.log"
+format = "json"
+level = "warning"
+
+[admin]
+address = "unix:/run/postern/admin.sock"
+
+[[backend]]
+name = "single"
+address = "unix:/run/dovecot/pop3"
+weight = 7
+
+[[pool]]
+name = "mail"
+balance = "maglev"
+failover = true
+tls = "implicit"
+ca = "ca.pem"
+login = "master"
+master_user = "proxy"
+master_password_file = "master"
+pipelining = "off"
+backends = [
+  { name = "mail1", address = "mail1.example.net:995" },
+  { name = "mail2", address = "[2001:db8::2]:110", tls = "stls", server_name = "mail2.example.net", weight = 0 },
+  { name = "mail3", address = "10.0.0.3:995", insecure = true, pipelining = "on" },
+  { name = "mail4", address = "10.0.0.4:110", tls = "off", login = "password", mechanism = "auth-plain" },
+  "single",
+]
+
+[[route]]
+map = "users.map"
+
+[[route]]
+users = "*@example.org"
+pool = "mail"
+
+[[route]]
+users = "postmaster"
+backend = "single"
+)";
+
+class EveryKey : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    absl::StatusOr<Config> config = ParseConfig(kEverything, "etc/postern.toml");
+    ASSERT_TRUE(config.ok()) << config.status().message();
+    config_ = *std::move(config);
+  }
+  Config config_;
+};
+
+TEST_F(EveryKey, TopAndListeners) {
+  EXPECT_EQ(config_.hostname, "pop.example.net");
+  EXPECT_EQ(config_.dialogue.hostname, "pop.example.net");
+  EXPECT_EQ(config_.workers, 3);
+  EXPECT_EQ(config_.io, IoChoice::kEpoll);
+  EXPECT_THAT(config_.dialogue.capabilities, ElementsAre("TOP", "EXPIRE NEVER"));
+  ASSERT_EQ(config_.listeners.size(), 2u);
+  EXPECT_EQ(config_.listeners[0].name, "pop3s");
+  EXPECT_FALSE(config_.listeners[0].v6only);
+  EXPECT_EQ(config_.listeners[0].backlog, 128);
+  EXPECT_EQ(config_.listeners[1].name, "*:110");
+  EXPECT_EQ(config_.listeners[1].address.ToString(), "0.0.0.0:110");
+  EXPECT_EQ(config_.listeners[1].tls, ListenerTls::kStls);
+  EXPECT_TRUE(config_.listeners[1].plaintext_logins);
+  EXPECT_EQ(config_.admin.address, "unix:/run/postern/admin.sock");
+}
+
+TEST_F(EveryKey, TlsAndAuth) {
+  EXPECT_THAT(config_.tls.certificates,
+              ElementsAre(tls::CertificateFiles{"etc/tls/rsa.pem", "etc/tls/rsa.key"},
+                          tls::CertificateFiles{"/tls/ecdsa.pem", "/tls/ecdsa.key"}));
+  EXPECT_EQ(config_.tls.version_min, tls::Version::kTls13);
+  EXPECT_EQ(config_.tls.ciphers, "ECDHE+AESGCM");
+  EXPECT_EQ(config_.tls.ciphersuites, "TLS_AES_256_GCM_SHA384");
+  EXPECT_EQ(config_.tls.groups, "P-256");
+  EXPECT_EQ(config_.tls.tickets_ecdsa, 1);
+  EXPECT_EQ(config_.tls.tickets_rsa, 2);
+  EXPECT_THAT(config_.dialogue.mechanisms, ElementsAre(pop3::Mechanism::kLogin));
+  EXPECT_FALSE(config_.dialogue.user_pass);
+  EXPECT_TRUE(config_.dialogue.apop);
+  EXPECT_EQ(config_.auth.secrets_file, "etc/secrets");
+  EXPECT_EQ(config_.auth.refused_reply, "-ERR no\r\n");
+}
+
+TEST_F(EveryKey, TimeoutsLimitsUsersLog) {
+  const Timeouts& timeouts = config_.timeouts;
+  EXPECT_EQ(timeouts.handshake, kSecond);
+  EXPECT_EQ(timeouts.login, 2 * kSecond);
+  EXPECT_EQ(timeouts.idle, 180 * kSecond);
+  EXPECT_EQ(timeouts.upstream_connect, 4 * kMillisecond);
+  EXPECT_EQ(timeouts.upstream_greeting, 5 * kSecond);
+  EXPECT_EQ(timeouts.upstream_login, 6 * kSecond);
+  EXPECT_EQ(timeouts.refused_delay, 0);
+  EXPECT_EQ(timeouts.close_linger, 7 * kSecond);
+  EXPECT_EQ(timeouts.drain, 3600 * kSecond);
+  EXPECT_EQ(timeouts.resolve, 8 * kSecond);
+  EXPECT_EQ(config_.limits.sessions_max, 10);
+  EXPECT_EQ(config_.limits.upstream_tries, 1);
+  EXPECT_EQ(config_.limits.receive_buffer_bytes, 32768u);
+  EXPECT_EQ(config_.limits.receive_buffers, 64);
+  EXPECT_EQ(config_.dialogue.bad_commands_max, 4);
+  EXPECT_EQ(config_.dialogue.logins_max, 5);
+  EXPECT_EQ(config_.dialogue.line_bytes_max, 600u);
+  EXPECT_EQ(config_.dialogue.sasl_bytes_max, 8192u);
+  EXPECT_FALSE(config_.routing.user.lowercase_domain);
+  EXPECT_EQ(config_.routing.user.default_domain, "example.org");
+  EXPECT_EQ(config_.routing.user.strip_domain, "example.net");
+  EXPECT_EQ(config_.log.sessions, "etc/log/sessions.log");
+  EXPECT_EQ(config_.log.format, LogFormat::kJson);
+  EXPECT_EQ(config_.log.level, "warning");
+}
+
+TEST_F(EveryKey, BackendsTakeWhatTheirPoolSays) {
+  const std::vector<Backend>& backends = config_.backends;
+  ASSERT_EQ(backends.size(), 5u);
+  ASSERT_EQ(config_.routing.backends.size(), 5u);
+  for (size_t i = 0; i < backends.size(); ++i) {
+    EXPECT_EQ(config_.routing.backends[i].name, backends[i].name);
+  }
+  EXPECT_EQ(config_.routing.backends[0].weight, 7u);
+  EXPECT_EQ(config_.routing.backends[2].weight, 0u);
+
+  // Written outside, and so outside the pool's defaults, although the pool lists it.
+  EXPECT_EQ(backends[0].name, "single");
+  EXPECT_EQ(backends[0].address.unix_path, "/run/dovecot/pop3");
+  EXPECT_EQ(backends[0].tls, UpstreamTls::kOff);
+  EXPECT_EQ(backends[0].login, UpstreamLogin::kPassword);
+  EXPECT_EQ(backends[0].mechanism, UpstreamMechanism::kUserPass);
+  EXPECT_EQ(backends[0].pipelining, Pipelining::kAuto);
+
+  EXPECT_EQ(backends[1].name, "mail1");
+  EXPECT_EQ(backends[1].tls, UpstreamTls::kImplicit);
+  EXPECT_EQ(backends[1].tls_options.ca_file, "etc/ca.pem");
+  EXPECT_EQ(backends[1].tls_options.server_name, "mail1.example.net");
+  EXPECT_FALSE(backends[1].tls_options.insecure);
+  EXPECT_EQ(backends[1].login, UpstreamLogin::kMaster);
+  EXPECT_EQ(backends[1].mechanism, UpstreamMechanism::kAuthPlain);
+  EXPECT_EQ(backends[1].master_user, "proxy");
+  EXPECT_EQ(backends[1].master_password_file, "etc/master");
+  EXPECT_EQ(backends[1].pipelining, Pipelining::kOff);
+
+  EXPECT_EQ(backends[2].tls, UpstreamTls::kStls);
+  EXPECT_EQ(backends[2].address.host, "2001:db8::2");
+  EXPECT_EQ(backends[2].tls_options.server_name, "mail2.example.net");
+
+  EXPECT_TRUE(backends[3].tls_options.insecure);
+  EXPECT_EQ(backends[3].tls_options.ca_file, "");
+  EXPECT_EQ(backends[3].pipelining, Pipelining::kOn);
+
+  EXPECT_EQ(backends[4].tls, UpstreamTls::kOff);
+  EXPECT_EQ(backends[4].login, UpstreamLogin::kPassword);
+  EXPECT_EQ(backends[4].mechanism, UpstreamMechanism::kAuthPlain);
+  EXPECT_EQ(backends[4].master_user, "");
+}
+
+TEST_F(EveryKey, PoolsAndRoutes) {
+  ASSERT_EQ(config_.routing.pools.size(), 1u);
+  const routing::PoolOptions& pool = config_.routing.pools[0];
+  EXPECT_EQ(pool.name, "mail");
+  EXPECT_EQ(pool.balance, routing::Balance::kMaglev);
+  EXPECT_TRUE(pool.failover);
+  EXPECT_THAT(pool.backends, ElementsAre(1, 2, 3, 4, 0));
+  ASSERT_EQ(config_.routing.routes.size(), 3u);
+  EXPECT_EQ(config_.routing.routes[0].map_file, "etc/users.map");
+  EXPECT_EQ(config_.routing.routes[1].users, "*@example.org");
+  EXPECT_EQ(config_.routing.routes[1].pool, "mail");
+  EXPECT_EQ(config_.routing.routes[2].users, "postmaster");
+  EXPECT_EQ(config_.routing.routes[2].backend, "single");
+}
+
+// The example that operators start from. The files it names are opened by others.
+TEST(ExampleFile, Parses) {
+  const std::string path = std::string(POSTERN_SOURCE_DIR) + "/deploy/examples/postern.toml";
+  const absl::StatusOr<Config> config = LoadConfig(path);
+  ASSERT_TRUE(config.ok()) << config.status().message();
+  EXPECT_EQ(config->hostname, "pop.example.net");
+  EXPECT_EQ(config->listeners.size(), 2u);
+}
+
+// The manual page names every key, and its example works.
+TEST(ManualPage, IsComplete) {
+  const std::string path = std::string(POSTERN_SOURCE_DIR) + "/deploy/man/postern.toml.5";
+  std::ifstream file(path);
+  const std::string page{std::istreambuf_iterator<char>(file), {}};
+  const size_t begin = page.find(".Bd -literal\n");
+  ASSERT_NE(begin, std::string::npos);
+  const std::string example = page.substr(begin + 13, page.find(".Ed", begin) - begin - 13);
+  const absl::StatusOr<Config> config = ParseConfig(example, path);
+  EXPECT_TRUE(config.ok()) << config.status().message();
+
+  const std::regex key("([a-z_0-9]+) = ");
+  const std::string everything(kEverything);
+  int keys = 0;
+  for (std::sregex_iterator it(everything.begin(), everything.end(), key), end; it != end; ++it) {
+    ++keys;
+    const std::string name = (*it)[1];
+    if (name == "chain" || name == "key") continue;  // named in the line of `certificates`
+    EXPECT_TRUE(std::regex_search(page, std::regex("(Sy|,) " + name + "[ \n]"))) << name;
+  }
+  EXPECT_GT(keys, 60);
+}
+
+// Whoever takes the mark away from a key that is commented out gets a key that exists, and the
+// value shown is its default: so the example cannot grow stale.
+TEST(ExampleFile, CommentedKeysAreRealAndShowTheDefaults) {
+  const std::string path = std::string(POSTERN_SOURCE_DIR) + "/deploy/examples/postern.toml";
+  std::ifstream file(path);
+  std::string text, line;
+  int uncommented = 0;
+  while (std::getline(file, line)) {
+    // "#key = value" is a key; "# text" is text.
+    if (line.size() > 1 && line[0] == '#' && line[1] != ' ' && line[1] != '#') {
+      line.erase(0, 1);
+      ++uncommented;
+    }
+    text += line + "\n";
+  }
+  EXPECT_GT(uncommented, 30);
+  const absl::StatusOr<Config> all = ParseConfig(text, path);
+  ASSERT_TRUE(all.ok()) << all.status().message();
+  const absl::StatusOr<Config> plain = LoadConfig(path);
+  ASSERT_TRUE(plain.ok());
+  const Timeouts &a = all->timeouts, &b = plain->timeouts;
+  for (const auto field :
+       {&Timeouts::handshake, &Timeouts::login, &Timeouts::idle, &Timeouts::upstream_connect,
+        &Timeouts::upstream_greeting, &Timeouts::upstream_login, &Timeouts::refused_delay,
+        &Timeouts::close_linger, &Timeouts::drain, &Timeouts::resolve}) {
+    EXPECT_EQ(a.*field, b.*field);
+  }
+  EXPECT_EQ(all->limits.sessions_max, plain->limits.sessions_max);
+  EXPECT_EQ(all->limits.upstream_tries, plain->limits.upstream_tries);
+  EXPECT_EQ(all->limits.receive_buffer_bytes, plain->limits.receive_buffer_bytes);
+  EXPECT_EQ(all->limits.receive_buffers, plain->limits.receive_buffers);
+  EXPECT_EQ(all->dialogue.capabilities, plain->dialogue.capabilities);
+  EXPECT_EQ(all->dialogue.mechanisms, plain->dialogue.mechanisms);
+  EXPECT_EQ(all->dialogue.line_bytes_max, plain->dialogue.line_bytes_max);
+  EXPECT_EQ(all->dialogue.sasl_bytes_max, plain->dialogue.sasl_bytes_max);
+  EXPECT_EQ(all->dialogue.bad_commands_max, plain->dialogue.bad_commands_max);
+  EXPECT_EQ(all->dialogue.logins_max, plain->dialogue.logins_max);
+  EXPECT_EQ(all->tls.tickets_ecdsa, plain->tls.tickets_ecdsa);
+  EXPECT_EQ(all->tls.tickets_rsa, plain->tls.tickets_rsa);
+  EXPECT_EQ(all->tls.version_min, plain->tls.version_min);
+  EXPECT_EQ(all->log.level, plain->log.level);
+  EXPECT_EQ(all->log.format, plain->log.format);
+  EXPECT_EQ(all->auth.refused_reply, plain->auth.refused_reply);
+  EXPECT_EQ(all->workers, plain->workers);
+  EXPECT_EQ(all->io, plain->io);
+}
+
+}  // namespace
+}  // namespace postern::config

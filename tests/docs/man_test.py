@@ -1,0 +1,102 @@
+#!/usr/bin/env python3
+"""The manual pages: they render without a warning, and say what the program says of itself."""
+
+import glob
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.dont_write_bytecode = True
+ROOT = os.environ["POSTERN_SOURCE_DIR"]
+sys.path.insert(0, os.path.join(ROOT, "tests", "integration"))
+
+from harness import Proxy  # noqa: E402
+
+POSTERN = os.path.join(os.environ["POSTERN_BIN_DIR"], "postern")
+PAGES = sorted(glob.glob(os.path.join(ROOT, "deploy", "man", "*.[1-9]")))
+
+
+def render(page):
+    """(text, warnings)"""
+    done = subprocess.run(["groff", "-mandoc", "-Tutf8", "-rLL=100n", "-ww", "-P-cbou", page],
+                          capture_output=True, encoding="utf-8", errors="replace")
+    return done.stdout, done.stderr
+
+
+class ManTest(unittest.TestCase):
+    def test_pages_are_there(self):
+        self.assertEqual([os.path.basename(page) for page in PAGES],
+                         ["postern-load.1", "postern-maildrop.1", "postern.1", "postern.toml.5"])
+
+    def test_no_warnings(self):
+        linter = shutil.which("mandoc")
+        if linter is None and shutil.which("groff") is None:
+            self.skipTest("neither mandoc nor groff")
+        for page in PAGES:
+            with self.subTest(page=page):
+                if linter is not None:
+                    done = subprocess.run([linter, "-Tlint", "-Wwarning", page],
+                                          capture_output=True, text=True)
+                    self.assertEqual((done.returncode, done.stdout), (0, ""))
+                if shutil.which("groff") is not None:
+                    text, warnings = render(page)
+                    self.assertEqual(warnings, "")
+                    self.assertIn("DESCRIPTION", text)
+
+    def test_every_verb_and_option_is_explained(self):
+        with open(os.path.join(ROOT, "deploy", "man", "postern.1"), encoding="utf-8") as file:
+            page = file.read()
+        told = subprocess.run([POSTERN, "--help"], capture_output=True, text=True).stdout
+        verbs = re.findall(r"^  ([a-z]+) ", told[told.index("Subcommands:"):], re.MULTILINE)
+        self.assertIn("serve", verbs)
+        for verb in verbs:
+            self.assertIn(f".It Cm {verb}\n", page)
+            own = subprocess.run([POSTERN, verb, "--help"], capture_output=True, text=True).stdout
+            for option in re.findall(r"--([a-z-]+)", own):
+                self.assertIn(f"Fl Fl {option}", page, f"{verb} --{option}")
+        self.assertEqual(sorted(re.findall(r"^\.It Cm ([a-z]+)$", page, re.MULTILINE)),
+                         sorted(verbs))
+
+    def test_every_option_of_the_bench_programs_is_explained(self):
+        for program in ["postern-load", "postern-maildrop"]:
+            path = os.path.join(os.environ["POSTERN_BIN_DIR"], program)
+            if not os.path.exists(path):
+                continue  # built without POSTERN_BENCH
+            with open(os.path.join(ROOT, "deploy", "man", f"{program}.1"), encoding="utf-8") as file:
+                page = file.read()
+            told = subprocess.run([path, "--help"], capture_output=True, text=True).stdout
+            options = re.findall(r"^  (?:-[a-z],)?--([a-z-]+)", told, re.MULTILINE)
+            self.assertIn("threads", options)
+            for option in options:
+                self.assertIn(f"Fl Fl {option}", page, f"{program} --{option}")
+
+    def test_keys_that_need_a_restart(self):
+        with open(os.path.join(ROOT, "proxy", "server.cc"), encoding="utf-8") as file:
+            warned = re.findall(r'warn\("([a-z_.]+)', file.read())
+        self.assertIn("workers", warned)
+        with open(os.path.join(ROOT, "deploy", "man", "postern.1"), encoding="utf-8") as file:
+            sentence = re.search(r"disconnected\.\n(.*?)take effect", file.read(), re.DOTALL).group(1)
+        told = re.findall(r"[a-z_.]+", sentence)
+        for key in warned:
+            if key != "limits.receive_buffers":  # "the receive buffers"
+                self.assertIn(key, told)
+
+    def test_reload_takes_the_log_level(self):
+        config = {
+            "listener": [{"tls": "off", "plaintext_logins": True}],
+            "backend": [{"name": "mail1", "address": "127.0.0.1:9"}],
+            "route": [{"users": "*", "backend": "mail1"}],
+            "log": {"level": "error"},
+        }
+        with tempfile.TemporaryDirectory() as directory, Proxy(config, directory) as proxy:
+            self.assertNotIn("is ready", proxy.log())
+            proxy.write_config(dict(config, log={"level": "info"}))
+            self.assertIn("new configuration is in use", proxy.reload())
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2, warnings="ignore")

@@ -1,0 +1,6 @@
+// Prints the README's table of metrics.
+#include <cstdio>
+
+#include "metrics/names.h"
+
+int main() { return std::fputs(postern::metrics::MetricsTable().c_str(), stdout) < 0 ? 1 : 0; }

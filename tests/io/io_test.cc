@@ -1,0 +1,352 @@
+#include "proxy/io/io.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "tests/io/io_fixture.h"
+
+namespace postern::io {
+namespace {
+
+TEST_P(IoTest, ReceivesAndSends) {
+  const auto [ours, theirs] = Pair();
+  Probe recv;
+  io_->Recv(ours, &recv.op);
+  Settle();
+  EXPECT_FALSE(recv.done());
+  EXPECT_EQ(io_->ops_in_flight(), 1u);
+  Write(theirs, "USER anna\r\n");
+  RunUntil([&] { return recv.done(); });
+  EXPECT_EQ(io_->ReceivedBytes(recv.op), "USER anna\r\n");
+  EXPECT_TRUE(io_->HasBuffer(recv.op));
+  EXPECT_EQ(BuffersLent(), 1u);
+  io_->ReturnBuffer(&recv.op);
+  io_->ReturnBuffer(&recv.op);
+  EXPECT_FALSE(io_->HasBuffer(recv.op));
+  EXPECT_EQ(BuffersLent(), 0u);
+
+  Probe send;
+  io_->Send(ours, "+OK\r\n", &send.op);
+  EXPECT_FALSE(send.done()) << "a completion may not run inside the call";
+  RunUntil([&] { return send.done(); });
+  EXPECT_EQ(send.result(), 5);
+  std::array<char, 16> buffer{};
+  EXPECT_EQ(read(theirs, buffer.data(), buffer.size()), 5);
+  EXPECT_EQ(io_->ops_in_flight(), 0u);
+}
+
+TEST_P(IoTest, EndOfStreamIsZeroAndPinsNoBuffer) {
+  const auto [ours, theirs] = TcpPair();
+  shutdown(theirs, SHUT_WR);
+  Probe recv;
+  io_->Recv(ours, &recv.op);
+  RunUntil([&] { return recv.done(); });
+  EXPECT_EQ(recv.result(), 0);
+  EXPECT_EQ(io_->ReceivedBytes(recv.op), "");
+  io_->ReturnBuffer(&recv.op);
+  EXPECT_EQ(BuffersLent(), 0u);
+}
+
+TEST_P(IoTest, AcceptIsAStream) {
+  SocketAddress address;
+  const int listener = Listen(&address);
+  Probe accept;
+  io_->Accept(listener, &accept.op);
+  constexpr size_t kClients = 50;
+  for (size_t i = 0; i < kClients; ++i) {
+    const int fd = Own(socket(AF_INET, SOCK_STREAM, 0));
+    EXPECT_EQ(connect(fd, address.data(), address.length()), 0);
+  }
+  RunUntil([&] { return accept.results.size() == kClients; });
+  for (const int fd : accept.results) {
+    Own(fd);
+    EXPECT_NE(fcntl(fd, F_GETFL) & O_NONBLOCK, 0);
+    EXPECT_NE(fcntl(fd, F_GETFD) & FD_CLOEXEC, 0);
+    EXPECT_EQ(io_->PeerAddress(fd).IpText(), "127.0.0.1");
+    EXPECT_EQ(io_->LocalAddress(fd), address);
+  }
+  EXPECT_TRUE(accept.op.in_flight());
+  io_->Cancel(&accept.op);
+  io_->Cancel(&accept.op);
+  EXPECT_TRUE(accept.op.in_flight());
+  RunUntil([&] { return !accept.op.in_flight(); });
+  EXPECT_EQ(accept.result(), -ECANCELED);
+}
+
+TEST_P(IoTest, AcceptCancelledInItsOwnCallbackEndsOnce) {
+  SocketAddress address;
+  const int listener = Listen(&address);
+  Probe accept;
+  accept.then = [&] {
+    if (accept.result() >= 0) {
+      Own(accept.result());
+      io_->Cancel(&accept.op);
+    }
+  };
+  io_->Accept(listener, &accept.op);
+  const int fd = Own(socket(AF_INET, SOCK_STREAM, 0));
+  EXPECT_EQ(connect(fd, address.data(), address.length()), 0);
+  RunUntil([&] { return !accept.op.in_flight(); });
+  ASSERT_EQ(accept.results.size(), 2u);
+  EXPECT_EQ(accept.results[1], -ECANCELED);
+}
+
+TEST_P(IoTest, OutOfDescriptorsEndsTheAcceptAndLosesNobody) {
+  SocketAddress address;
+  const int listener = Listen(&address);
+  for (int i = 0; i < 3; ++i) {
+    const int fd = Own(socket(AF_INET, SOCK_STREAM, 0));
+    EXPECT_EQ(connect(fd, address.data(), address.length()), 0);
+  }
+  // No descriptor above the ones in use.
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const int highest = dup(0);
+  ASSERT_GE(highest, 0);
+  close(highest);
+  rlimit tight = before;
+  tight.rlim_cur = static_cast<rlim_t>(highest);
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &tight), 0);
+  Probe accept;
+  io_->Accept(listener, &accept.op);
+  RunUntil([&] { return !accept.op.in_flight(); });
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_EQ(accept.result(), -EMFILE);
+  EXPECT_EQ(accept.results.size(), 1u);
+
+  io_->Accept(listener, &accept.op);
+  RunUntil([&] { return accept.results.size() == 4; });
+  for (size_t i = 1; i < 4; ++i) Own(accept.results[i]);
+  io_->Cancel(&accept.op);
+  RunUntil([&] { return !accept.op.in_flight(); });
+}
+
+TEST_P(IoTest, ConnectsAndIsRefused) {
+  SocketAddress address;
+  const int listener = Listen(&address);
+  const int fd = Own(io_->OpenSocket(AF_INET));
+  int no_delay = 0;
+  socklen_t length = sizeof(no_delay);
+  getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &no_delay, &length);
+  EXPECT_EQ(no_delay, 1);
+  Probe connected;
+  io_->Connect(fd, address, &connected.op);
+  RunUntil([&] { return connected.done(); });
+  EXPECT_EQ(connected.result(), 0);
+
+  // A port nobody listens on: bound, never listened.
+  const int bound = Own(socket(AF_INET, SOCK_STREAM, 0));
+  SocketAddress nobody = *SocketAddress::Parse("127.0.0.1:0");
+  ASSERT_EQ(bind(bound, nobody.data(), nobody.length()), 0);
+  nobody = io_->LocalAddress(bound);
+  Probe refused;
+  io_->Connect(Own(io_->OpenSocket(AF_INET)), nobody, &refused.op);
+  RunUntil([&] { return refused.done(); });
+  EXPECT_EQ(refused.result(), -ECONNREFUSED);
+  close(listener);
+  fds_.erase(fds_.begin());
+}
+
+TEST_P(IoTest, ConnectsToUnixSockets) {
+  std::string directory = testing::TempDir() + "postern_io_XXXXXX";
+  ASSERT_NE(mkdtemp(directory.data()), nullptr);
+  const std::string path = directory + "/pop3.sock";
+  const SocketAddress address = *SocketAddress::Parse("unix:" + path);
+  const int listener = Own(socket(AF_UNIX, SOCK_STREAM, 0));
+  ASSERT_EQ(bind(listener, address.data(), address.length()), 0);
+  ASSERT_EQ(listen(listener, 1), 0);
+  Probe connected;
+  io_->Connect(Own(io_->OpenSocket(AF_UNIX)), address, &connected.op);
+  RunUntil([&] { return connected.done(); });
+  EXPECT_EQ(connected.result(), 0);
+
+  unlink(path.c_str());
+  Probe missing;
+  io_->Connect(Own(io_->OpenSocket(AF_UNIX)), address, &missing.op);
+  RunUntil([&] { return missing.done(); });
+  EXPECT_EQ(missing.result(), -ENOENT);
+  rmdir(directory.c_str());
+}
+
+TEST_P(IoTest, ShutdownEndsAPendingReceiveAndThePeerSeesTheEnd) {
+  const auto [ours, theirs] = TcpPair();
+  Probe recv;
+  io_->Recv(ours, &recv.op);
+  Settle();
+  io_->Shutdown(ours, SHUT_RDWR);
+  EXPECT_FALSE(recv.done());
+  RunUntil([&] { return recv.done(); });
+  EXPECT_EQ(recv.result(), 0);
+  char byte = 0;
+  EXPECT_EQ(read(theirs, &byte, 1), 0);
+}
+
+TEST_P(IoTest, ShutdownEndsASendBlockedOnAFullSocket) {
+  const auto [ours, theirs] = TcpPair();
+  const std::string bytes(16 << 20, 'x');
+  size_t taken = 0;
+  Probe send;
+  // Until the socket is full and a send stays pending.
+  io_->Send(ours, bytes, &send.op);
+  for (int turn = 0; turn < 1000; ++turn) {
+    Settle();
+    if (send.op.in_flight()) break;
+    ASSERT_GT(send.result(), 0);
+    taken += static_cast<size_t>(send.result());
+    io_->Send(ours, bytes, &send.op);
+  }
+  ASSERT_TRUE(send.op.in_flight());
+  io_->Shutdown(ours, SHUT_RDWR);
+  RunUntil([&] { return send.done(); });
+  // A short count or EPIPE, by kernel; the next one must fail.
+  EXPECT_LT(send.result(), static_cast<int>(bytes.size()));
+  Probe next;
+  io_->Send(ours, bytes, &next.op);
+  RunUntil([&] { return next.done(); });
+  EXPECT_EQ(next.result(), -EPIPE);
+  EXPECT_GT(taken, 0u);
+}
+
+TEST_P(IoTest, CancelEndsAPendingConnect) {
+  // A listener whose backlog is full: further connects stay unanswered.
+  SocketAddress address;
+  Listen(&address, 0);
+  std::vector<std::unique_ptr<Probe>> connects;
+  for (int i = 0; i < 8; ++i) {
+    connects.push_back(std::make_unique<Probe>());
+    io_->Connect(Own(io_->OpenSocket(AF_INET)), address, &connects.back()->op);
+  }
+  Settle();
+  Probe& last = *connects.back();
+  ASSERT_TRUE(last.op.in_flight());
+  for (auto& pending : connects) io_->Cancel(&pending->op);
+  RunUntil([&] { return io_->ops_in_flight() == 0; });
+  EXPECT_EQ(last.result(), -ECANCELED);
+}
+
+TEST_P(IoTest, ShutdownAndCancelTogetherEndAPendingConnect) {
+  SocketAddress address;
+  Listen(&address, 0);
+  std::vector<std::unique_ptr<Probe>> connects;
+  std::vector<int> sockets;
+  for (int i = 0; i < 8; ++i) {
+    connects.push_back(std::make_unique<Probe>());
+    sockets.push_back(Own(io_->OpenSocket(AF_INET)));
+    io_->Connect(sockets.back(), address, &connects.back()->op);
+  }
+  Settle();
+  ASSERT_TRUE(connects.back()->op.in_flight());
+  for (size_t i = 0; i < connects.size(); ++i) {
+    io_->Shutdown(sockets[i], SHUT_RDWR);
+    io_->Cancel(&connects[i]->op);
+  }
+  RunUntil([&] { return io_->ops_in_flight() == 0; });
+  EXPECT_LT(connects.back()->result(), 0);
+}
+
+TEST_P(IoTest, CancelEndsAReceiveAndTheOperationMayBeUsedAgain) {
+  const auto [ours, theirs] = Pair();
+  Probe recv;
+  io_->Recv(ours, &recv.op);
+  io_->Cancel(&recv.op);
+  RunUntil([&] { return recv.done(); });
+  EXPECT_EQ(recv.result(), -ECANCELED);
+  io_->Recv(ours, &recv.op);
+  Write(theirs, "x");
+  RunUntil([&] { return recv.results.size() == 2; });
+  EXPECT_EQ(recv.result(), 1);
+  io_->ReturnBuffer(&recv.op);
+}
+
+TEST_P(IoTest, AbortiveCloseSendsAReset) {
+  const auto [ours, theirs] = TcpPair();
+  io_->SetAbortiveClose(ours);
+  std::erase(fds_, ours);
+  io_->Close(ours);
+  char byte = 0;
+  EXPECT_EQ(read(theirs, &byte, 1), -1);
+  EXPECT_EQ(errno, ECONNRESET);
+}
+
+TEST_P(IoTest, ShortSendsAreWhole) {
+  const auto [ours, theirs] = TcpPair();
+  const int small = 4096;
+  setsockopt(ours, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
+  fcntl(theirs, F_SETFL, O_NONBLOCK);
+  std::string bytes(1 << 20, '\0');
+  for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<char>(i * 31 + i / 4099);
+  std::string received;
+  size_t sent = 0;
+  Probe send;
+  bool short_count = false;
+  io_->Send(ours, bytes, &send.op);
+  send.then = [&] {
+    ASSERT_GT(send.result(), 0);
+    sent += static_cast<size_t>(send.result());
+    short_count |= sent < bytes.size();
+    if (sent < bytes.size()) io_->Send(ours, absl::string_view(bytes).substr(sent), &send.op);
+  };
+  std::array<char, 8192> buffer{};
+  RunUntil(
+      [&] {
+        const ssize_t count = read(theirs, buffer.data(), buffer.size());
+        if (count > 0) received.append(buffer.data(), static_cast<size_t>(count));
+        return received.size() == bytes.size() && send.done();
+      },
+      1000000, 0);
+  EXPECT_TRUE(short_count);
+  EXPECT_TRUE(received == bytes);
+}
+
+TEST_P(IoTest, AnOperationMayDieInItsOwnCallback) {
+  struct Session {
+    Session() : op(&Session::Done, this) {}
+    static void Done(IoOp&, void* owner) { delete static_cast<Session*>(owner); }
+    IoOp op;
+  };
+  const auto [ours, theirs] = Pair();
+  auto* session = new Session();
+  io_->Recv(ours, &session->op);
+  shutdown(theirs, SHUT_RDWR);
+  RunUntil([&] { return io_->ops_in_flight() == 0; });
+}
+
+TEST_P(IoTest, WakeFromAnotherThreadEndsTheWait) {
+  // Without the wake-up each turn would last an hour, and the test would run into its time limit.
+  for (int round = 0; round < 3; ++round) {
+    std::thread waker([this] { io_->Wake(); });
+    io_->RunOnce(3600 * kSecond);
+    waker.join();
+  }
+  // Before the wait counts too.
+  io_->Wake();
+  io_->RunOnce(3600 * kSecond);
+}
+
+TEST_P(IoTest, ATimerEndsTheWait) {
+  int fired = 0;
+  Timer timer([](Timer&, void* count) { ++*static_cast<int*>(count); }, &fired);
+  const TimeNs start = MonotonicNow();
+  io_->timers().Arm(&timer, start + 30 * kMillisecond);
+  RunUntil([&] { return fired == 1; });
+  EXPECT_GE(MonotonicNow() - start, 30 * kMillisecond);
+  EXPECT_GE(io_->Now(), start + 30 * kMillisecond);
+}
+
+INSTANTIATE_TEST_SUITE_P(, IoTest, BothKinds(), KindOfTest);
+
+}  // namespace
+}  // namespace postern::io

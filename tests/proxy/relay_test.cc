@@ -1,0 +1,287 @@
+// The relay's table, row by row: what each side does, and what the other one then sees.
+#include "proxy/relay.h"
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "proxy/coro/task.h"
+#include "tests/sim/peer.h"
+#include "tests/sim/sim_io.h"
+#include "tests/sim/test_tls.h"
+
+namespace postern {
+namespace {
+
+using sim::Peer;
+using ::testing::IsEmpty;
+
+constexpr char kClientAddress[] = "192.0.2.1:4000";
+constexpr char kListenAddress[] = "192.0.2.9:110";
+constexpr char kBackendAddress[] = "10.0.0.1:110";
+constexpr DurationNs kLinger = 5 * kSecond;
+
+// A relay between two scripted peers, joined as after a login.
+class RelayWorld {
+ public:
+  explicit RelayWorld(bool tls = false, uint64_t seed = 1)
+      : io_(seed, sim::FaultPlan::Kind()), scratch_(16384), tls_(tls) {
+    const SocketAddress listen = *SocketAddress::Parse(kListenAddress);
+    backend_address_ = *SocketAddress::Parse(kBackendAddress);
+    io_.AddBackend(backend_address_, nullptr, [this](sim::Endpoint* endpoint) {
+      upstream_ = std::make_unique<Peer>(&io_, endpoint);
+      upstream_->Begin();
+    });
+    listen_fd_ = io_.Listen(listen);
+    io_.Accept(listen_fd_, &accept_);
+    client_ =
+        std::make_unique<Peer>(&io_, io_.ConnectTo(listen, *SocketAddress::Parse(kClientAddress)));
+    if (tls_) client_->StartTls(sim::TestTls::Get().ClientEngines());
+    client_->Begin();
+    Run([this] { return joined_ && upstream_ != nullptr; });
+  }
+
+  ~RelayWorld() {
+    Quiet();
+    io_.Cancel(&accept_);
+    Quiet();
+    client_channel_->Close(false);
+    upstream_channel_->Close(false);
+    relay_.reset();
+    client_channel_.reset();
+    upstream_channel_.reset();
+    io_.Close(listen_fd_);
+    EXPECT_THAT(io_.violations(), IsEmpty());
+    EXPECT_EQ(io_.buffers_lent(), 0u);
+    EXPECT_EQ(blocks_.blocks_out(), 0u);
+  }
+
+  Peer& client() { return *client_; }
+  Peer& upstream() { return *upstream_; }
+  Relay& relay() { return *relay_; }
+  std::optional<CloseReason> reason() const { return reason_; }
+  sim::SimIo& io() { return io_; }
+
+  template <typename Condition>
+  void Run(Condition condition) {
+    for (int turn = 0; turn < 100000 && !condition(); ++turn) io_.RunOnce(kSecond);
+    ASSERT_TRUE(condition());
+  }
+  void Quiet() {
+    for (int turn = 0; turn < 100000 && !io_.quiet(); ++turn) io_.RunOnce(kSecond);
+  }
+  // Until the relay is over and the client's side was closed as a session would.
+  CloseReason Finish() {
+    Run([this] { return reason_.has_value(); });
+    const bool abort = relay_->abort_client();
+    client_channel_->Close(abort);
+    upstream_channel_->Close(false);
+    Quiet();
+    return *reason_;
+  }
+
+ private:
+  static void OnAccept(io::IoOp& op, void* owner) {
+    auto* world = static_cast<RelayWorld*>(owner);
+    if (op.result() >= 0) coro::Detach(world->Join(op.result()));
+  }
+
+  coro::Task<void> Join(int fd) {
+    client_channel_ = std::make_unique<Channel>(&io_, &blocks_);
+    upstream_channel_ = std::make_unique<Channel>(&io_, &blocks_);
+    client_channel_->Attach(fd);
+    upstream_channel_->Attach(io_.OpenSocket(AF_INET));
+    const Outcome connected = co_await upstream_channel_->Connect(&backend_address_);
+    EXPECT_EQ(connected, Outcome::kOk);
+    if (tls_) {
+      tls::ServerOptions options;
+      options.certificates = {sim::TestTls::Get().files()};
+      server_tls_ = *tls::ServerContext::Create(options, &library_);
+      client_channel_->SetTls(server_tls_->NewEngine(client_channel_->output()));
+      const Outcome shaken = co_await client_channel_->Handshake();
+      EXPECT_EQ(shaken, Outcome::kOk);
+    }
+    relay_.emplace(client_channel_.get(), upstream_channel_.get(), scratch_.data(), scratch_.size(),
+                   kLinger);
+    joined_ = true;
+    const CloseReason reason = co_await relay_->Run();
+    reason_ = reason;
+  }
+
+  sim::SimIo io_;
+  BlockPool blocks_;
+  std::vector<char> scratch_;
+  bool tls_;
+  tls::Library library_;
+  std::unique_ptr<tls::ServerContext> server_tls_;
+  SocketAddress backend_address_;
+  int listen_fd_ = -1;
+  io::IoOp accept_{&RelayWorld::OnAccept, this};
+  std::unique_ptr<Peer> client_;
+  std::unique_ptr<Peer> upstream_;
+  std::unique_ptr<Channel> client_channel_;
+  std::unique_ptr<Channel> upstream_channel_;
+  std::optional<Relay> relay_;
+  bool joined_ = false;
+  std::optional<CloseReason> reason_;
+};
+
+// Plain and TLS towards the client.
+class RelayRow : public ::testing::TestWithParam<bool> {
+ protected:
+  RelayWorld world_{GetParam()};
+  Peer::End orderly() const { return GetParam() ? Peer::End::kCloseNotify : Peer::End::kFin; }
+
+  void Ask(const std::string& command) {
+    const size_t before = world_.upstream().heard().size();
+    world_.client().Say(command);
+    world_.Run([&] { return world_.upstream().heard().size() == before + command.size(); });
+  }
+  void Answer(const std::string& text) {
+    const size_t before = world_.client().heard().size();
+    world_.upstream().Say(text);
+    world_.Run([&] { return world_.client().heard().size() == before + text.size(); });
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Client, RelayRow, ::testing::Bool(),
+                         [](const auto& row) { return row.param ? "Tls" : "Plain"; });
+
+TEST_P(RelayRow, QuitThenUpstreamEndIsQuit) {
+  Ask("QUIT\r\n");
+  Answer("+OK bye\r\n");
+  world_.upstream().Close();
+  EXPECT_EQ(world_.Finish(), CloseReason::kQuit);
+  EXPECT_EQ(world_.client().end(), orderly());
+}
+
+TEST_P(RelayRow, ClientEndWithQuitIsNotPassedOnBeforeTheAnswer) {
+  world_.client().Say("QUIT\r\n");
+  world_.client().HalfClose();
+  world_.Run([&] { return world_.upstream().heard() == "QUIT\r\n"; });
+  for (int turn = 0; turn < 50; ++turn) world_.io().RunOnce(10 * kMillisecond);
+  EXPECT_EQ(world_.upstream().end(), Peer::End::kNone);
+  Answer("+OK bye\r\n");
+  world_.upstream().Close();
+  EXPECT_EQ(world_.Finish(), CloseReason::kQuit);
+}
+
+TEST_P(RelayRow, ClientEndWithoutQuitHalfClosesTheUpstream) {
+  Ask("NOOP\r\n");
+  Answer("+OK\r\n");
+  world_.client().HalfClose();
+  world_.Run([&] { return world_.upstream().end() != Peer::End::kNone; });
+  EXPECT_EQ(world_.upstream().end(), Peer::End::kFin);
+  EXPECT_EQ(world_.upstream().heard(), "NOOP\r\n");
+  world_.upstream().Close();
+  EXPECT_EQ(world_.Finish(), CloseReason::kClientClosed);
+  EXPECT_EQ(world_.client().end(), orderly());
+}
+
+TEST_P(RelayRow, ClientEndIsHeldBackUntilOutstandingAnswersAreDelivered) {
+  world_.client().Say("RETR 1\r\nNOOP\r\n");
+  world_.client().HalfClose();
+  world_.Run([&] { return world_.upstream().heard() == "RETR 1\r\nNOOP\r\n"; });
+  Answer("+OK\r\nhello\r\n");
+  EXPECT_EQ(world_.upstream().end(), Peer::End::kNone);
+  Answer(".\r\n");
+  EXPECT_EQ(world_.upstream().end(), Peer::End::kNone);
+  Answer("+OK\r\n");
+  world_.Run([&] { return world_.upstream().end() == Peer::End::kFin; });
+  world_.upstream().Close();
+  EXPECT_EQ(world_.Finish(), CloseReason::kClientClosed);
+  EXPECT_EQ(world_.client().heard(), "+OK\r\nhello\r\n.\r\n+OK\r\n");
+}
+
+TEST_P(RelayRow, UpstreamThatIgnoresTheHalfCloseIsLeftAfterTheLinger) {
+  world_.client().HalfClose();
+  EXPECT_EQ(world_.Finish(), CloseReason::kClientClosed);
+}
+
+TEST_P(RelayRow, ClientResetClosesTheUpstreamWithoutQuit) {
+  Ask("DELE 1\r\n");
+  world_.client().Reset();
+  EXPECT_EQ(world_.Finish(), CloseReason::kClientReset);
+  EXPECT_EQ(world_.upstream().heard(), "DELE 1\r\n");
+  EXPECT_NE(world_.upstream().end(), Peer::End::kNone);
+}
+
+TEST_P(RelayRow, ClientResetAfterQuitLetsTheUpstreamFinish) {
+  Ask("QUIT\r\n");
+  world_.client().Reset();
+  for (int turn = 0; turn < 50; ++turn) world_.io().RunOnce(10 * kMillisecond);
+  EXPECT_EQ(world_.upstream().end(), Peer::End::kNone);
+  world_.upstream().Say("+OK bye\r\n");
+  world_.upstream().Close();
+  EXPECT_EQ(world_.Finish(), CloseReason::kQuit);
+}
+
+TEST_P(RelayRow, UpstreamEndInsideAResponseResetsTheClient) {
+  Ask("RETR 1\r\n");
+  Answer("+OK 100 octets\r\nfirst line\r\n");
+  world_.upstream().Close();
+  EXPECT_EQ(world_.Finish(), CloseReason::kUpstreamTruncated);
+  EXPECT_EQ(world_.client().heard(), "+OK 100 octets\r\nfirst line\r\n");
+  EXPECT_EQ(world_.client().end(), Peer::End::kReset);
+}
+
+TEST_P(RelayRow, UpstreamResetInsideAResponseResetsTheClient) {
+  Ask("RETR 1\r\n");
+  Answer("+OK 100 octets\r\nfirst line\r\n");
+  world_.upstream().Reset();
+  EXPECT_EQ(world_.Finish(), CloseReason::kUpstreamTruncated);
+  EXPECT_EQ(world_.client().end(), Peer::End::kReset);
+}
+
+TEST_P(RelayRow, UpstreamEndBetweenResponsesIsAnOrderlyEnd) {
+  Ask("NOOP\r\n");
+  Answer("+OK\r\n");
+  world_.upstream().Close();
+  EXPECT_EQ(world_.Finish(), CloseReason::kUpstreamClosed);
+  EXPECT_EQ(world_.client().end(), orderly());
+}
+
+TEST_P(RelayRow, UpstreamResetBetweenResponsesIsAnOrderlyEnd) {
+  Ask("NOOP\r\n");
+  Answer("+OK\r\n");
+  world_.upstream().Reset();
+  EXPECT_EQ(world_.Finish(), CloseReason::kUpstreamClosed);
+  EXPECT_EQ(world_.client().end(), orderly());
+}
+
+TEST_P(RelayRow, CancelInsideAResponseResetsTheClient) {
+  Ask("RETR 1\r\n");
+  Answer("+OK\r\nhalf");
+  world_.relay().Cancel(CloseReason::kIdleTimeout);
+  EXPECT_EQ(world_.Finish(), CloseReason::kIdleTimeout);
+  EXPECT_EQ(world_.client().end(), Peer::End::kReset);
+}
+
+TEST_P(RelayRow, CancelBetweenResponsesIsAnOrderlyEnd) {
+  world_.relay().Cancel(CloseReason::kShutdown);
+  EXPECT_EQ(world_.Finish(), CloseReason::kShutdown);
+  EXPECT_EQ(world_.client().end(), orderly());
+}
+
+TEST_P(RelayRow, OutputNobodyReadsStopsOurReading) {
+  Ask("RETR 1\r\n");
+  world_.client().SetReading(false);
+  const std::string body = "+OK\r\n" + std::string(4 << 20, 'x') + "\r\n.\r\n";
+  world_.upstream().Say(body);
+  for (int turn = 0; turn < 3000; ++turn) world_.io().RunOnce(kMillisecond);
+  EXPECT_FALSE(world_.upstream().output_done());
+  EXPECT_LT(world_.relay().bytes_from_upstream(), 1u << 20);
+  world_.client().SetReading(true);
+  world_.Run([&] { return world_.client().heard().size() == body.size(); });
+  EXPECT_EQ(world_.client().heard(), body);
+  world_.client().Say("QUIT\r\n");
+  world_.Run([&] { return world_.upstream().heard() == "RETR 1\r\nQUIT\r\n"; });
+  world_.upstream().Close();
+  EXPECT_EQ(world_.Finish(), CloseReason::kQuit);
+}
+
+}  // namespace
+}  // namespace postern

@@ -1,0 +1,56 @@
+#include "proxy/resolver.h"
+
+#include <memory>
+
+#include "gtest/gtest.h"
+
+namespace postern {
+namespace {
+
+Resolver::Target Name(size_t backend, const std::string& host) {
+  HostPort address;
+  address.host = host;
+  address.port = 110;
+  return Resolver::Target{backend, "store", address};
+}
+
+TEST(Resolver, PutsAddressesIntoTheBook) {
+  Resolver resolver;
+  auto book = std::make_shared<AddressBook>(1);
+  resolver.Watch(book, {Name(0, "localhost")}, 3600 * kSecond);
+  ASSERT_TRUE(resolver.WaitForFirstAnswers(20 * kSecond));
+  const AddressList addresses = book->Get(0);
+  ASSERT_NE(addresses, nullptr);
+  ASSERT_FALSE(addresses->empty());
+  EXPECT_EQ(addresses->front().port(), 110);
+}
+
+TEST(Resolver, AnUnknownNameLeavesNothingAndDoesNotStopTheOthers) {
+  Resolver resolver;
+  auto book = std::make_shared<AddressBook>(2);
+  resolver.Watch(book, {Name(0, "no-such-host.invalid"), Name(1, "localhost")}, 3600 * kSecond);
+  ASSERT_TRUE(resolver.WaitForFirstAnswers(60 * kSecond));
+  EXPECT_EQ(book->Get(0), nullptr);
+  EXPECT_NE(book->Get(1), nullptr);
+}
+
+TEST(Resolver, AReloadStartsWithWhatIsKnown) {
+  Resolver resolver;
+  auto first = std::make_shared<AddressBook>(1);
+  resolver.Watch(first, {Name(0, "localhost")}, 3600 * kSecond);
+  ASSERT_TRUE(resolver.WaitForFirstAnswers(20 * kSecond));
+  auto second = std::make_shared<AddressBook>(3);
+  resolver.Watch(second, {Name(2, "localhost")}, 3600 * kSecond);
+  // At once, without waiting for another look-up.
+  EXPECT_NE(second->Get(2), nullptr);
+  EXPECT_EQ(second->Get(0), nullptr);
+}
+
+TEST(Resolver, NothingToWatchIsAnsweredAtOnce) {
+  Resolver resolver;
+  resolver.Watch(std::make_shared<AddressBook>(0), {}, kSecond);
+  EXPECT_TRUE(resolver.WaitForFirstAnswers(20 * kSecond));
+}
+
+}  // namespace
+}  // namespace postern

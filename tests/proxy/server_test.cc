@@ -1,0 +1,233 @@
+// The whole server in one process: threads, reloads and scrapes beside logins. The thread sanitizer
+// runs this.
+#include "proxy/server.h"
+
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/tls/test_certificates.h"
+
+namespace postern {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+// A blocking TCP connection that speaks lines.
+class Line {
+ public:
+  explicit Line(int fd) : fd_(fd) {}
+  Line(const Line&) = delete;
+  Line& operator=(const Line&) = delete;
+  ~Line() { close(fd_); }
+
+  void Say(const std::string& text) { (void)!send(fd_, text.data(), text.size(), MSG_NOSIGNAL); }
+  // One line without its end; empty at the end of the stream.
+  std::string Hear() {
+    std::string line;
+    char c = 0;
+    while (recv(fd_, &c, 1, 0) == 1) {
+      if (c == '\n') return line;
+      if (c != '\r') line += c;
+    }
+    return line;
+  }
+
+ private:
+  int fd_;
+};
+
+// Listens on a free port of 127.0.0.1.
+int ListenAnywhere(uint16_t* port) {
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t length = sizeof(address);
+  EXPECT_EQ(bind(fd, reinterpret_cast<sockaddr*>(&address), length), 0);
+  EXPECT_EQ(listen(fd, 128), 0);
+  getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length);
+  *port = ntohs(address.sin_port);
+  return fd;
+}
+
+int ConnectTo(uint16_t port) {
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(port);
+  EXPECT_EQ(connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+  return fd;
+}
+
+// A backend that knows just enough POP3, a thread per connection.
+class Backend {
+ public:
+  Backend() : fd_(ListenAnywhere(&port_)), thread_([this] { Run(); }) {}
+  ~Backend() {
+    shutdown(fd_, SHUT_RDWR);
+    thread_.join();
+    close(fd_);
+  }
+  uint16_t port() const { return port_; }
+
+ private:
+  void Run() {
+    std::vector<std::thread> sessions;
+    for (;;) {
+      const int fd = accept4(fd_, nullptr, nullptr, SOCK_CLOEXEC);
+      if (fd < 0) break;
+      sessions.emplace_back([fd] { Serve(fd); });
+    }
+    for (std::thread& session : sessions) session.join();
+  }
+  static void Serve(int fd) {
+    Line line(fd);
+    line.Say("+OK store\r\n");
+    for (;;) {
+      const std::string command = line.Hear();
+      if (command.empty()) return;
+      if (command == "CAPA") {
+        line.Say("+OK\r\nUSER\r\n.\r\n");
+      } else if (command == "STAT") {
+        line.Say("+OK 0 0\r\n");
+      } else {
+        line.Say("+OK\r\n");
+      }
+      if (command == "QUIT") return;
+    }
+  }
+
+  uint16_t port_ = 0;
+  int fd_;
+  std::thread thread_;
+};
+
+class ServerTest : public ::testing::Test {
+ protected:
+  void Write(const std::string& extra) {
+    std::ofstream(file_)
+        << "hostname = \"pop.example.net\"\nworkers = 2\n"
+        << extra << "[[listener]]\naddress = \"127.0.0.1:" << port_
+        << "\"\ntls = \"off\"\nplaintext_logins = true\n"
+        << "[[pool]]\nname = \"mail\"\nbackends = [{ name = \"store\", address = "
+           "\"127.0.0.1:"
+        << backend_.port() << "\" }]\n[[route]]\nusers = \"*\"\npool = \"mail\"\n"
+        << "[timeouts]\ndrain = \"5s\"\nclose_linger = \"300ms\"\n[log]\nsessions = \"\"\n";
+  }
+  void Start() {
+    // A port that was just free; somebody else may take it, so try again.
+    for (int attempt = 0; attempt < 20; ++attempt) {
+      close(ListenAnywhere(&port_));
+      Write("");
+      absl::StatusOr<config::Config> config = config::LoadConfig(file_);
+      ASSERT_TRUE(config.ok()) << config.status();
+      server_ = std::make_unique<Server>();
+      if (server_->Start(*std::move(config)).ok()) return;
+    }
+    FAIL() << "no free port";
+  }
+  // Whether a whole session went well.
+  bool Poll() const {
+    Line line(ConnectTo(port_));
+    line.Hear();
+    line.Say("USER bob\r\nPASS secret\r\nSTAT\r\nQUIT\r\n");
+    const std::string user = line.Hear();
+    const std::string pass = line.Hear();
+    const std::string stat = line.Hear();
+    const std::string quit = line.Hear();
+    return user.rfind("+OK", 0) == 0 && pass == "+OK" && stat == "+OK 0 0" && quit == "+OK";
+  }
+
+  tls::testing::TestDirectory directory_;
+  std::string file_ = directory_.path() + "/postern.toml";
+  Backend backend_;
+  uint16_t port_ = 0;
+  std::unique_ptr<Server> server_;
+};
+
+TEST_F(ServerTest, LogsInWhileItReloadsAndIsScraped) {
+  Start();
+  std::atomic<bool> stop{false};
+  std::thread scraper([&] {
+    while (!stop.load()) {
+      EXPECT_THAT(server_->MetricsText(), HasSubstr("postern_listener_logins_total"));
+      server_->Summary();
+      EXPECT_THAT(server_->NotReady(), IsEmpty());
+    }
+  });
+  std::vector<std::thread> clients;
+  std::atomic<int> good{0};
+  for (int i = 0; i < 4; ++i) {
+    clients.emplace_back([&] {
+      for (int session = 0; session < 25; ++session) good += Poll() ? 1 : 0;
+    });
+  }
+  for (int reload = 0; reload < 10; ++reload) EXPECT_TRUE(server_->Reload().ok());
+  for (std::thread& client : clients) client.join();
+  stop.store(true);
+  scraper.join();
+  EXPECT_EQ(good.load(), 100);
+  const metrics::StatusSummary summary = server_->Summary();
+  ASSERT_EQ(summary.backends.size(), 1u);
+  EXPECT_EQ(summary.backends[0].totals.sessions_total, 100u);
+  server_->Stop();
+  // After the drain every gauge is back at zero.
+  EXPECT_EQ(server_->Summary().backends[0].totals.sessions, 0);
+  EXPECT_EQ(server_->Summary().listeners[0].totals.sessions, 0);
+}
+
+TEST_F(ServerTest, ABrokenReloadKeepsWhatRuns) {
+  Start();
+  const double loaded = server_->Summary().facts.last_reload_unix_seconds;
+  EXPECT_GT(loaded, 0);
+  Write("wrokers = 3\n");
+  const absl::Status status = server_->Reload();
+  EXPECT_FALSE(status.ok());
+  EXPECT_THAT(std::string(status.message()), HasSubstr("wrokers"));
+  EXPECT_TRUE(Poll());
+  EXPECT_THAT(server_->MetricsText(),
+              HasSubstr("postern_config_reloads_total{result=\"error\"} 1"));
+  EXPECT_EQ(server_->Summary().facts.last_reload_unix_seconds, loaded);
+  Write("");
+  EXPECT_TRUE(server_->Reload().ok());
+  EXPECT_GT(server_->Summary().facts.last_reload_unix_seconds, loaded);
+  EXPECT_TRUE(Poll());
+  server_->Stop();
+}
+
+TEST_F(ServerTest, DrainTellsWhoIsNotLoggedInAndLetsOthersFinish) {
+  Start();
+  Line waiting(ConnectTo(port_));
+  EXPECT_THAT(waiting.Hear(), HasSubstr("+OK pop.example.net"));
+  Line joined(ConnectTo(port_));
+  joined.Hear();
+  joined.Say("USER bob\r\nPASS secret\r\n");
+  joined.Hear();
+  EXPECT_EQ(joined.Hear(), "+OK");
+  std::thread stopping([&] { server_->Stop(); });
+  EXPECT_THAT(waiting.Hear(), HasSubstr("-ERR [SYS/TEMP]"));
+  EXPECT_EQ(waiting.Hear(), "");
+  joined.Say("STAT\r\n");
+  EXPECT_EQ(joined.Hear(), "+OK 0 0");
+  joined.Say("QUIT\r\n");
+  EXPECT_EQ(joined.Hear(), "+OK");
+  stopping.join();
+}
+
+}  // namespace
+}  // namespace postern

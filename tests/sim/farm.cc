@@ -1,0 +1,463 @@
+#include "tests/sim/farm.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "proxy/coro/frame_pool.h"
+#include "proxy/snapshot_builder.h"
+#include "tests/sim/test_tls.h"
+#include "tls/digest.h"
+
+namespace postern::sim {
+namespace {
+
+// No world may go on longer than this; the longest deadline of a session is its idle limit.
+constexpr DurationNs kWorldTime = 4 * 3600 * kSecond;
+constexpr size_t kTurnsMax = 300'000;
+// Blocks a session may hold: input, two outputs on each side, and one in transit.
+constexpr size_t kBlocksPerSession = 7;
+constexpr const char* kMasterUser = "master";
+constexpr const char* kMasterPassword = "master secret";
+constexpr const char* kListenAddresses[] = {"198.51.100.1:995", "198.51.100.1:110",
+                                            "198.51.100.1:1110"};
+
+SocketAddress BackendAddress(size_t index, bool unix_socket) {
+  return SocketAddress::Parse(unix_socket ? absl::StrCat("unix:/run/backend", index)
+                                          : absl::StrCat("10.0.0.", index + 1, ":110"))
+      .value();
+}
+
+std::string RealPassword(const ClientSpec& client) {
+  return client.password_right ? client.password : "another one";
+}
+
+tls::Library* SharedLibrary() {
+  static tls::Library library;
+  return &library;
+}
+
+}  // namespace
+
+Farm::Farm(uint64_t seed, FarmSpec spec) : spec_(std::move(spec)), io_(seed, spec_.plan) {
+  for (const ClientSpec& client : spec_.clients) AddClient(client);
+  config::Config config = MakeConfig();
+  const size_t listeners = config.listeners.size();
+  auto shared = BuildSnapshot(std::move(config), &registry_, 1).value();
+  stats_.Grow(listeners, spec_.backends.size());
+  auto snapshot = BuildWorkerSnapshot(shared, SharedLibrary(), nullptr).value();
+  WorkerOptions options;
+  options.sessions_max = spec_.sessions_max;
+  worker_ = std::make_unique<Worker>(&io_, &stats_, static_cast<SessionSink*>(this), options);
+  std::vector<ListenerSocket> sockets;
+  for (const config::Listener& listener : shared->config.listeners) {
+    sockets.push_back({listener.address.ToString(), io_.Listen(listener.address)});
+  }
+  for (size_t i = 0; i < spec_.backends.size(); ++i) AddBackend(i);
+  worker_->Configure(std::move(snapshot), std::move(sockets));
+  if (spec_.drain_after >= 0) {
+    io_.scheduler().After(spec_.drain_after, [this] {
+      history_.drained = true;
+      worker_->Post([this] { worker_->Drain(spec_.timeouts.drain); });
+    });
+  }
+}
+
+Farm::~Farm() = default;
+
+config::Config Farm::MakeConfig() {
+  config::Config config;
+  config.hostname = TestTls::kName;
+  for (int i = 0; i < 3; ++i) {
+    config::Listener listener;
+    listener.address = SocketAddress::Parse(kListenAddresses[i]).value();
+    listener.name = kListenAddresses[i];
+    listener.tls = i == 0   ? config::ListenerTls::kImplicit
+                   : i == 1 ? config::ListenerTls::kStls
+                            : config::ListenerTls::kOff;
+    listener.plaintext_logins = i == 2;
+    config.listeners.push_back(std::move(listener));
+  }
+  config.tls.certificates = {TestTls::Get().files()};
+  config.timeouts = spec_.timeouts;
+  if (spec_.apop) {
+    directory_ = std::make_unique<tls::testing::TestDirectory>();
+    config.dialogue.apop = true;
+    std::string secrets;
+    for (const ClientSpec& client : spec_.clients) {
+      if (client.known) absl::StrAppend(&secrets, client.user, ":", RealPassword(client), "\n");
+    }
+    config.auth.secrets_file = directory_->Write("secrets", secrets);
+  }
+  routing::PoolOptions pool;
+  pool.name = "mail";
+  pool.failover = spec_.failover;
+  for (size_t i = 0; i < spec_.backends.size(); ++i) {
+    const BackendSpec& spec = spec_.backends[i];
+    config::Backend backend;
+    backend.name = absl::StrCat("mail", i + 1);
+    if (spec.unix_socket) {
+      backend.address.unix_path = absl::StrCat("/run/backend", i);
+    } else {
+      backend.address.host = absl::StrCat("10.0.0.", i + 1);
+      backend.address.port = 110;
+    }
+    backend.tls = spec.tls;
+    backend.tls_options.ca_file = TestTls::Get().ca_file();
+    backend.tls_options.server_name = TestTls::kName;
+    backend.mechanism = spec.mechanism;
+    backend.pipelining = spec.pipelining;
+    if (spec.master) {
+      if (directory_ == nullptr) directory_ = std::make_unique<tls::testing::TestDirectory>();
+      backend.login = config::UpstreamLogin::kMaster;
+      backend.master_user = kMasterUser;
+      backend.master_password_file =
+          directory_->Write("master", absl::StrCat(kMasterPassword, "\n"));
+    }
+    config.backends.push_back(std::move(backend));
+    routing::BackendOptions route_backend;
+    route_backend.name = absl::StrCat("mail", i + 1);
+    config.routing.backends.push_back(std::move(route_backend));
+    pool.backends.push_back(static_cast<int>(i));
+  }
+  config.routing.pools = {pool};
+  routing::RouteOptions route;
+  route.users = "*@example.net";
+  route.pool = "mail";
+  config.routing.routes = {route};
+  return config;
+}
+
+void Farm::AddBackend(size_t index) {
+  const BackendSpec& spec = spec_.backends[index];
+  if (spec.absent) return;
+  io_.AddBackend(
+      BackendAddress(index, spec.unix_socket),
+      [this, index] {
+        const std::vector<ConnectAnswer>& answers = spec_.backends[index].connects;
+        return answers[io_.random().Below(answers.size())];
+      },
+      [this, index](Endpoint* endpoint) {
+        const BackendSpec& backend = spec_.backends[index];
+        ServerScript script = backend.scripts[io_.random().Below(backend.scripts.size())];
+        script.implicit_tls = backend.tls == config::UpstreamTls::kImplicit;
+        script.model.stls = backend.tls == config::UpstreamTls::kStls;
+        script.tls = TestTls::Get().ServerEngines();
+        if (backend.master) {
+          script.model.master_user = kMasterUser;
+          script.model.master_password = kMasterPassword;
+        }
+        Server server;
+        server.name = absl::StrCat("backend ", index, " connection ", servers_.size());
+        server.peer = std::make_unique<ScriptedServer>(&io_, endpoint, &store_, std::move(script));
+        servers_.push_back(std::move(server));
+        servers_.back().peer->Start();
+      });
+}
+
+// --- clients -------------------------------------------------------------------------------------
+
+void Farm::AddClient(const ClientSpec& spec) {
+  auto client = std::make_unique<Client>();
+  client->spec = spec;
+  const size_t number = clients_.size();
+  client->address = SocketAddress::Parse(absl::StrCat("203.0.113.9:", 20000 + number)).value();
+  ClientStory& story = client->story;
+  story.name = absl::StrCat("client ", number);
+  story.user = spec.user;
+  if (spec.login == LoginKind::kWrongFirst) story.passwords.push_back("wrong");
+  if (spec.login == LoginKind::kAlwaysWrong) story.passwords.assign(3, "wrong");
+  story.passwords.push_back(spec.password);
+  story.password_right = spec.password_right;
+  story.known = spec.known;
+  story.may_log_in = spec.login < LoginKind::kNone && (spec.listener != 1 || spec.secure) &&
+                     spec.known && (spec.login != LoginKind::kApop || spec_.apop);
+  story.session_text = absl::StrJoin(spec.commands, "");
+  story.wants_quit = !spec.commands.empty() && spec.commands.back() == "QUIT\r\n";
+  store_.Add(spec.user, RealPassword(spec), spec_.messages, spec_.message_bytes);
+  clients_.push_back(std::move(client));
+  Client* added = clients_.back().get();
+  io_.scheduler().After(spec.starts_after, [this, added] { StartClient(added); });
+}
+
+void Farm::StartClient(Client* client) {
+  Endpoint* endpoint = io_.ConnectTo(
+      SocketAddress::Parse(kListenAddresses[client->spec.listener]).value(), client->address);
+  client->peer = std::make_unique<ScriptedClient>(&io_, endpoint);
+  client->peer->set_pace(client->spec.pace);
+  WriteScript(client);
+  client->peer->Begin();
+  if (client->spec.farewell != Farewell::kResetSometime) return;
+  io_.scheduler().After(client->spec.resets_after, [client] {
+    if (client->peer->closed()) return;
+    client->reset_at_random = true;
+    client->peer->ResetNow();
+  });
+}
+
+void Farm::WriteScript(Client* client) {
+  const ClientSpec& spec = client->spec;
+  ScriptedClient& peer = *client->peer;
+  if (spec.listener == 0) peer.Secure(TestTls::Get().ClientEngines());
+  peer.Expect();
+  if (spec.listener == 1 && spec.secure && spec.login != LoginKind::kStlsInjection) {
+    peer.Send("STLS\r\n");
+    peer.Expect();
+    peer.SecureAfterOk(TestTls::Get().ClientEngines());
+  }
+  if (spec.login >= LoginKind::kNone) return WriteHopelessLogin(client);
+  WriteLogin(client);
+  if (spec.login != LoginKind::kEverythingAtOnce) WriteSession(client);
+  WriteFarewell(client);
+  peer.Otherwise();
+  peer.Send("QUIT\r\n");
+  peer.WaitForEnd();
+}
+
+void Farm::WriteLogin(Client* client) {
+  const ClientSpec& spec = client->spec;
+  ScriptedClient& peer = *client->peer;
+  const std::string user = absl::StrCat("USER ", spec.user, "\r\n");
+  const std::string pass = absl::StrCat("PASS ", spec.password, "\r\n");
+  switch (spec.login) {
+    case LoginKind::kWrongFirst:
+      peer.Send(absl::StrCat(user, "PASS wrong\r\n"));
+      peer.Expect(2);
+      [[fallthrough]];
+    case LoginKind::kUserPass:
+      peer.Send(user);
+      peer.Expect();
+      peer.Send(pass);
+      break;
+    case LoginKind::kUserPassAtOnce:
+      peer.Send(user + pass);
+      peer.Expect();
+      break;
+    case LoginKind::kEverythingAtOnce:
+      peer.Send(absl::StrCat(user, pass, client->story.session_text));
+      if (client->story.wants_quit) peer.Mark(&client->story.quit_said);
+      peer.Expect();
+      break;
+    case LoginKind::kAuthPlain:
+    case LoginKind::kAuthPlainTwoSteps: {
+      const std::string message = absl::Base64Escape(absl::StrCat(
+          absl::string_view("\0", 1), spec.user, absl::string_view("\0", 1), spec.password));
+      if (spec.login == LoginKind::kAuthPlain) {
+        peer.Send(absl::StrCat("AUTH PLAIN ", message, "\r\n"));
+      } else {
+        peer.Send("AUTH PLAIN\r\n");
+        peer.Expect();
+        peer.Send(message + "\r\n");
+      }
+      break;
+    }
+    case LoginKind::kAuthLogin:
+      peer.Send("AUTH LOGIN\r\n");
+      peer.Expect();
+      peer.Send(absl::Base64Escape(spec.user) + "\r\n");
+      peer.Expect();
+      peer.Send(absl::Base64Escape(spec.password) + "\r\n");
+      break;
+    case LoginKind::kApop:
+      peer.SendMade([client] {
+        const std::string& greeting = client->peer->replies().front();
+        const size_t begin = greeting.find('<');
+        const std::string challenge = begin == std::string::npos ? "" : greeting.substr(begin);
+        return absl::StrCat("APOP ", client->spec.user, " ",
+                            tls::Md5Hex(challenge, client->spec.password).value(), "\r\n");
+      });
+      break;
+    default:
+      break;
+  }
+  peer.ExpectLogin();
+}
+
+void Farm::WriteHopelessLogin(Client* client) {
+  ScriptedClient& peer = *client->peer;
+  const std::string& user = client->spec.user;
+  switch (client->spec.login) {
+    case LoginKind::kQuit:
+      peer.Send("QUIT\r\n");
+      break;
+    case LoginKind::kControlBytes:
+      peer.Send(absl::StrCat("USER ", user, absl::string_view("\0admin\r\n", 8)));
+      peer.Send(absl::StrCat("USER ", user, "\tvictim\r\nPASS a\tb\r\nPASS ", client->spec.password,
+                             "\r\nQUIT\r\n"));
+      break;
+    case LoginKind::kRubbish:
+      for (int i = 0; i < 12; ++i) peer.Send("STAT\r\nFOO:BAR\r\n\r\n");
+      break;
+    case LoginKind::kAlwaysWrong:
+      for (int i = 0; i < 3; ++i) peer.Send(absl::StrCat("USER ", user, "\r\nPASS wrong\r\n"));
+      break;
+    case LoginKind::kEndlessLine:
+      peer.Send(std::string(100000, 'A'));
+      break;
+    case LoginKind::kHttp:
+      peer.Send("GET / HTTP/1.1\r\nUSER victim\r\n\r\n");
+      break;
+    case LoginKind::kStlsInjection:
+      peer.Send(absl::StrCat("STLS\r\nUSER victim-", user, "\r\n"));
+      peer.Expect();
+      peer.SecureAfterOk(TestTls::Get().ClientEngines());
+      peer.Send(absl::StrCat("PASS ", client->spec.password, "\r\n"));
+      break;
+    default:
+      break;
+  }
+  if (client->spec.farewell == Farewell::kReset) peer.Abort();
+  if (client->spec.farewell == Farewell::kLeave) peer.Leave();
+  peer.WaitForEnd();
+}
+
+void Farm::WriteSession(Client* client) {
+  const ClientSpec& spec = client->spec;
+  ScriptedClient& peer = *client->peer;
+  if (spec.deaf_for > 0) peer.StopReadingFor(spec.deaf_for);
+  for (const std::string& command : spec.commands) {
+    peer.Send(command);
+    const bool quit = command == "QUIT\r\n";
+    if (quit) peer.Mark(&client->story.quit_said);
+    if (!spec.waits || quit || !absl::EndsWith(command, "\n")) continue;
+    const bool multiline = command == "LIST\r\n" || command == "UIDL\r\n" ||
+                           command == "CAPA\r\n" || absl::StartsWith(command, "RETR") ||
+                           absl::StartsWith(command, "TOP");
+    multiline ? peer.ExpectMultiline() : peer.Expect();
+  }
+}
+
+void Farm::WriteFarewell(Client* client) {
+  ScriptedClient& peer = *client->peer;
+  const bool tls = client->spec.listener != 2 && client->spec.ends_tls;
+  switch (client->spec.farewell) {
+    case Farewell::kLeave:
+      if (tls) peer.EndTls();
+      peer.Leave();
+      break;
+    case Farewell::kHalfClose:
+      if (tls) peer.EndTls();
+      peer.EndOutput();
+      break;
+    case Farewell::kReset:
+      peer.Abort();
+      break;
+    case Farewell::kWait:
+    case Farewell::kResetSometime:
+      break;
+  }
+  peer.WaitForEnd();
+}
+
+// --- the run -------------------------------------------------------------------------------------
+
+void Farm::OnSessionEnd(const SessionRecord& record) {
+  ++history_.records;
+  for (const std::unique_ptr<Client>& client : clients_) {
+    if (!(client->address == record.client)) continue;
+    ++client->story.records;
+    client->story.reason = record.reason;
+    client->story.record_logged_in = record.logged_in;
+  }
+}
+
+void Farm::Turn() {
+  worker_->RunTurn(kNever);
+  const size_t blocks = worker_->blocks().blocks_out();
+  if (blocks > blocks_most_) {
+    blocks_most_ = blocks;
+    if (blocks > kBlocksPerSession * (worker_->sessions() + 1)) {
+      Fail(absl::StrCat("memory: ", blocks, " blocks for ", worker_->sessions(), " sessions"));
+    }
+  }
+}
+
+bool Farm::WorldAtRest() { return worker_->sessions() == 0 && io_.quiet(); }
+
+std::vector<std::string> Farm::Run() {
+  const TimeNs begin = io_.scheduler().now();
+  size_t turns = 0;
+  const auto too_long = [&] {
+    return ++turns > kTurnsMax || io_.scheduler().now() - begin > kWorldTime;
+  };
+  while (!WorldAtRest() && !too_long()) Turn();
+  worker_->Drain(kSecond);
+  while (!(worker_->done() && WorldAtRest()) && !too_long()) Turn();
+  Tell();
+  if (!worker_->done()) {
+    Fail(absl::StrCat("hang: ", worker_->sessions(), " sessions are still there after ", turns,
+                      " turns"));
+    for (std::string& failure : CheckHistory(history_)) Fail(std::move(failure));
+    // The worker's own checks would end the process before anybody could read this.
+    worker_.release();
+    return std::move(failures_);
+  }
+  CheckBalance();
+  for (std::string& failure : CheckHistory(history_)) Fail(std::move(failure));
+  return std::move(failures_);
+}
+
+void Farm::Tell() {
+  for (const std::unique_ptr<Client>& client : clients_) {
+    ClientStory& story = client->story;
+    const ScriptedClient& peer = *client->peer;
+    story.left_by_reset = client->reset_at_random || peer.closed_by_reset();
+    story.broken = peer.broken();
+    story.logged_in = peer.logged_in();
+    story.replies = peer.replies();
+    story.login_reply = peer.login_reply();
+    story.heard_after_login = peer.heard_after_login();
+    story.end = peer.end();
+    history_.clients.push_back(story);
+  }
+  for (const Server& server : servers_) {
+    ServerStory story;
+    story.name = server.name;
+    story.record = server.peer->record();
+    story.fault = server.peer->script().fault;
+    story.struck = server.peer->struck();
+    story.broken = server.peer->broken();
+    history_.servers.push_back(std::move(story));
+  }
+  history_.may_turn_away = spec_.sessions_max < spec_.clients.size();
+  history_.errors_injected = io_.errors_injected() > 0;
+  for (size_t i = 0; i < 3; ++i) {
+    history_.connections += stats_.listener(i).connections.Get();
+  }
+}
+
+void Farm::CheckBalance() {
+  for (const std::string& violation : io_.violations()) Fail(absl::StrCat("io: ", violation));
+  const auto zero = [this](const char* what, int64_t value) {
+    if (value != 0) Fail(absl::StrCat("balance: ", what, " is ", value));
+  };
+  zero("open descriptors", static_cast<int64_t>(io_.open_descriptors()));
+  zero("buffers lent", static_cast<int64_t>(io_.buffers_lent()));
+  zero("operations in flight", static_cast<int64_t>(io_.ops_in_flight()));
+  zero("blocks out", static_cast<int64_t>(worker_->blocks().blocks_out()));
+  zero("coroutine frames", static_cast<int64_t>(coro::FramePool::ThisThread().live()));
+  zero("connections_active", stats_.loop().connections_active.Get());
+  for (size_t i = 0; i < 3; ++i) {
+    metrics::ListenerStats& listener = stats_.listener(i);
+    zero("sessions_active of a listener", listener.sessions_active.Get());
+    uint64_t closed = 0;
+    for (const metrics::Counter& counter : listener.closed) closed += counter.Get();
+    zero("connections without a close reason",
+         static_cast<int64_t>(listener.connections.Get() - closed));
+  }
+  for (size_t i = 0; i < spec_.backends.size(); ++i) {
+    metrics::BackendStats& backend = stats_.backend(i);
+    zero("sessions_active of a backend", backend.sessions_active.Get());
+    uint64_t closed = 0;
+    for (const metrics::Counter& counter : backend.closed) closed += counter.Get();
+    zero("joined sessions without a close reason",
+         static_cast<int64_t>(backend.sessions.Get() - closed));
+  }
+  worker_.reset();
+  if (io_.timers().armed() != 0) Fail("balance: timers are still armed");
+}
+
+}  // namespace postern::sim

@@ -1,0 +1,164 @@
+// A whole mail farm in one simulated world: backends, the production Worker in front of them, and
+// clients, described by plain data.
+//
+//   Farm farm(seed, spec);
+//   std::vector<std::string> failures = farm.Run();
+//
+// Run() goes on until every client is gone and every session over, tells the worker to stop, waits
+// for it and then checks the history (tests/sim/history.h) and the balance: no descriptor, buffer,
+// block, frame or operation left, gauges at zero, one reason per session.
+#ifndef POSTERN_TESTS_SIM_FARM_H_
+#define POSTERN_TESTS_SIM_FARM_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "metrics/registry.h"
+#include "metrics/worker_stats.h"
+#include "proxy/config/config.h"
+#include "proxy/session_record.h"
+#include "proxy/worker.h"
+#include "tests/sim/history.h"
+#include "tests/sim/scripted_client.h"
+#include "tests/sim/scripted_server.h"
+#include "tests/sim/sim_io.h"
+#include "tests/tls/test_certificates.h"
+
+namespace postern::sim {
+
+// How a client proves who it is.
+enum class LoginKind {
+  kUserPass,          // waits for each answer
+  kUserPassAtOnce,    // USER and PASS in one write
+  kEverythingAtOnce,  // login and whole session in one write
+  kAuthPlain,
+  kAuthPlainTwoSteps,
+  kAuthLogin,
+  kApop,
+  kWrongFirst,  // a wrong password, then the right one
+  // these must not get anywhere
+  kNone,          // says nothing
+  kQuit,          // leaves before the login
+  kControlBytes,  // a NUL or TAB in the user's name
+  kAlwaysWrong,   // three wrong passwords
+  kRubbish,       // bad commands
+  kEndlessLine,
+  kHttp,
+  kStlsInjection,  // USER behind STLS in one write
+};
+
+// How it leaves.
+enum class Farewell {
+  kWait,       // until the other side ends
+  kLeave,      // closes at once
+  kHalfClose,  // ends its direction and waits
+  kReset,
+  kResetSometime,  // at a random moment of the session
+};
+
+struct ClientSpec {
+  size_t listener = 0;  // 0: implicit TLS, 1: STLS, 2: plain
+  bool secure = true;   // listener 1: does STLS
+  std::string user;
+  std::string password;
+  bool password_right = true;
+  bool known = true;
+  LoginKind login = LoginKind::kUserPass;
+  std::vector<std::string> commands;  // with their line ends; the last may be a cut QUIT
+  bool waits = true;                  // for each answer
+  Farewell farewell = Farewell::kWait;
+  bool ends_tls = true;  // sends close_notify before it ends
+  Peer::Pace pace;
+  DurationNs starts_after = 0;
+  DurationNs deaf_for = 0;      // stops reading for a while after the login
+  DurationNs resets_after = 0;  // kResetSometime
+};
+
+struct BackendSpec {
+  config::UpstreamTls tls = config::UpstreamTls::kOff;
+  config::UpstreamMechanism mechanism = config::UpstreamMechanism::kUserPass;
+  config::Pipelining pipelining = config::Pipelining::kAuto;
+  bool master = false;
+  bool unix_socket = false;
+  bool absent = false;  // nobody listens at the address
+  // Drawn anew for each connection.
+  std::vector<ConnectAnswer> connects = {ConnectAnswer{}};
+  std::vector<ServerScript> scripts = {ServerScript{}};
+};
+
+struct FarmSpec {
+  FaultPlan plan;
+  std::vector<BackendSpec> backends = {BackendSpec{}};
+  std::vector<ClientSpec> clients;
+  config::Timeouts timeouts;
+  bool failover = false;
+  bool apop = false;
+  size_t sessions_max = 100000;
+  size_t messages = 3;
+  size_t message_bytes = 2000;
+  DurationNs drain_after = -1;  // SIGTERM in the middle; negative: none
+};
+
+class Farm : private SessionSink {
+ public:
+  Farm(uint64_t seed, FarmSpec spec);
+  ~Farm() override;
+
+  // One sentence per broken rule.
+  std::vector<std::string> Run();
+
+  // After Run().
+  const History& history() const { return history_; }
+  const MaildropStore& store() const { return store_; }
+  SimIo& io() { return io_; }
+  metrics::WorkerStats& stats() { return stats_; }
+
+ private:
+  struct Client {
+    ClientSpec spec;
+    SocketAddress address;
+    std::unique_ptr<ScriptedClient> peer;
+    ClientStory story;
+    bool reset_at_random = false;
+  };
+  struct Server {
+    std::string name;
+    std::unique_ptr<ScriptedServer> peer;
+  };
+
+  void OnSessionEnd(const SessionRecord& record) override;
+  config::Config MakeConfig();
+  void AddBackend(size_t index);
+  void AddClient(const ClientSpec& spec);
+  void StartClient(Client* client);
+  void WriteScript(Client* client);
+  void WriteLogin(Client* client);
+  void WriteHopelessLogin(Client* client);
+  void WriteSession(Client* client);
+  void WriteFarewell(Client* client);
+  void Turn();
+  bool WorldAtRest();
+  void Tell();
+  void CheckBalance();
+  void Fail(std::string what) { failures_.push_back(std::move(what)); }
+
+  FarmSpec spec_;
+  SimIo io_;
+  MaildropStore store_;
+  metrics::Registry registry_;
+  metrics::WorkerStats stats_;
+  std::unique_ptr<Worker> worker_;
+  std::vector<std::unique_ptr<Client>> clients_;
+  std::vector<Server> servers_;
+  std::unique_ptr<tls::testing::TestDirectory> directory_;  // made when files are needed
+  History history_;
+  std::vector<std::string> failures_;
+  size_t blocks_most_ = 0;
+};
+
+}  // namespace postern::sim
+
+#endif  // POSTERN_TESTS_SIM_FARM_H_
