@@ -51,6 +51,8 @@ Answer LookUp(const HostPort& address) {
   return answer;
 }
 
+std::string KeyOf(const HostPort& address) { return absl::StrCat(address.host, ":", address.port); }
+
 std::string Join(const std::vector<SocketAddress>& addresses) {
   std::string text;
   for (const SocketAddress& address : addresses) {
@@ -88,8 +90,7 @@ void Resolver::Watch(std::shared_ptr<AddressBook> book, std::vector<Target> targ
                      DurationNs interval) {
   const std::lock_guard<std::mutex> lock(state_->mutex);
   for (const Target& target : targets) {
-    const auto known =
-        state_->known.find(absl::StrCat(target.address.host, ":", target.address.port));
+    const auto known = state_->known.find(KeyOf(target.address));
     if (known != state_->known.end()) book->Set(target.backend, known->second);
   }
   state_->book = std::move(book);
@@ -102,8 +103,13 @@ void Resolver::Watch(std::shared_ptr<AddressBook> book, std::vector<Target> targ
 bool Resolver::WaitForFirstAnswers(DurationNs patience) {
   std::unique_lock<std::mutex> lock(state_->mutex);
   const uint64_t watch = state_->watch;
-  return state_->changed.wait_for(lock, std::chrono::nanoseconds(patience),
-                                  [&] { return state_->answered >= watch; });
+  const auto is_known = [this](const Target& target) {
+    return state_->known.count(KeyOf(target.address)) != 0;
+  };
+  return state_->changed.wait_for(lock, std::chrono::nanoseconds(patience), [&] {
+    return state_->answered >= watch ||
+           std::all_of(state_->targets.begin(), state_->targets.end(), is_known);
+  });
 }
 
 void Resolver::Run(const std::shared_ptr<State>& state) {
@@ -112,7 +118,7 @@ void Resolver::Run(const std::shared_ptr<State>& state) {
     const uint64_t watch = state->watch;
     const std::vector<Target> targets = state->targets;
     for (const Target& target : targets) {
-      const std::string key = absl::StrCat(target.address.host, ":", target.address.port);
+      const std::string key = KeyOf(target.address);
       lock.unlock();
       const Answer answer = LookUp(target.address);
       lock.lock();

@@ -34,7 +34,8 @@ class Resolver {
   // known for the same host and port are put into it at once. Any thread.
   void Watch(std::shared_ptr<AddressBook> book, std::vector<Target> targets, DurationNs interval);
 
-  // Waits until every target was looked up once, at most `patience`. Returns whether it was.
+  // Waits until every target was looked up once, or has addresses from an earlier time; at most
+  // `patience`. Returns whether it came to that.
   bool WaitForFirstAnswers(DurationNs patience);
 
  private:

@@ -1,5 +1,6 @@
 #include "proxy/server.h"
 
+#include <sched.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -28,7 +29,8 @@ namespace {
 // A loop that waits turns at least this often, so that a stall can be told from idleness.
 constexpr DurationNs kWaitMax = kSecond;
 constexpr DurationNs kStallAfter = 10 * kSecond;
-// Logins that arrive before the first look-up of a host name are refused; better to wait a moment.
+// A login that meets a host name before its first look-up gets [SYS/TEMP]; better to let the new
+// configuration wait a moment for the addresses.
 constexpr DurationNs kResolvePatience = 3 * kSecond;
 
 // Several descriptors per session: the soft limit is often 1024.
@@ -39,8 +41,14 @@ void RaiseDescriptorLimit() {
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+// One worker per CPU that this process may use: a container, systemd's CPUAffinity or taskset may
+// leave it fewer than the machine has, which is all that hardware_concurrency() counts
+// (glibc 2.36).
 int WorkerCount(const config::Config& config) {
   if (config.workers > 0) return config.workers;
+  cpu_set_t usable;
+  // Fails on machines with more than 1024 CPUs.
+  if (sched_getaffinity(0, sizeof(usable), &usable) == 0) return std::max(1, CPU_COUNT(&usable));
   return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 }
 
@@ -87,7 +95,6 @@ absl::Status Server::Start(config::Config config) {
     }
     return status;
   }
-  resolver_.WaitForFirstAnswers(kResolvePatience);
   return absl::OkStatus();
 }
 
@@ -220,6 +227,7 @@ absl::Status Server::Apply(config::Config config) {
   registry_.SetActive(snapshot->listener_stats, snapshot->backend_stats);
   snapshot_ = snapshot;
   WatchNames();
+  resolver_.WaitForFirstAnswers(kResolvePatience);
   for (size_t i = 0; i < workers_.size(); ++i) {
     workers_[i]->stats.Grow(registry_.listener_count(), registry_.backend_count());
     workers_[i]->worker->Post([worker = workers_[i]->worker.get(), next = of_workers[i],
@@ -249,6 +257,15 @@ void Server::WarnAboutRestart(const config::Config& next) const {
   if (next.log.sessions != now.log.sessions) warn("log.sessions");
   if (next.log.format != now.log.format) warn("log.format");
   if (next.limits.sessions_max != now.limits.sessions_max) warn("limits.sessions");
+  for (const config::Listener& listener : next.listeners) {
+    for (const config::Listener& open : now.listeners) {
+      if (!(open.address == listener.address)) continue;
+      if (listener.v6only != open.v6only) warn(absl::StrCat("v6only of listener ", listener.name));
+      if (listener.backlog != open.backlog) {
+        warn(absl::StrCat("backlog of listener ", listener.name));
+      }
+    }
+  }
   if (next.limits.receive_buffers != now.limits.receive_buffers ||
       next.limits.receive_buffer_bytes != now.limits.receive_buffer_bytes) {
     warn("limits.receive_buffers or receive_buffer_bytes");

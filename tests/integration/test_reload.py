@@ -173,6 +173,20 @@ def test_many_reloads_under_traffic(start_proxy, farm):
     assert proxy.metrics().get("postern_config_generation") == 21
 
 
+def test_what_needs_a_restart_is_named(start_proxy, farm):
+    listener = {"name": "front", "tls": "implicit"}
+    proxy = start_proxy({**farm.config(), "listener": [listener]})
+    address = f"127.0.0.1:{proxy.ports['front']}"
+    changed = {**listener, "address": address, "backlog": 100}
+    proxy.write_config({**farm.config(), "listener": [changed], "workers": 1})
+    text = proxy.reload()
+    assert "a new backlog of listener front takes effect at the next start only" in text
+    assert "a new workers takes effect at the next start only" in text
+    assert "new configuration is in use" in text
+    # What has not changed is not named.
+    assert text.count("at the next start only") == 2, text
+
+
 def test_the_session_log_is_opened_anew(start_proxy, farm):
     proxy = start_proxy(farm.config())
     open_session(proxy.ports["pop3s"]).quit()

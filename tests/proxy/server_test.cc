@@ -4,6 +4,7 @@
 
 #include <netinet/in.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -121,12 +123,13 @@ class ServerTest : public ::testing::Test {
  protected:
   void Write(const std::string& extra) {
     std::ofstream(file_)
-        << "hostname = \"pop.example.net\"\nworkers = 2\n"
+        << "hostname = \"pop.example.net\"\nworkers = " << workers_ << "\n"
         << extra << "[[listener]]\naddress = \"127.0.0.1:" << port_
         << "\"\ntls = \"off\"\nplaintext_logins = true\n"
         << "[[pool]]\nname = \"mail\"\nbackends = [{ name = \"store\", address = "
-           "\"127.0.0.1:"
-        << backend_.port() << "\" }]\n[[route]]\nusers = \"*\"\npool = \"mail\"\n"
+           "\""
+        << backend_host_ << ":" << backend_.port()
+        << "\" }]\n[[route]]\nusers = \"*\"\npool = \"mail\"\n"
         << "[timeouts]\ndrain = \"5s\"\nclose_linger = \"300ms\"\n[log]\nsessions = \"\"\n";
   }
   void Start() {
@@ -156,6 +159,8 @@ class ServerTest : public ::testing::Test {
   tls::testing::TestDirectory directory_;
   std::string file_ = directory_.path() + "/postern.toml";
   Backend backend_;
+  std::string backend_host_ = "127.0.0.1";
+  int workers_ = 2;
   uint16_t port_ = 0;
   std::unique_ptr<Server> server_;
 };
@@ -208,6 +213,39 @@ TEST_F(ServerTest, ABrokenReloadKeepsWhatRuns) {
   EXPECT_GT(server_->Summary().facts.last_reload_unix_seconds, loaded);
   EXPECT_TRUE(Poll());
   server_->Stop();
+}
+
+// A login right after the reload must find an address, not a look-up that still runs.
+TEST_F(ServerTest, AReloadWaitsForTheAddressesOfNewNames) {
+  Start();
+  const std::string name = "localhost";
+  for (size_t i = 0; i < name.size(); ++i) {
+    // To the resolver each spelling is a name of its own.
+    backend_host_ = name;
+    backend_host_[i] = absl::ascii_toupper(static_cast<unsigned char>(name[i]));
+    Write("");
+    ASSERT_TRUE(server_->Reload().ok());
+    EXPECT_TRUE(Poll()) << backend_host_;
+    EXPECT_TRUE(Poll()) << backend_host_;
+  }
+  server_->Stop();
+}
+
+TEST_F(ServerTest, OneWorkerForEachCpuItMayUse) {
+  cpu_set_t all;
+  ASSERT_EQ(sched_getaffinity(0, sizeof(all), &all), 0);
+  size_t first = 0;
+  while (!CPU_ISSET(first, &all)) ++first;
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(first, &one);
+  ASSERT_EQ(sched_setaffinity(0, sizeof(one), &one), 0);
+  workers_ = 0;
+  Start();
+  EXPECT_THAT(server_->MetricsText(), HasSubstr("postern_workers 1\n"));
+  EXPECT_TRUE(Poll());
+  server_->Stop();
+  EXPECT_EQ(sched_setaffinity(0, sizeof(all), &all), 0);
 }
 
 TEST_F(ServerTest, DrainTellsWhoIsNotLoggedInAndLetsOthersFinish) {
