@@ -56,6 +56,11 @@ class UpstreamDialogue {
   // Before the next command: whether the backend has said what was asked and no more. A line too
   // many would be taken for the answer to that command, and make any password a good one.
   bool NothingBehind(absl::string_view step);
+  // Whether the line holds what we logged in with: some servers repeat a command that they do not
+  // know, and then neither the log nor, after a master login, the client may see it.
+  bool RepeatsSecret(absl::string_view line) const;
+  // The line as the log may show it.
+  std::string Shown(const Line& line, size_t bytes_max) const;
   bool Judge(const Line& line);
   io::Io* io() const { return channel_->io(); }
 
@@ -217,17 +222,40 @@ coro::Task<bool> UpstreamDialogue::LearnCapabilities() {
   co_return true;
 }
 
+bool UpstreamDialogue::RepeatsSecret(absl::string_view line) const {
+  if (!verdict_->password_sent) return false;
+  // The first letters tell a command that was repeated in part.
+  constexpr size_t kTellingBytes = 4;
+  const std::string pass = absl::StrCat("PASS ", attempt_->password.substr(0, kTellingBytes));
+  const Secret plain =
+      pop3::EncodePlain(attempt_->authorization_id, attempt_->user, attempt_->password);
+  const auto holds = [line](absl::string_view part) {
+    const auto same = [](char a, char b) {
+      return absl::ascii_tolower(static_cast<unsigned char>(a)) ==
+             absl::ascii_tolower(static_cast<unsigned char>(b));
+    };
+    return std::search(line.begin(), line.end(), part.begin(), part.end(), same) != line.end();
+  };
+  return holds(attempt_->password) || holds(pass) || holds(plain.view().substr(0, 8));
+}
+
+std::string UpstreamDialogue::Shown(const Line& line, size_t bytes_max) const {
+  if (RepeatsSecret(line.text)) return "an answer that repeats the password, which is not shown";
+  return absl::StrCat("\"", EscapeForLog(line.text, bytes_max), "\"");
+}
+
 bool UpstreamDialogue::Judge(const Line& line) {
   if (line.status != pop3::Status::kOk && line.status != pop3::Status::kErr) {
-    return Fail(UpstreamError::kBadReply,
-                absl::StrCat("login: \"", EscapeForLog(line.text, 80), "\""));
+    return Fail(UpstreamError::kBadReply, absl::StrCat("login: ", Shown(line, 80)));
   }
   verdict_->kind = line.status == pop3::Status::kOk ? UpstreamVerdict::Kind::kAccepted
                                                     : UpstreamVerdict::Kind::kRefused;
-  verdict_->reply = pop3::CleanReply(line.text);
+  // The user's own password is no secret to the user; the master's is.
+  const bool hide = !attempt_->authorization_id.empty() && RepeatsSecret(line.text);
+  const absl::string_view bare = line.status == pop3::Status::kOk ? "+OK" : "";
+  verdict_->reply = pop3::CleanReply(hide ? bare : line.text);
   if (line.status == pop3::Status::kErr) {
-    verdict_->detail =
-        absl::StrCat(attempt_->backend->name, ": \"", EscapeForLog(line.text, 120), "\"");
+    verdict_->detail = absl::StrCat(attempt_->backend->name, ": ", Shown(line, 120));
   }
   return line.status == pop3::Status::kOk;
 }

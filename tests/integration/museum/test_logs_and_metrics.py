@@ -207,3 +207,49 @@ def test_a_password_is_nowhere_afterwards(build_house):
         text += file.read()
     for needle in needles:
         assert needle not in text
+
+
+def test_a_backend_that_repeats_the_password_is_not_quoted(build_house, tmp):
+    """L10: "Unknown command: PASS secret" reaches no log, and a master's password no client."""
+    files = {"master": "Plover7312Master", "secrets": "boss@master.test:boss-own"}
+    for name, text in files.items():
+        with open(os.path.join(tmp, name), "w") as file:
+            os.fchmod(file.fileno(), 0o600)
+            file.write(text + "\n")
+
+    def repeat(conversation, form):
+        conversation.send(form % conversation.visit.lines[-1])
+
+    backend = Backend()
+    master = {
+        "name": "mastered", "address": backend.address, "login": "master", "master_user": "proxy",
+        "master_password_file": os.path.join(tmp, "master"),
+    }  # fmt: skip
+    house = build_house(
+        {
+            "backend": [{"name": "good", "address": backend.address}, master],
+            "route": [
+                {"users": "*@example.org", "backend": "good"},
+                {"users": "*@master.test", "backend": "mastered"},
+            ],
+            "auth": {"secrets": os.path.join(tmp, "secrets")},
+        },
+        backend=backend,
+    )
+    plain = base64.b64encode(b"boss@master.test\0proxy\0" + files["master"].encode())
+    forms = [b"-ERR Unknown command: %b\r\n", b"huh? %b\r\n", b"-ERR %.22b...\r\n", b"+OK %b\r\n"]
+    for form in forms:
+        backend.faults["pass"] = backend.faults["auth"] = lambda c, form=form: repeat(c, form)
+        with house.connect() as client:
+            client.log_in(house.user(), "Xyzzy4711Own")
+        with house.connect() as client:
+            answer = client.log_in("boss@master.test", "boss-own")
+            ours = b"+OK\r\n" if form.startswith(b"+OK") else b"-ERR [SYS/TEMP] "
+            assert answer.startswith(ours) and b"Unknown" not in answer, answer
+    backend.faults.clear()
+    house.wait_until_nobody_is_left()
+    records = house.proxy.session_lines(2 * len(forms))
+    assert sum("which is not shown" in record for record in records) == 6
+    text = written_by(house)
+    for secret in (b"Xyzzy", b"Plover", b"boss-own", plain[:8]):
+        assert secret not in text, secret
