@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what is needed, builds, and runs every test. About 15 minutes on 2 cores from nothing.
+# Installs what is needed, builds, and runs every test. About 20 minutes on 2 cores from nothing.
 #
 #   tests/run.sh             everything
 #   tests/run.sh --quick     the release build and its tests only
