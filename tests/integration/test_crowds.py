@@ -52,7 +52,8 @@ def test_idle_handshakes_stop_nobody(first_bytes, start_proxy, farm):
         proxy.wait_for_metric(500, "postern_listener_sessions")
         started = time.monotonic()
         fetch(proxy)
-        assert time.monotonic() - started < 3
+        # Behind the crowd it would have waited 15 s, until the last handshake is given up.
+        assert time.monotonic() - started < 10
     finally:
         close_all(crowd)
     proxy.wait_for_metric_to_fall(0, "postern_listener_sessions")

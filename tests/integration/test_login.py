@@ -101,18 +101,27 @@ def test_nobody_learns_who_exists(start_proxy, farm):
         {**farm.config(), "timeouts": {"refused_delay": "1s"}, "limits": {"logins": 100}}
     )
     attempts = {"exists": USER, "unknown to routes": "x@nowhere.test", "unknown to server": "x@pool.test"}
-    took = {who: [] for who in attempts}
-    with Pop3Connection(proxy.ports["plain"]) as client:
-        for _ in range(5):
-            for who, user in attempts.items():
-                client.ok(f"USER {user}")
-                started = time.monotonic()
-                assert client.command("PASS wrong") == REFUSED
-                took[who].append(time.monotonic() - started)
-        client.quit()
-    assert all(min(times) >= delay for times in took.values()), took
-    medians = [statistics.median(times) for times in took.values()]
-    assert max(medians) - min(medians) < 0.1 * delay, took
+
+    def measure():
+        took = {who: [] for who in attempts}
+        with Pop3Connection(proxy.ports["plain"]) as client:
+            for _ in range(5):
+                for who, user in attempts.items():
+                    client.ok(f"USER {user}")
+                    started = time.monotonic()
+                    assert client.command("PASS wrong") == REFUSED
+                    took[who].append(time.monotonic() - started)
+            client.quit()
+        return took
+
+    # On a busy machine Dovecot may take longer than our delay; then the round says nothing.
+    for last in (False, False, True):
+        took = measure()
+        assert all(min(times) >= delay for times in took.values()), took
+        medians = [statistics.median(times) for times in took.values()]
+        if max(medians) - min(medians) < 0.1 * delay:
+            break
+        assert not last, took
 
 
 def test_passwords_pass_as_they_are(start_proxy, farm, tmp, leaf):

@@ -219,7 +219,8 @@ def test_a_backend_without_a_verdict_is_a_passing_trouble(world, fault, mode):
         assert client.log_in(f"bert@{cell}.direct", PASSWORD) == UNAVAILABLE
         assert client.rest() == b"" and client.end == "fin"
     took = time.monotonic() - started
-    assert took < expected.tries * (2 * STEP_SECONDS + 0.1) + 2
+    # The steps' own deadlines ended it, not the 15 s that the client has in all.
+    assert took < expected.tries * (2 * STEP_SECONDS + 0.1) + 6
     check_what_the_backend_was_told(world, cell, expected.password)
     world.wait_until_nobody_is_left()
     assert world.errors(cell) == {expected.reason: expected.tries}

@@ -7,7 +7,7 @@ import pytest
 
 def test_an_endless_line_is_cut(house):
     """M10: 4 MiB without a line end cost one answer and no memory."""
-    before, closed = house.resident_bytes(), house.closed("line_too_long")
+    before, closed = house.bytes_at_work(), house.closed("line_too_long")
     for listener in ("plain", "pop3s"):
         with house.connect(listener) as client:
             client.line()

@@ -15,7 +15,7 @@ LAST_WORDS = b"-ERR [SYS/TEMP] Login took too long\r\n"
 @pytest.mark.parametrize("listener", ["plain", "pop3s"])
 def test_the_login_has_a_total_deadline(build_house, listener):
     """R02, M57, M58, F04: idle, dripping and busy clients all end at the same time."""
-    house = build_house({"timeouts": {"login": "1s", "handshake": "900ms"}})
+    house = build_house({"timeouts": {"login": "1500ms", "handshake": "1500ms"}})
 
     def drip(client):
         client.send(b"X")
@@ -29,7 +29,7 @@ def test_the_login_has_a_total_deadline(build_house, listener):
             assert client.line().startswith(b"+OK")
             if act is not None:
                 client.sock.settimeout(0.05)
-                while time.monotonic() - started < 5 and not client.end:
+                while time.monotonic() - started < 8 and not client.end:
                     try:
                         act(client)
                         client._fill()
@@ -39,25 +39,28 @@ def test_the_login_has_a_total_deadline(build_house, listener):
                         break
                 client.sock.settimeout(10)
             assert client.rest().endswith(LAST_WORDS)
-        assert 0.9 < time.monotonic() - started < 3
+        # A client that could put its end off would have gone on for 8 seconds.
+        assert 1.4 < time.monotonic() - started < 6
         house.wait_for_closed("login_timeout", i + 1)
 
 
 def test_attempts_do_not_extend_the_deadline(build_house):
     """R02: refused logins and a silent backend count against the same total."""
     stalls = Backend(faults={"pass": lambda c: c.wait_for_end()})
-    house = build_house({"timeouts": {"login": "1s", "refused_delay": "300ms"}}, backend=Backend())
+    house = build_house({"timeouts": {"login": "2s", "refused_delay": "900ms"}}, backend=Backend())
     slow = build_house({"timeouts": {"login": "1s"}}, backend=stalls)
     started = time.monotonic()
     with house.connect() as client:
         client.send(b"USER a@example.org\r\nPASS wrong\r\n" * 2 + b"USER a@example.org\r\n")
         assert client.rest().endswith(LAST_WORDS)
-    assert 0.9 < time.monotonic() - started < 3
+    # With 2 s from the second refusal on it would be 3.8 s.
+    assert 1.9 < time.monotonic() - started < 3.5
     started = time.monotonic()
     with slow.connect() as client:
         client.send(b"USER a@example.org\r\nPASS x\r\n")
         assert client.rest().endswith(LAST_WORDS)
-    assert 0.9 < time.monotonic() - started < 3
+    # The backend alone may take 30 s.
+    assert 0.9 < time.monotonic() - started < 8
     stalls.faults.clear()
 
 
@@ -73,8 +76,8 @@ def test_unknown_users_and_wrong_passwords_look_the_same(build_house):
             answer = client.command("PASS wrong")
             return time.monotonic() - started, answer
 
-    # The machine may be busy: the same in one of three rounds is the same.
-    for last in (False, False, True):
+    # The machine may be busy: the same in one of six rounds is the same.
+    for last in (False, False, False, False, False, True):
         known, unknown = [], []
         for _ in range(15):
             known.append(measure("known@example.org"))

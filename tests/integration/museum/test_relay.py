@@ -215,7 +215,7 @@ def test_a_storm_of_connections(house):
 @TLS_OR_NOT
 def test_a_flood_that_is_never_read_stops_being_read(house, listener):
     """M60: CAPA for ever before the login; our memory stays, and the client is held up."""
-    before = house.resident_bytes()
+    before = house.bytes_at_work()
     client = house.connect(listener)
     client.line()
     flood = b"CAPA\r\n" * 4000
@@ -255,7 +255,7 @@ def big_house(tmp_path_factory, leaf):
 def test_big_messages_reach_slow_readers_whole(big_house, listener):
     """M62, I03, U15: 10 MB in one line and in 100,000; small buffers on both sides; the proxy
     holds back the backend instead of holding the message."""
-    before = big_house.resident_bytes()
+    before = big_house.bytes_at_work()
     clients = [big_house.log_in(listener, receive_buffer=4096, timeout=30) for _ in range(6)]
     for client in clients:
         client.send(b"RETR 1\r\nRETR 2\r\nQUIT\r\n")

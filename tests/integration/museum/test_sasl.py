@@ -64,7 +64,7 @@ def test_clients_that_leave_inside_auth_leave_nothing_behind(house, how):
 @pytest.mark.parametrize("listener", ["plain", "pop3s"])
 def test_an_oversize_response_is_cut(house, listener):
     """M33: 1 MB of base64."""
-    before = house.resident_bytes()
+    before = house.bytes_at_work()
     for initial in (True, False):
         with house.connect(listener) as client:
             client.line()

