@@ -2,6 +2,7 @@
 memory of the process."""
 
 import base64
+import resource
 import socket
 import threading
 
@@ -184,3 +185,14 @@ def test_no_password_in_logs_metrics_or_environment(start_proxy, farm):
         for password in (PASSWORD, WRONG):
             for form, trace in traces(password).items():
                 assert trace not in text, f"{form} in the {place}"
+
+
+def test_no_core_holds_a_password(start_proxy, farm):
+    """No core file; and a handler behind a pipe, which ignores that limit, gets no memory."""
+    allowed = resource.getrlimit(resource.RLIMIT_CORE)[1]
+    proxy = start_proxy(farm.config(), limits=[(resource.RLIMIT_CORE, (allowed, allowed))])
+    with open(f"/proc/{proxy.pid}/limits") as file:
+        (row,) = [line.split() for line in file if line.startswith("Max core file size")]
+    assert row[4:6] == ["0", "0"]
+    with open(f"/proc/{proxy.pid}/coredump_filter") as file:
+        assert int(file.read(), 16) == 0

@@ -1,6 +1,7 @@
-"""Which test shows which bug: read from the ids in the tests' docstrings.
+"""Which test shows which bug: read from the ids in the tests' docstrings, and for tests that live
+elsewhere from the list below.
 
-In tests/integration, `python3 -m museum.index` prints the table that stands in README.md.
+In tests/integration, `python3 -m museum.index` prints the tables that stand in README.md.
 """
 
 import ast
@@ -9,7 +10,63 @@ import re
 
 HERE = pathlib.Path(__file__).parent
 ROOMS = (HERE, HERE.parent / "faulty_upstream")
-_ID = re.compile(r"\b([AFILMRTU])(\d\d)\b(?:-\1?(\d\d)\b)?")
+TESTS = HERE.parent.parent
+_ID = re.compile(r"\b([ADFILMPRTU])(\d\d)\b(?:-\1?(\d\d)\b)?")
+
+# Bugs that need a harness of another kind: {id: {file below tests: names}}.
+ELSEWHERE = {
+    "D01": {"proxy/resolver_test.cc": ["AnUnknownNameLeavesNothingAndDoesNotStopTheOthers"]},
+    "F17": {"proxy/resolver_test.cc": ["AReloadStartsWithWhatIsKnown"]},
+    "F22": {
+        "integration/test_reload.py": ["test_many_reloads_under_traffic"],
+        "proxy/server_test.cc": ["LogsInWhileItReloadsAndIsScraped"],
+    },
+    "F23": {"integration/test_reload.py": ["test_a_broken_configuration_changes_nothing"]},
+    "F24": {
+        "integration/test_reload.py": [
+            "test_listeners_and_backends_come_and_go_under_open_sessions"
+        ],
+    },
+    "F28": {"admin/http_server_test.cc": ["SlowReaderDoesNotStopAnotherScrape"]},
+    "F29": {
+        "integration/test_command_line.py": ["test_check_reads_the_certificates"],
+        "tls/context_test.cc": ["BadFilesAreNamedAndExplained", "AFileNobodyMayRead"],
+    },
+    "F30": {"integration/test_shutdown.py": ["test_drain", "test_the_drain_has_an_end"]},
+    "I01": {
+        "sim/session_sim_test.cc": ["KeepsItsPromises"],
+        "io/io_test.cc": ["ShutdownEndsAPendingReceiveAndThePeerSeesTheEnd"],
+    },
+    "I04": {"io/io_test.cc": ["AcceptIsAStream", "OutOfDescriptorsEndsTheAcceptAndLosesNobody"]},
+    "I05": {"io/uring_io_test.cc": ["OverflowingCompletionQueueLosesNothing"]},
+    "I06": {"io/starved_test.cc": ["EveryoneIsServedInOrder", "WaitingForABufferDoesNotSpin"]},
+    "I09": {
+        "integration/test_io.py": [
+            "test_serves",
+            "test_uring_where_there_is_none_does_not_start",
+            "test_this_run_is_on_what_it_says",
+        ],
+        "io/make_io_test.cc": ["AutoFallsBackToEpollAndSaysWhy"],
+    },
+    "I11": {"io/uring_io_test.cc": ["RestrictionsRefuseWhatWeDoNotUse"]},
+    "L10": {
+        "integration/test_secrets.py": [
+            "test_memory_after_the_login",
+            "test_no_password_in_logs_metrics_or_environment",
+            "test_no_core_holds_a_password",
+        ],
+    },
+    "R03": {"integration/test_shutdown.py": ["test_the_drain_has_an_end"]},
+    "R05": {"admin/http_server_test.cc": ["StalledWorkerIsNotHealthy"]},
+    "T11": {"tls/memory_test.cc": ["NamesAndTicketsLeaveNothingBehind"]},
+    "T15": {
+        "integration/test_reload.py": [
+            "test_a_new_certificate",
+            "test_a_broken_configuration_changes_nothing",
+            "test_reloads_leave_nothing_behind",
+        ],
+    },
+}
 
 
 def ids_in(text):
@@ -37,16 +94,24 @@ def index():
     return dict(sorted(found.items()))
 
 
-def table():
+def table(entries):
+    """`entries`: {id: {file: names}}."""
     rows = ["| id | tests |", "|---|---|"]
-    for bug, shown_by in index().items():
-        files = {}
-        for file, name in shown_by:
-            files.setdefault(file, []).append(f"`{name}`")
-        cell = "; ".join(f"{file}: {', '.join(names)}" for file, names in files.items())
+    for bug, files in entries.items():
+        cell = "; ".join(
+            f"{file}: {', '.join(f'`{name}`' for name in names)}" for file, names in files.items()
+        )
         rows.append(f"| {bug} | {cell} |")
     return "\n".join(rows) + "\n"
 
 
+def tables():
+    here = {}
+    for bug, shown_by in index().items():
+        for file, name in shown_by:
+            here.setdefault(bug, {}).setdefault(file, []).append(name)
+    return table(here) + "\nElsewhere, below `tests`:\n\n" + table(ELSEWHERE)
+
+
 if __name__ == "__main__":
-    print(table(), end="")
+    print(tables(), end="")

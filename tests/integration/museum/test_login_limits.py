@@ -93,17 +93,20 @@ def test_unknown_users_and_wrong_passwords_look_the_same(build_house):
 
 
 def test_the_limit_of_sessions_is_said_and_leaves_the_others_alone(build_house):
-    """R04: beyond the limit a clear client hears [SYS/TEMP] at once; the rest goes on."""
+    """R01, R04: beyond the limit a clear client hears [SYS/TEMP] at once, a thousand times; the rest
+    goes on."""
     house = build_house({"limits": {"sessions": 4}, "workers": 1})
     inside = [house.log_in() for _ in range(4)]
-    for _ in range(10):
+    files = house.open_files()
+    for _ in range(1000):
         with house.connect() as client:
             assert client.rest().startswith(b"-ERR [SYS/TEMP] ")
     for client in inside:
         assert client.command("STAT").startswith(b"+OK 2 ")
         client.close()
     house.wait_until_nobody_is_left()
-    assert house.closed("admission") == 10
+    assert house.closed("admission") == 1000
+    assert house.open_files() < files
 
 
 def test_without_file_descriptors_nobody_spins(build_house):

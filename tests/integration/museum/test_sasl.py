@@ -149,7 +149,7 @@ def digest(challenge, secret=SECRET):
 
 
 def test_a_failed_apop_leaves_nothing_for_the_next_attempt(apop_house):
-    """M40: bad APOP, bad APOP, a mechanism that is off; then the good one works."""
+    """M40, A20: bad APOP, bad APOP, a mechanism that is off; then the good one works."""
     with apop_house.connect() as client:
         challenge = challenge_of(client)
         for bad in (digest(challenge, "wrong"), "0" * 32):

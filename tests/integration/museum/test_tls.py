@@ -190,7 +190,7 @@ def client_hello(server_name="localhost"):
 
 
 def test_resets_at_every_byte_of_the_hello(house):
-    """M54: about 300 broken handshakes, by reset and by FIN."""
+    """M54, F01: about 300 broken handshakes, by reset and by FIN."""
     hello = client_hello()
     for cut in range(len(hello)):
         client = house.connect("pop3s", tls=False)
