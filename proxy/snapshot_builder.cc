@@ -47,7 +47,11 @@ absl::StatusOr<std::shared_ptr<Snapshot>> BuildSnapshot(config::Config config,
   snapshot->generation = generation;
   ASSIGN_OR_RETURN(snapshot->router, routing::Router::Create(config.routing));
   if (!config.auth.secrets_file.empty()) {
-    ASSIGN_OR_RETURN(snapshot->secrets, config::SecretsFile::Load(config.auth.secrets_file));
+    const auto normalise = [&](absl::string_view user) {
+      return snapshot->router->NormaliseUser(user);
+    };
+    ASSIGN_OR_RETURN(snapshot->secrets,
+                     config::SecretsFile::Load(config.auth.secrets_file, normalise));
   }
   snapshot->backend_pools = PoolLabels(config);
   auto addresses = std::make_shared<AddressBook>(config.backends.size());

@@ -6,6 +6,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "proxy/base/escape.h"
 #include "proxy/base/status_macros.h"
 #include "proxy/config/small_file.h"
 #include "proxy/config/value_syntax.h"
@@ -33,7 +34,8 @@ absl::string_view TakeLine(absl::string_view* text) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<const SecretsFile>> SecretsFile::Load(const std::string& path) {
+absl::StatusOr<std::unique_ptr<const SecretsFile>> SecretsFile::Load(const std::string& path,
+                                                                     const Normalise& normalise) {
   ASSIGN_OR_RETURN(const Secret content,
                    ReadSmallFile(path, kSecretsBytesMax, FilePrivacy::kOwnerOnly));
   auto file = std::unique_ptr<SecretsFile>(new SecretsFile());
@@ -62,6 +64,16 @@ absl::StatusOr<std::unique_ptr<const SecretsFile>> SecretsFile::Load(const std::
     }
     if (!HasNoControlBytes(line)) {
       return LineError(path, number, "holds a control character; write the line without");
+    }
+    if (normalise != nullptr) {
+      const absl::StatusOr<std::string> looked_up = normalise(user);
+      if (!looked_up.ok()) return LineError(path, number, looked_up.status().message());
+      if (*looked_up != user) {
+        return LineError(path, number,
+                         absl::StrCat("[users] makes \"", EscapeForLog(*looked_up),
+                                      "\" of this user, so that the line would never be found; "
+                                      "write the name like that"));
+      }
     }
     if (!file->secrets_.try_emplace(std::string(user), secret).second) {
       return LineError(path, number, "this user stands in an earlier line; remove one of the two");

@@ -6,6 +6,7 @@
 #define POSTERN_PROXY_CONFIG_SECRETS_H_
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -21,7 +22,12 @@ namespace postern::config {
 // Immutable after Load(): workers share it without locks. The secrets are wiped on destruction.
 class SecretsFile {
  public:
-  static absl::StatusOr<std::unique_ptr<const SecretsFile>> Load(const std::string& path);
+  // What makes of a login name the one that routes see.
+  using Normalise = std::function<absl::StatusOr<std::string>(absl::string_view)>;
+
+  // A user that `normalise` would change is a mistake: no login would ever find the line.
+  static absl::StatusOr<std::unique_ptr<const SecretsFile>> Load(
+      const std::string& path, const Normalise& normalise = nullptr);
 
   // The secret of a user, or null. Lives as long as this object.
   const Secret* Find(absl::string_view user) const;

@@ -1,16 +1,21 @@
 #include "proxy/snapshot_builder.h"
 
+#include <sys/stat.h>
+
+#include <fstream>
 #include <string>
 
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/tls/test_certificates.h"
 
 namespace postern {
 namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 config::Config Parse(const std::string& text) {
   absl::StatusOr<config::Config> config = config::ParseConfig(text, "postern.toml");
@@ -86,6 +91,28 @@ TEST(SnapshotBuilder, EveryFileThatIsMissingIsNamed) {
   const auto worker = BuildWorkerSnapshot(*shared, &library, nullptr);
   ASSERT_FALSE(worker.ok());
   EXPECT_THAT(std::string(worker.status().message()), HasSubstr("/nonexistent/c.pem"));
+}
+
+// A login is looked up by what [users] makes of its name; other spellings would lie there in vain.
+TEST(SnapshotBuilder, SecretsAreForNamesAsTheyAreLookedUp) {
+  metrics::Registry registry;
+  const tls::testing::TestDirectory directory;
+  const std::string path = directory.path() + "/secrets";
+  const std::string config = absl::StrCat(kFarm, "[auth]\napop = true\nsecrets = \"", path,
+                                          "\"\n[users]\ndefault_domain = \"example.net\"\n");
+  const auto build_with = [&](const std::string& user) {
+    std::ofstream(path) << "# comment\n" << user << ":hunter2-marker\n";
+    EXPECT_EQ(chmod(path.c_str(), 0600), 0);
+    return BuildSnapshot(Parse(config), &registry, 1).status();
+  };
+  EXPECT_TRUE(build_with("alice@example.net").ok());
+  for (const char* user : {"alice", "alice@Example.NET"}) {
+    const std::string message(build_with(user).message());
+    EXPECT_THAT(message, HasSubstr(path + ":2: [users] makes \"alice@example.net\" of this user"));
+    EXPECT_THAT(message, Not(HasSubstr("hunter2")));
+  }
+  EXPECT_THAT(std::string(build_with("@example.net").message()),
+              HasSubstr("nothing before the '@'"));
 }
 
 }  // namespace
