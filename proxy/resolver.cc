@@ -33,21 +33,16 @@ Answer LookUp(const HostPort& address) {
     answer.error = gai_strerror(result);
     return answer;
   }
-  auto addresses = std::make_shared<std::vector<SocketAddress>>();
+  std::vector<SocketAddress> found;
   for (const addrinfo* entry = list; entry != nullptr; entry = entry->ai_next) {
-    SocketAddress found(entry->ai_addr, entry->ai_addrlen);
-    found.set_port(address.port);
-    // In a fixed order every worker and every look-up agrees on who is first.
-    if (std::find(addresses->begin(), addresses->end(), found) == addresses->end()) {
-      addresses->push_back(found);
-    }
+    found.emplace_back(entry->ai_addr, entry->ai_addrlen).set_port(address.port);
   }
   freeaddrinfo(list);
-  if (addresses->empty()) {
+  if (found.empty()) {
     answer.error = "no address";
     return answer;
   }
-  answer.addresses = std::move(addresses);
+  answer.addresses = std::make_shared<const std::vector<SocketAddress>>(InFixedOrder(found));
   return answer;
 }
 
@@ -62,6 +57,18 @@ std::string Join(const std::vector<SocketAddress>& addresses) {
 }
 
 }  // namespace
+
+std::vector<SocketAddress> InFixedOrder(const std::vector<SocketAddress>& found) {
+  std::vector<SocketAddress> ordered = found;
+  const int preferred = found.empty() ? AF_UNSPEC : found.front().family();
+  const auto before = [preferred](const SocketAddress& a, const SocketAddress& b) {
+    if (a.family() != b.family()) return a.family() == preferred;
+    return a.ToString() < b.ToString();
+  };
+  std::sort(ordered.begin(), ordered.end(), before);
+  ordered.erase(std::unique(ordered.begin(), ordered.end()), ordered.end());
+  return ordered;
+}
 
 struct Resolver::State {
   std::mutex mutex;

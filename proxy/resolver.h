@@ -16,6 +16,11 @@
 
 namespace postern {
 
+// What getaddrinfo(3) found, in an order that does not change from one look-up to the next although
+// name servers rotate their answers: the families as it prefers them, each sorted; no address
+// twice.
+std::vector<SocketAddress> InFixedOrder(const std::vector<SocketAddress>& found);
+
 class Resolver {
  public:
   struct Target {

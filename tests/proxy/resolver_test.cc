@@ -1,6 +1,8 @@
 #include "proxy/resolver.h"
 
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "gtest/gtest.h"
 
@@ -12,6 +14,30 @@ Resolver::Target Name(size_t backend, const std::string& host) {
   address.host = host;
   address.port = 110;
   return Resolver::Target{backend, "store", address};
+}
+
+std::vector<std::string> Ordered(const std::vector<std::string>& found) {
+  std::vector<SocketAddress> addresses;
+  for (const std::string& text : found) addresses.push_back(*SocketAddress::Parse(text));
+  std::vector<std::string> texts;
+  for (const SocketAddress& address : InFixedOrder(addresses)) texts.push_back(address.ToString());
+  return texts;
+}
+
+// Else each look-up would name another first, and the log would speak of a change each time.
+TEST(InFixedOrder, RotatedAnswersAreTheSame) {
+  const std::vector<std::string> expected = {"[2001:db8::1]:110", "[2001:db8::2]:110",
+                                             "192.0.2.1:110", "192.0.2.2:110"};
+  EXPECT_EQ(Ordered({"[2001:db8::2]:110", "[2001:db8::1]:110", "192.0.2.2:110", "192.0.2.1:110"}),
+            expected);
+  EXPECT_EQ(Ordered({"[2001:db8::1]:110", "[2001:db8::2]:110", "192.0.2.1:110", "192.0.2.2:110"}),
+            expected);
+}
+
+TEST(InFixedOrder, KeepsThePreferredFamilyInFrontAndNothingTwice) {
+  const std::vector<std::string> expected = {"192.0.2.1:110", "[2001:db8::1]:110"};
+  EXPECT_EQ(Ordered({"192.0.2.1:110", "[2001:db8::1]:110", "192.0.2.1:110"}), expected);
+  EXPECT_TRUE(Ordered({}).empty());
 }
 
 TEST(Resolver, PutsAddressesIntoTheBook) {
