@@ -99,3 +99,22 @@ def test_a_second_signal_ends_it_at_once(start_proxy, farm):
         wait_until(lambda: proxy.http("/readyz")[0] == 503, what="the drain")
         proxy.terminate()
         assert proxy.process.wait(20) == 1
+
+
+def test_after_a_kill_it_starts_again_at_once(start_proxy, farm):
+    """Neither a socket nor a file that is left over stands in the way, and no connection goes to
+    the dead."""
+    farm.servers["mail1"].deliver(USER, [MESSAGE])
+    proxy = start_proxy(farm.config())
+    for _ in range(5):
+        open_session = Pop3Connection(proxy.ports["pop3s"], "implicit")
+        assert open_session.login(USER, PASSWORD).startswith(b"+OK")
+        proxy.process.signal(signal.SIGKILL)
+        proxy.process.process.wait(20)
+        proxy.start()
+        for listener, tls in TRANSPORTS * 3:
+            with Pop3Connection(proxy.ports[listener], tls) as client:
+                assert client.login(USER, PASSWORD).startswith(b"+OK")
+                assert client.multiline("RETR 1")[1] == MESSAGE
+                client.quit()
+        open_session.close()

@@ -33,6 +33,7 @@ ELSEWHERE = {
         "tls/context_test.cc": ["BadFilesAreNamedAndExplained", "AFileNobodyMayRead"],
     },
     "F30": {"integration/test_shutdown.py": ["test_drain", "test_the_drain_has_an_end"]},
+    "F31": {"integration/test_shutdown.py": ["test_after_a_kill_it_starts_again_at_once"]},
     "I01": {
         "sim/session_sim_test.cc": ["KeepsItsPromises"],
         "io/io_test.cc": ["ShutdownEndsAPendingReceiveAndThePeerSeesTheEnd"],

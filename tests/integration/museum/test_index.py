@@ -10,7 +10,7 @@ from . import index
 REQUIRED = list(
     index.ids_in(
         "M01-M06, M10-M24, M30-M36, M40-M41, M50-M67, U01-U05, U10-U15, U17-U18, "
-        "T01, T10-T15, L01-L03, L10, R01-R05, R10, A20, A21, F01-F13, F17, F18, F22-F24, F28-F30, "
+        "T01, T10-T15, L01-L03, L10, R01-R05, R10, A20, A21, F01-F13, F17, F18, F22-F24, F28-F31, "
         "F36-F38, I01, I03-I06, I09, I11, D01"
     )
 )
