@@ -47,7 +47,7 @@ void Channel::set_sensitive(bool sensitive) {
   input_.set_wipe(sensitive);
   pending_.set_wipe(sensitive);
   sending_.set_wipe(sensitive);
-  if (!sensitive && tls_ != nullptr) tls_->StopWiping();
+  if (!sensitive && tls_ != nullptr) tls_->EndLogin();
 }
 
 coro::Task<Outcome> Channel::Connect(const SocketAddress* address) {
@@ -202,7 +202,8 @@ void Channel::Stop(bool abortive) {
     if (recv_op_.in_flight()) io_->Cancel(&recv_op_);
     if (send_op_.in_flight()) io_->Cancel(&send_op_);
   }
-  if (!abortive) io_->Shutdown(fd_, SHUT_RDWR);
+  // With nothing in flight there is nothing to end, and the close that follows says it all.
+  if (!abortive && !quiet()) io_->Shutdown(fd_, SHUT_RDWR);
 }
 
 void Channel::Close(bool abortive) {

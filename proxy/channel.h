@@ -49,7 +49,7 @@ class Channel {
   // From now on everything is encrypted; call Handshake() next. Whatever was read in the clear must
   // be used up.
   void SetTls(std::unique_ptr<tls::Engine> engine);
-  tls::Engine* tls() { return tls_.get(); }
+  tls::Engine* tls() const { return tls_.get(); }
   ByteArena* output() { return &pending_; }
 
   // While on, buffers are overwritten before they are given back.
@@ -100,6 +100,10 @@ class Channel {
   using Handler = void (*)(Channel& channel, int result, void* owner);
   void SetRelay(Handler on_received, Handler on_sent, void* owner);
   void StartReceive() { io_->Recv(fd_, &recv_op_); }
+  // Into the caller's memory, which is lent until the receive is over.
+  void StartReceiveInto(char* buffer, size_t capacity) {
+    io_->RecvInto(fd_, buffer, capacity, &recv_op_);
+  }
   bool receiving() const { return recv_op_.in_flight(); }
   absl::string_view Received() const { return io_->ReceivedBytes(recv_op_); }
   void ReturnReceived() { io_->ReturnBuffer(&recv_op_); }
@@ -107,6 +111,8 @@ class Channel {
   void StartSend();
   // Sends memory of the caller's directly; nothing may be queued. Plaintext channels only.
   void StartSendBorrowed(absl::string_view bytes);
+  // `on_sent` hears when a send would get somewhere. Nothing may be queued or being sent.
+  void StartPollSend() { io_->PollSend(fd_, &send_op_); }
   bool sending() const { return send_op_.in_flight(); }
   bool output_empty() const { return pending_.empty() && sending_.empty() && borrowed_.empty(); }
   // Accounts for `bytes` that the kernel took.

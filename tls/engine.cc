@@ -99,7 +99,13 @@ void Engine::Shutdown() {
   ClearErrors();
 }
 
-void Engine::StopWiping() { SSL_clear_options(ssl_, SSL_OP_CLEANSE_PLAINTEXT); }
+void Engine::EndLogin() {
+  SSL_set_mode(ssl_, SSL_MODE_RELEASE_BUFFERS);
+  // A record that waits in the buffer is still to be read: the buffer is overwritten and given back
+  // behind it.
+  if (SSL_has_pending(ssl_) == 1 || SSL_free_buffers(ssl_) != 1) return;
+  SSL_clear_options(ssl_, SSL_OP_CLEANSE_PLAINTEXT);
+}
 
 HandshakeInfo Engine::info() const {
   CHECK(handshake_done_);

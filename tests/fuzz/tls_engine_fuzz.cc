@@ -150,7 +150,7 @@ void Run(uint8_t mode, uint8_t seed, absl::string_view bytes) {
       const Result result = end->engine->Write("+OK\r\n");
       CHECK(result == Result::kOk || result == Result::kError);
     }
-    end->engine->StopWiping();
+    end->engine->EndLogin();
     end->engine->Shutdown();
   }
 }

@@ -35,7 +35,7 @@ TEST_F(EngineTest, NothingIsLeftBehind) {
   Connect();
   EXPECT_TRUE(server_.output.empty());
   EXPECT_TRUE(client_.output.empty());
-  server_.engine->StopWiping();
+  server_.engine->EndLogin();
   EXPECT_EQ(pool_.blocks_out(), 0u);
   EXPECT_EQ(ERR_peek_error(), 0u);
 }
@@ -79,7 +79,7 @@ TEST_F(EngineTest, TwoCommandsInOneRecordNeedNoSecondInput) {
     ASSERT_EQ(server_.engine->Read(buffer, sizeof(buffer), &bytes), Result::kOk);
     EXPECT_EQ(server_.engine->input_left(), 0u);
     plaintext.append(buffer, bytes);
-    server_.engine->StopWiping();  // must not lose what is decrypted already
+    server_.engine->EndLogin();  // must not lose what is decrypted already
   }
   EXPECT_EQ(plaintext, "STAT\r\nQUIT\r\n");
   char buffer[3];
@@ -543,7 +543,7 @@ TEST_F(EngineTest, AFailedEngineStaysFailed) {
   server_.TakeOutput();
   EXPECT_EQ(server_.engine->Write("+OK\r\n"), Result::kError);
   server_.engine->Shutdown();
-  server_.engine->StopWiping();
+  server_.engine->EndLogin();
   EXPECT_TRUE(server_.output.empty());
 }
 

@@ -55,7 +55,7 @@ TEST_F(MemoryTest, AnIdleSessionIsSmall) {
     server->Feed(client.TakeOutput(), &plaintext);
     ASSERT_EQ(server->engine->Write("+OK\r\n.\r\n"), Result::kOk);
     server->TakeOutput();
-    server->engine->StopWiping();
+    server->engine->EndLogin();
   };
   End first(&pool_);
   talk(&first);  // what the library makes once and keeps
