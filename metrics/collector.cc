@@ -50,6 +50,7 @@ void AddTo(BackendTotals& totals, const BackendStats& stats) {
   totals.bytes_to += stats.bytes_to_backend.Get();
   totals.bytes_from += stats.bytes_from_backend.Get();
   AddTo(totals.commands, stats.commands);
+  totals.bytes_spliced += stats.bytes_spliced.Get();
   totals.messages_retrieved += stats.messages_retrieved.Get();
 }
 

@@ -87,6 +87,7 @@ struct BackendTotals {
   LatencyTotals login;
   uint64_t bytes_to = 0;
   uint64_t bytes_from = 0;
+  uint64_t bytes_spliced = 0;
   std::array<uint64_t, kRelayVerbCount> commands{};
   uint64_t messages_retrieved = 0;
 };

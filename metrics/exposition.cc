@@ -222,6 +222,7 @@ void AddBackend(Families& families, const StatusSummary::Backend& row) {
     families.AddNonZero(MetricId::kBackendCommands,
                         {name, pool, RelayVerbName(static_cast<RelayVerb>(i))}, totals.commands[i]);
   }
+  families.Add(MetricId::kBackendSplicedBytes, {name, pool}, totals.bytes_spliced);
   families.Add(MetricId::kBackendMessagesRetrieved, {name, pool}, totals.messages_retrieved);
 }
 

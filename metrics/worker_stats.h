@@ -98,6 +98,7 @@ struct alignas(64) BackendStats {
   Counter bytes_to_backend;
   Counter bytes_from_backend;
   std::array<Counter, kRelayVerbCount> commands;
+  Counter bytes_spliced;       // of bytes_from_backend: moved inside the kernel
   Counter messages_retrieved;  // RETR answered +OK and ended
 };
 

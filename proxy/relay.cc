@@ -2,19 +2,33 @@
 
 #include <sys/socket.h>
 
+#include <utility>
+
 #include "proxy/base/check.h"
 
 namespace postern {
+namespace {
 
-Relay::Relay(Channel* client, Channel* upstream, char* scratch, size_t scratch_bytes,
-             DurationNs linger)
-    : scratch_(scratch),
+// RFC 8446 section 5: what fits into one record, and about what it adds.
+constexpr size_t kRecordBytes = 16384;
+constexpr size_t kRecordOverhead = 64;
+// From here on skipping the body pays.
+constexpr size_t kSkippedBytesMin = 1024;
+
+}  // namespace
+
+Relay::Relay(Channel* client, Channel* upstream, BulkPool* bulk, char* scratch,
+             size_t scratch_bytes, DurationNs linger)
+    : bulk_(bulk),
+      scratch_(scratch),
       scratch_bytes_(scratch_bytes),
       linger_ns_(linger),
       linger_(&Relay::OnLinger, this) {
   pipes_[kUp].source = pipes_[kDown].target = client;
   pipes_[kUp].target = pipes_[kDown].source = upstream;
 }
+
+Relay::~Relay() { GiveBack(); }
 
 coro::Task<CloseReason> Relay::Run() {
   const CloseReason none = CloseReason::kNone;
@@ -70,10 +84,19 @@ void Relay::Received(Pipe& pipe, int result) {
     return Advance(pipe);
   }
   last_activity_ = pipe.source->io()->Now();
+  NoteLength(pipe, static_cast<size_t>(result));
   const tls::Result end = Forward(pipe);
   if (end == tls::Result::kError) return SourceFailed(pipe, /*tls=*/true);
   if (end == tls::Result::kClosed) pipe.source_ended = true;
+  if (&pipe == &pipes_[kDown]) SayGoodbye();
   Advance(pipe);
+}
+
+void Relay::SayGoodbye() {
+  const Channel* client = pipes_[kDown].target;
+  if (client->tls() == nullptr || client_broken_ || !counter_.quit_sent()) return;
+  const bool between = counter_.boundary() == pop3::RelayCounter::Boundary::kBetween;
+  if (between && !counter_.response_pending()) client->tls()->Shutdown();
 }
 
 tls::Result Relay::Forward(Pipe& pipe) {
@@ -89,8 +112,7 @@ tls::Result Relay::Forward(Pipe& pipe) {
     }
     // Plaintext on both sides: the kernel sends from the very buffer it received into, which goes
     // back once it is taken.
-    pipe.bytes += bytes.size();
-    &pipe == &pipes_[kUp] ? counter_.OnClientBytes(bytes) : counter_.OnServerBytes(bytes);
+    Count(pipe, bytes);
     pipe.target->StartSendBorrowed(bytes);
     return tls::Result::kWantInput;
   }
@@ -109,14 +131,24 @@ tls::Result Relay::Forward(Pipe& pipe) {
 }
 
 void Relay::Deliver(Pipe& pipe, absl::string_view bytes) {
-  pipe.bytes += bytes.size();
-  if (&pipe == &pipes_[kUp]) {
-    counter_.OnClientBytes(bytes);
-  } else {
-    counter_.OnServerBytes(bytes);
-    if (client_broken_) return;
+  // Several records at once: room for all of them before the first is made.
+  if (pipe.target->tls() != nullptr && bytes.size() > kRecordBytes) {
+    pipe.target->output()->Reserve(bytes.size() + bytes.size() / kRecordBytes * kRecordOverhead);
   }
+  Count(pipe, bytes);
+  if (&pipe == &pipes_[kDown] && client_broken_) return;
   pipe.target->Queue(bytes);
+}
+
+void Relay::Count(Pipe& pipe, absl::string_view bytes) {
+  pipe.bytes += bytes.size();
+  if (&pipe == &pipes_[kUp]) return counter_.OnClientBytes(bytes);
+  // Looking for every line end costs a tenth of a long transfer over TLS.
+  if (bytes.size() >= kSkippedBytesMin && counter_.alone_in_body()) {
+    counter_.SkipBody();
+    bytes.remove_prefix(bytes.size() - pop3::RelayCounter::kTailBytes);
+  }
+  counter_.OnServerBytes(bytes);
 }
 
 void Relay::Advance(Pipe& pipe) {
@@ -127,13 +159,19 @@ void Relay::Advance(Pipe& pipe) {
   }
   if (pipe.source_ended) return PipeEnded(pipe);
   pipe.state = State::kReading;
-  if (!pipe.source->receiving()) pipe.source->StartReceive();
+  if (!pipe.source->receiving()) Receive(pipe);
+  if (pipe.state != State::kReading || ending_) return;
   if (half_close_due_ && &pipe == &pipes_[kDown] && !counter_.response_pending()) {
     HalfCloseUpstream();
   }
 }
 
 void Relay::Sent(Pipe& pipe, int result) {
+  if (&pipe == &pipes_[kDown] && std::exchange(polling_, false) && result > 0) {
+    if (ending_) return ContinueEnding();
+    if (DrainKernelPipe()) Advance(pipe);
+    return;
+  }
   if (result <= 0) {
     if (!ending_) return TargetFailed(pipe);
     if (&pipe == &pipes_[kDown]) client_broken_ = true;
@@ -185,6 +223,7 @@ void Relay::TargetFailed(Pipe& pipe) {
     // own pipe decides; until then the upstream's words are dropped.
     client_broken_ = true;
     pipe.target->DropOutput();
+    DropKernelPipe();
     if (pipes_[kUp].state == State::kEnded && !counter_.quit_sent()) return ClientEnded();
     if (pipes_[kUp].state == State::kEnded) ArmLinger();
     if (pipe.state == State::kWriting) Advance(pipe);
@@ -289,7 +328,8 @@ void Relay::End(CloseReason reason, bool abort_client) {
   CHECK(!ending_);
   ending_ = true;
   reason_ = reason;
-  abort_client_ = abort_client;
+  // What is in the kernel pipe is the middle of a response.
+  abort_client_ = abort_client || kernel_pipe_.bytes > 0;
   Channel* client = pipes_[kUp].source;
   client->io()->timers().Disarm(&linger_);
   pipes_[kUp].target->Stop(/*abortive=*/false);
@@ -321,6 +361,7 @@ void Relay::Join() {
   if (!client->output_empty() && !client->stopped()) return;
   done_ = true;
   for (Pipe& pipe : pipes_) pipe.source->ReturnReceived();
+  GiveBack();
   // Last act: the session may be gone when this returns.
   wake_.Fire();
 }

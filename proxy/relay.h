@@ -2,7 +2,9 @@
 //
 // Each pipe holds at most one chunk: it receives again only when the chunk before has been taken
 // by the other side's kernel. Output that nobody reads therefore stops our reading; nothing is
-// queued without bound.
+// queued without bound. In the middle of a long transfer the chunk is larger (BulkPool), and in the
+// clear on both sides it passes through a pipe inside the kernel, but for the last bytes that have
+// arrived: those are read, so that the end of the response is seen (relay_bulk.cc).
 //
 //   state      receive  send to   leaves by
 //              source   target
@@ -35,6 +37,7 @@
 #include "absl/strings/string_view.h"
 #include "proxy/base/close_reason.h"
 #include "proxy/base/time.h"
+#include "proxy/bulk_pool.h"
 #include "proxy/channel.h"
 #include "proxy/coro/task.h"
 #include "proxy/coro/wake.h"
@@ -44,11 +47,13 @@ namespace postern {
 
 class Relay {
  public:
-  // `scratch` is the worker's, used only inside a call. `linger` bounds the wait for the other
-  // side's end.
-  Relay(Channel* client, Channel* upstream, char* scratch, size_t scratch_bytes, DurationNs linger);
+  // `bulk` and `scratch` are the worker's; the latter is used only inside a call. `linger` bounds
+  // the wait for the other side's end.
+  Relay(Channel* client, Channel* upstream, BulkPool* bulk, char* scratch, size_t scratch_bytes,
+        DurationNs linger);
   Relay(const Relay&) = delete;
   Relay& operator=(const Relay&) = delete;
+  ~Relay();
 
   // Joins the two channels until one reason to stop is found and nothing is in flight. Bytes
   // already read from either side are delivered first. Afterwards the upstream is stopped; the
@@ -63,6 +68,8 @@ class Relay {
   TimeNs last_activity() const { return last_activity_; }
   uint64_t bytes_from_client() const { return pipes_[kUp].bytes; }
   uint64_t bytes_from_upstream() const { return pipes_[kDown].bytes; }
+  // Of those: passed on inside the kernel.
+  uint64_t bytes_moved() const { return bytes_moved_; }
   const pop3::RelayCounter& counter() const { return counter_; }
 
  private:
@@ -73,6 +80,8 @@ class Relay {
     uint64_t bytes = 0;
     State state = State::kReading;
     bool source_ended = false;  // nothing more will come; what came may still be on its way
+    bool long_transfer = false;
+    char* block = nullptr;  // a large buffer, while the transfer is long
   };
   static constexpr int kUp = 0;    // client to upstream
   static constexpr int kDown = 1;  // upstream to client
@@ -87,8 +96,20 @@ class Relay {
   // Hands received bytes to the other side; returns what the source's engine said about its end.
   tls::Result Forward(Pipe& pipe);
   void Deliver(Pipe& pipe, absl::string_view bytes);
+  void Count(Pipe& pipe, absl::string_view bytes);
+  // Behind the answer to QUIT: close_notify leaves together with it.
+  void SayGoodbye();
   // Sends what Deliver() queued, or reads on, or meets the end.
   void Advance(Pipe& pipe);
+  // relay_bulk.cc: long transfers.
+  void Receive(Pipe& pipe);
+  void NoteLength(Pipe& pipe, size_t received);
+  size_t MovableBytes();
+  bool MoveInKernel();
+  bool DrainKernelPipe();
+  void PollClient();
+  void DropKernelPipe();
+  void GiveBack();
   void SourceFailed(Pipe& pipe, bool tls);
   void TargetFailed(Pipe& pipe);
   void PipeEnded(Pipe& pipe);
@@ -102,6 +123,10 @@ class Relay {
   void Join();
 
   Pipe pipes_[2];
+  BulkPool* bulk_;
+  io::KernelPipe kernel_pipe_;  // downwards
+  uint64_t bytes_moved_ = 0;
+  bool polling_ = false;  // the client's next completion is that of a poll
   char* scratch_;
   size_t scratch_bytes_;
   DurationNs linger_ns_;

@@ -150,6 +150,9 @@ void Server::RunWorker(WorkerThread* thread, config::Config config, size_t sessi
   thread->io_warning = std::move(made->warning);
   WorkerOptions worker_options;
   worker_options.sessions_max = sessions_max;
+  // A full shared buffer.
+  worker_options.bulk.long_receive =
+      std::min(worker_options.bulk.long_receive, config.limits.receive_buffer_bytes);
   worker_options.first_session_id = FirstSessionId(thread->index);
   thread->worker = std::make_unique<Worker>(thread->io.get(), &thread->stats, session_log_.get(),
                                             worker_options);

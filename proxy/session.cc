@@ -8,6 +8,13 @@
 #include "proxy/base/check.h"
 
 namespace postern {
+namespace {
+
+// A session that lasts longer than this asks for keepalive on the backend's connection; most are
+// over before.
+constexpr DurationNs kLongSession = 20 * kSecond;
+
+}  // namespace
 
 Session::Session(WorkerContext* context, std::shared_ptr<const WorkerSnapshot> snapshot,
                  size_t listener, int fd, uint64_t id, bool refuse)
@@ -68,15 +75,16 @@ coro::Task<void> Session::RelayBytes() {
   stats.sessions.Add();
   stats.sessions_active.Add(1);
   listener_stats().login_seconds.Record(joined_at_ - accepted_at_);
-  relay_.emplace(&client_, &upstream_, context_->scratch, context_->scratch_bytes,
+  relay_.emplace(&client_, &upstream_, context_->bulk, context_->scratch, context_->scratch_bytes,
                  config().timeouts.close_linger);
-  ArmDeadline(joined_at_ + config().timeouts.idle);
+  ArmDeadline(joined_at_ + std::min(config().timeouts.idle, kLongSession));
   const CloseReason reason = co_await relay_->Run();
   End(reason);
   stats.sessions_active.Add(-1);
   stats.closed[static_cast<size_t>(reason_)].Add();
   stats.bytes_to_backend.Add(relay_->bytes_from_client());
   stats.bytes_from_backend.Add(relay_->bytes_from_upstream());
+  stats.bytes_spliced.Add(relay_->bytes_moved());
   static_assert(metrics::kRelayVerbCount == pop3::kRelayCommandCount);
   const pop3::RelayCounts& counts = relay_->counter().counts();
   for (size_t i = 0; i < counts.commands.size(); ++i) stats.commands[i].Add(counts.commands[i]);
@@ -183,6 +191,10 @@ void Session::OnDeadline(io::Timer&, void* owner) {
       }
       return session->Cancel(session->expire_reason_);
     case Phase::kRelay: {
+      if (!session->keepalive_) {
+        session->keepalive_ = true;
+        session->io_->EnableKeepalive(session->upstream_.fd());
+      }
       // Traffic only notes the time; the timer looks it up when it fires.
       const TimeNs deadline = session->relay_->last_activity() + session->config().timeouts.idle;
       if (deadline > session->io_->Now()) return session->ArmDeadline(deadline);

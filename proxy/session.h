@@ -20,6 +20,7 @@
 #include "proxy/base/close_reason.h"
 #include "proxy/base/intrusive_list.h"
 #include "proxy/base/socket_address.h"
+#include "proxy/bulk_pool.h"
 #include "proxy/channel.h"
 #include "proxy/coro/task.h"
 #include "proxy/coro/wake.h"
@@ -48,6 +49,7 @@ struct WorkerContext {
   metrics::WorkerStats* stats = nullptr;
   SessionSink* sink = nullptr;
   SessionOwner* owner = nullptr;
+  BulkPool* bulk = nullptr;
   char* scratch = nullptr;
   size_t scratch_bytes = 0;
   std::deque<BackendMemory>* memories = nullptr;  // by metric id of the backend
@@ -133,6 +135,7 @@ class Session : public ListNode<Session> {
   CloseReason expire_reason_ = CloseReason::kNone;
   bool refuse_;
   bool joined_ = false;
+  bool keepalive_ = false;      // asked for on the backend's connection
   bool password_sent_ = false;  // in this attempt, to a backend that gave no verdict
   int backend_ = -1;            // of the last attempt
   TimeNs accepted_at_;

@@ -20,11 +20,13 @@ Worker::Worker(io::Io* io, metrics::WorkerStats* stats, SessionSink* sink,
     : io_(io),
       stats_(stats),
       options_(options),
+      bulk_(io, options.bulk),
       scratch_(kScratchBytes),
       next_session_id_(options.first_session_id),
       drain_deadline_(&Worker::OnDrainDeadline, this) {
   context_.io = io_;
   context_.blocks = &blocks_;
+  context_.bulk = &bulk_;
   context_.stats = stats_;
   context_.sink = sink;
   context_.owner = this;

@@ -17,6 +17,7 @@
 #include "metrics/worker_stats.h"
 #include "proxy/base/byte_arena.h"
 #include "proxy/base/intrusive_list.h"
+#include "proxy/bulk_pool.h"
 #include "proxy/io/io.h"
 #include "proxy/listener.h"
 #include "proxy/session.h"
@@ -30,6 +31,8 @@ struct WorkerOptions {
   size_t sessions_max = 100000;
   // The first session id; ids count up from here.
   uint64_t first_session_id = 1;
+  // Of long transfers.
+  BulkOptions bulk;
 };
 
 // A listening socket for one entry of the configuration.
@@ -68,6 +71,7 @@ class Worker : public SessionOwner, public ListenerOwner {
 
   size_t sessions() const { return session_count_; }
   const BlockPool& blocks() const { return blocks_; }
+  const BulkPool& bulk() const { return bulk_; }
 
   void OnSessionOver(Session* session) override;
   void OnAccepted(Listener* listener, int fd) override;
@@ -84,6 +88,7 @@ class Worker : public SessionOwner, public ListenerOwner {
   metrics::WorkerStats* stats_;
   WorkerOptions options_;
   BlockPool blocks_;
+  BulkPool bulk_;
   std::vector<char> scratch_;
   std::deque<BackendMemory> memories_;
   WorkerContext context_;

@@ -65,6 +65,7 @@ Json BackendJson(const metrics::StatusSummary::Backend& row) {
   json["closed"] = CountsByName(totals.closed, &CloseReasonName, Zeros::kLeaveOut);
   json["bytes_to"] = totals.bytes_to;
   json["bytes_from"] = totals.bytes_from;
+  json["bytes_spliced"] = totals.bytes_spliced;
   json["messages_retrieved"] = totals.messages_retrieved;
   json["connect_seconds_mean"] = Mean(totals.connect);
   json["greeting_seconds_mean"] = Mean(totals.greeting);

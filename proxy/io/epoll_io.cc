@@ -1,6 +1,7 @@
 #include "proxy/io/epoll_io.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -20,7 +21,7 @@ namespace postern::io {
 namespace {
 
 // IoOp's kind: what it is, and whether it has been ended by us.
-enum Kind : uint8_t { kAccept = 1, kConnect, kRecv, kSend, kKindMask = 0x0f };
+enum Kind : uint8_t { kAccept = 1, kConnect, kRecv, kRecvInto, kSend, kPoll, kKindMask = 0x0f };
 constexpr uint8_t kEnded = 0x40;
 
 constexpr uint64_t kWakeData = ~uint64_t{0};
@@ -33,6 +34,15 @@ constexpr int kRoundsPerTurn = 4;
 constexpr DurationNs kWaitMax = 3600 * kSecond;
 
 bool WouldBlock(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
+
+// recv(2) with -errno.
+ssize_t ReceiveNow(int fd, char* buffer, size_t capacity) {
+  ssize_t count = 0;
+  do {
+    count = recv(fd, buffer, capacity, MSG_DONTWAIT);
+  } while (count < 0 && errno == EINTR);
+  return count < 0 ? -errno : count;
+}
 
 absl::Status EpollError(const char* step, int error) {
   return absl::ResourceExhaustedError(
@@ -149,7 +159,7 @@ void EpollIo::Begin(IoOp* op, int fd, uint8_t kind) {
   Start(op, fd);
   Access::kind(*op) = kind;
   Descriptor& descriptor = At(fd);
-  const bool reads = kind == kRecv || kind == kAccept;
+  const bool reads = kind == kRecv || kind == kRecvInto || kind == kAccept;
   IoOp*& place = reads ? descriptor.reader : descriptor.writer;
   CHECK(place == nullptr);
   place = op;
@@ -173,6 +183,21 @@ void EpollIo::Connect(int fd, const SocketAddress& address, IoOp* op) {
 void EpollIo::Recv(int fd, IoOp* op) {
   CHECK(Access::buffer(*op) == nullptr);
   Begin(op, fd, kRecv);
+}
+
+void EpollIo::RecvInto(int fd, char* buffer, size_t capacity, IoOp* op) {
+  CHECK(Access::buffer(*op) == nullptr && capacity > 0);
+  Access::buffer(*op) = buffer;
+  Access::buffer_id(*op) = kOwnBuffer;
+  Access::size(*op) = capacity;
+  Begin(op, fd, kRecvInto);
+}
+
+void EpollIo::PollSend(int fd, IoOp* op) {
+  // Whoever asks has just been told to wait.
+  At(fd).writable = false;
+  Begin(op, fd, kPoll);
+  if (!At(fd).watched && !Watch(fd)) EndLater(op, -errno);
 }
 
 void EpollIo::Send(int fd, absl::string_view bytes, IoOp* op) {
@@ -209,6 +234,7 @@ void EpollIo::Finish(IoOp* op, int result) {
 void EpollIo::ReturnBuffer(IoOp* op) {
   if (Access::buffer(*op) == nullptr) return;
   Access::buffer(*op) = nullptr;
+  if (Access::buffer_id(*op) == kOwnBuffer) return;
   buffers_.Return(Access::buffer_id(*op));
 }
 
@@ -309,6 +335,10 @@ void EpollIo::Try(IoOp* op) {
       return TryConnect(op);
     case kRecv:
       return TryRecv(op);
+    case kRecvInto:
+      return TryRecvInto(op);
+    case kPoll:
+      return TryPoll(op);
     default:
       return TrySend(op);
   }
@@ -352,25 +382,33 @@ void EpollIo::TryRecv(IoOp* op) {
     starved_.PushBack(op);
     return;
   }
-  ssize_t count = 0;
-  do {
-    count = recv(fd, buffer, buffers_.bytes(), MSG_DONTWAIT);
-  } while (count < 0 && errno == EINTR);
-  if (count <= 0) {
-    const int error = count < 0 ? errno : 0;
+  const ssize_t count = ReceiveNow(fd, buffer, buffers_.bytes());
+  if (count > 0) {
+    Access::buffer(*op) = buffer;
+    Access::buffer_id(*op) = id;
+  } else {
     buffers_.Return(id);
-    if (count < 0 && WouldBlock(error)) return Rest(op);
-    return Finish(op, -error);
   }
-  Access::buffer(*op) = buffer;
-  Access::buffer_id(*op) = id;
-  Descriptor& descriptor = At(fd);
+  Received(op, count, buffers_.bytes());
+}
+
+void EpollIo::TryRecvInto(IoOp* op) {
+  const size_t capacity = Access::size(*op);
+  Received(op, ReceiveNow(FdOf(*op), Access::buffer(*op), capacity), capacity);
+}
+
+void EpollIo::Received(IoOp* op, ssize_t count, size_t capacity) {
+  if (count < 0 && WouldBlock(static_cast<int>(-count))) return Rest(op);
+  Descriptor& descriptor = At(FdOf(*op));
   // A short read has emptied the socket: what comes later brings an event.
-  if (count < static_cast<ssize_t>(buffers_.bytes()) && descriptor.watched && !descriptor.read_on) {
+  if (count > 0 && count < static_cast<ssize_t>(capacity) && descriptor.watched &&
+      !descriptor.read_on) {
     descriptor.readable = false;
   }
   Finish(op, static_cast<int>(count));
 }
+
+void EpollIo::TryPoll(IoOp* op) { Finish(op, POLLOUT); }
 
 void EpollIo::TrySend(IoOp* op) {
   // A completion counts bytes in an int.

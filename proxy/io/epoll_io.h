@@ -10,8 +10,8 @@
 // A turn: wait -> note what became ready -> end what was cancelled -> try what can go on, with what
 // the callbacks start, a few rounds -> fire due timers.
 //
-// At most one receiving operation (Recv, Accept) and one sending operation (Send, Connect) at a
-// time on a descriptor. A descriptor ends in Close(), never in a close(2) of the owner's, and so
+// At most one receiving operation (Recv, RecvInto, Accept) and one sending operation (Send,
+// PollSend, Connect) at a time on a descriptor. A descriptor ends in Close(), never in a close(2) of the owner's, and so
 // may be used by another Io before (a listening socket that was handed over). Connecting to a unix
 // socket whose backlog is full ends with -EAGAIN, as the kernel has it. Worker thread only, except
 // Wake().
@@ -58,7 +58,9 @@ class EpollIo final : public Io {
   void Accept(int listen_fd, IoOp* op) override;
   void Connect(int fd, const SocketAddress& address, IoOp* op) override;
   void Recv(int fd, IoOp* op) override;
+  void RecvInto(int fd, char* buffer, size_t capacity, IoOp* op) override;
   void Send(int fd, absl::string_view bytes, IoOp* op) override;
+  void PollSend(int fd, IoOp* op) override;
   void Cancel(IoOp* op) override;
   void ReturnBuffer(IoOp* op) override;
 
@@ -73,8 +75,8 @@ class EpollIo final : public Io {
 
   // What is known about a descriptor.
   struct Descriptor {
-    IoOp* reader = nullptr;  // Recv or Accept in flight
-    IoOp* writer = nullptr;  // Send or Connect in flight
+    IoOp* reader = nullptr;  // Recv, RecvInto or Accept in flight
+    IoOp* writer = nullptr;  // Send, PollSend or Connect in flight
     // Events name it: one of an earlier life of the number means nothing.
     uint32_t generation = 0;
     bool watched = false;  // known to epoll
@@ -117,7 +119,11 @@ class EpollIo final : public Io {
   void TryAccept(IoOp* op);
   void TryConnect(IoOp* op);
   void TryRecv(IoOp* op);
+  void TryRecvInto(IoOp* op);
+  // What recv(2) said; nothing more to come when it got less than it could.
+  void Received(IoOp* op, ssize_t count, size_t capacity);
   void TrySend(IoOp* op);
+  void TryPoll(IoOp* op);
   // The system call would block: `op` rests until the next event.
   void Rest(IoOp* op);
   bool Watch(int fd);

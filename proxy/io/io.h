@@ -13,6 +13,8 @@
 #ifndef POSTERN_PROXY_IO_IO_H_
 #define POSTERN_PROXY_IO_IO_H_
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <cstdint>
 
@@ -26,6 +28,16 @@
 namespace postern::io {
 
 class Io;
+
+// A pipe(2) through which bytes move from socket to socket without being copied. Two descriptors
+// and, while it holds bytes, the memory of those.
+struct KernelPipe {
+  int read_fd = -1;
+  int write_fd = -1;
+  size_t bytes = 0;  // in it
+
+  bool open() const { return read_fd >= 0; }
+};
 
 // One asynchronous operation, embedded in what owns it (a channel, a listener); never allocated per
 // operation. Its owner outlives it: the destructor checks that nothing is in flight.
@@ -86,6 +98,9 @@ class Io {
   virtual void Shutdown(int fd, int how) = 0;
   // Makes the coming Close() send a reset instead of an orderly end (SO_LINGER 0).
   virtual void SetAbortiveClose(int fd) = 0;
+  // Finds a peer that vanished without a word: for connections that live longer than a moment, as
+  // it takes four system calls. Accepted sockets have it from their listener.
+  virtual void EnableKeepalive(int fd);
   // Nothing may be in flight on `fd`.
   virtual void Close(int fd) = 0;
   // The peer and the local end of an accepted socket.
@@ -104,9 +119,15 @@ class Io {
   // or -errno. The bytes sit in a buffer shared by the whole worker, lent until ReturnBuffer(): an
   // idle receive pins no memory. When all buffers are lent out the operation waits for one.
   virtual void Recv(int fd, IoOp* op) = 0;
+  // The same into the caller's own memory, which must stay valid until completion: for long
+  // transfers, where a larger buffer pays although it is pinned while the operation waits.
+  virtual void RecvInto(int fd, char* buffer, size_t capacity, IoOp* op) = 0;
   // Completes with how many bytes were taken (it may be fewer), or -errno. `bytes` must stay valid
   // and unchanged until completion. Never raises SIGPIPE.
   virtual void Send(int fd, absl::string_view bytes, IoOp* op) = 0;
+  // Completes with something positive when a send would get somewhere, if only to learn of an
+  // error, or with -errno.
+  virtual void PollSend(int fd, IoOp* op) = 0;
   // Asks a pending operation to end soon, with -ECANCELED unless it was faster.
   virtual void Cancel(IoOp* op) = 0;
 
@@ -117,8 +138,24 @@ class Io {
                : absl::string_view(op.buffer_, static_cast<size_t>(op.result_));
   }
   bool HasBuffer(const IoOp& op) const { return op.buffer_ != nullptr; }
-  // Does nothing when the operation holds none.
+  // Does nothing when the operation holds none. The caller's own memory is only forgotten.
   virtual void ReturnBuffer(IoOp* op) = 0;
+
+  // --- moving bytes inside the kernel, at once ------------------------------------------------
+  //
+  // For long transfers in the clear (splice(2)). None of these waits.
+
+  // False: no descriptors, or no such thing here.
+  virtual bool OpenPipe(KernelPipe* pipe);
+  // Whatever is in it is lost.
+  virtual void ClosePipe(KernelPipe* pipe);
+  // How many bytes a receive would find now.
+  virtual size_t ReadableBytes(int fd);
+  // From a socket into the pipe, at most `bytes_max`: how many, 0 at the peer's end, or -errno
+  // (-EAGAIN: nothing there, or no room).
+  virtual ssize_t MoveIn(int fd, KernelPipe* pipe, size_t bytes_max);
+  // From the pipe to a socket: how many, or -errno (-EAGAIN: see PollSend).
+  virtual ssize_t MoveOut(KernelPipe* pipe, int fd);
 
   // --- the loop -------------------------------------------------------------------------------
 
@@ -157,6 +194,8 @@ class Io {
     op->callback_(*op, op->owner_);
   }
   static int FdOf(const IoOp& op) { return op.fd_; }
+  // buffer_id_ of memory that is the caller's.
+  static constexpr uint16_t kOwnBuffer = 0xffff;
 
   TimerWheel timers_;
   size_t ops_in_flight_ = 0;

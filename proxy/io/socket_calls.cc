@@ -14,7 +14,6 @@ int OpenStreamSocket(int family) {
   if (family == AF_INET || family == AF_INET6) {
     const int on = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    EnableKeepalive(fd);
   }
   return fd;
 }

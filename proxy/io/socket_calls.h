@@ -6,7 +6,7 @@
 
 namespace postern::io {
 
-// A non-blocking, close-on-exec stream socket, or -errno. TCP: with TCP_NODELAY and keepalive.
+// A non-blocking, close-on-exec stream socket, or -errno. TCP: with TCP_NODELAY.
 int OpenStreamSocket(int family);
 // Finds a TCP peer that vanished without a word within two minutes instead of the system's two
 // hours. On a listening socket it counts for every connection accepted there. False: errno is set.

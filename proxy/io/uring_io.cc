@@ -23,7 +23,9 @@ constexpr uint64_t kWakeTag = 1;
 constexpr uint64_t kTryTag = 2;
 
 // IoOp's kind: what it is, where it is, and whether it was cancelled.
-enum Kind : uint8_t { kAccept = 1, kConnect, kRecv, kSend, kKindMask = 0x0f };
+enum Kind : uint8_t { kAccept = 1, kConnect, kRecv, kRecvInto, kSend, kPoll, kKindMask = 0x0f };
+// The last receive of this operation left its socket empty, as far as the kernel knows.
+constexpr uint8_t kDrained = 0x20;
 constexpr uint8_t kEnded = 0x40;
 constexpr uint8_t kCancelled = 0x80;
 
@@ -127,13 +129,29 @@ void UringIo::Connect(int fd, const SocketAddress& address, IoOp* op) {
 void UringIo::Recv(int fd, IoOp* op) {
   CHECK(Access::buffer(*op) == nullptr);
   Start(op, fd);
-  Access::kind(*op) = kRecv;
+  Access::kind(*op) = static_cast<uint8_t>(kRecv | (Access::kind(*op) & kDrained));
   // Others have waited longer for a buffer.
   if (!starved_.empty()) {
     starved_.PushBack(op);
     if (IsShut(fd)) shut_while_starved_ = true;
     return;
   }
+  Issue(op);
+}
+
+void UringIo::RecvInto(int fd, char* buffer, size_t capacity, IoOp* op) {
+  CHECK(Access::buffer(*op) == nullptr && capacity > 0);
+  Start(op, fd);
+  Access::kind(*op) = static_cast<uint8_t>(kRecvInto | (Access::kind(*op) & kDrained));
+  Access::buffer(*op) = buffer;
+  Access::buffer_id(*op) = kOwnBuffer;
+  Access::size(*op) = capacity;
+  Issue(op);
+}
+
+void UringIo::PollSend(int fd, IoOp* op) {
+  Start(op, fd);
+  Access::kind(*op) = kPoll;
   Issue(op);
 }
 
@@ -178,6 +196,14 @@ void UringIo::Prepare(io_uring_sqe* sqe, IoOp* op) {
       io_uring_prep_recv(sqe, fd, nullptr, 0, 0);
       sqe->flags |= IOSQE_BUFFER_SELECT;
       sqe->buf_group = BufferRing::kGroup;
+      if ((Access::kind(*op) & kDrained) != 0) sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
+      break;
+    case kRecvInto:
+      io_uring_prep_recv(sqe, fd, Access::buffer(*op), Access::size(*op), 0);
+      if ((Access::kind(*op) & kDrained) != 0) sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
+      break;
+    case kPoll:
+      io_uring_prep_poll_add(sqe, fd, POLLOUT);
       break;
     default:
       io_uring_prep_send(sqe, fd, Access::data(*op), Access::size(*op), MSG_NOSIGNAL);
@@ -219,6 +245,7 @@ void UringIo::EndLater(IoOp* op, int result) {
 void UringIo::ReturnBuffer(IoOp* op) {
   if (Access::buffer(*op) == nullptr) return;
   Access::buffer(*op) = nullptr;
+  if (Access::buffer_id(*op) == kOwnBuffer) return;
   buffers_->Return(Access::buffer_id(*op), /*hold=*/!starved_.empty());
 }
 
@@ -311,6 +338,7 @@ void UringIo::Deliver(const Completion& completion) {
       DeliverAccept(op, completion.result, more);
       return;
     case kRecv:
+    case kRecvInto:
       DeliverRecv(op, completion.result, completion.flags);
       return;
     default:
@@ -336,6 +364,12 @@ void UringIo::DeliverAccept(IoOp* op, int result, bool more) {
 }
 
 void UringIo::DeliverRecv(IoOp* op, int result, uint32_t flags) {
+  // The next receive then waits for the socket first instead of looking in vain.
+  if (result > 0 && (flags & IORING_CQE_F_SOCK_NONEMPTY) == 0) {
+    Access::kind(*op) |= kDrained;
+  } else {
+    Access::kind(*op) &= static_cast<uint8_t>(~kDrained);
+  }
   if ((flags & IORING_CQE_F_BUFFER) != 0) {
     const uint16_t id = static_cast<uint16_t>(flags >> IORING_CQE_BUFFER_SHIFT);
     Access::buffer(*op) = buffers_->Take(id);
@@ -343,7 +377,8 @@ void UringIo::DeliverRecv(IoOp* op, int result, uint32_t flags) {
     // Some kernels spend a buffer on the end of the stream.
     if (result <= 0) ReturnBuffer(op);
   }
-  if (result != -ENOBUFS) {
+  const bool starves = result == -ENOBUFS && (Access::kind(*op) & kKindMask) == kRecv;
+  if (!starves) {
     Complete(op, result);
     return;
   }

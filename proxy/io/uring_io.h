@@ -46,7 +46,9 @@ class UringIo final : public Io {
   void Accept(int listen_fd, IoOp* op) override;
   void Connect(int fd, const SocketAddress& address, IoOp* op) override;
   void Recv(int fd, IoOp* op) override;
+  void RecvInto(int fd, char* buffer, size_t capacity, IoOp* op) override;
   void Send(int fd, absl::string_view bytes, IoOp* op) override;
+  void PollSend(int fd, IoOp* op) override;
   void Cancel(IoOp* op) override;
   void ReturnBuffer(IoOp* op) override;
 

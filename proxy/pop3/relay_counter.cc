@@ -211,6 +211,13 @@ size_t RelayCounter::TakeBodyBytes(absl::string_view bytes) {
   return i;
 }
 
+void RelayCounter::SkipBody() {
+  CHECK(alone_in_body());
+  // Where exactly does not matter: a "." that begins a line has the end of the line before it with
+  // it, unless that went by unseen, and then more follows and it is not the last.
+  server_at_ = ServerAt::kLine;
+}
+
 void RelayCounter::EndBody() {
   if (response_ == Response::kMessage) ++counts_.messages_retrieved;
   server_at_ = ServerAt::kStart;

@@ -58,6 +58,18 @@ class RelayCounter {
   // Everything the server sent behind its answer to the login, in order.
   void OnServerBytes(absl::string_view bytes);
 
+  // Inside the body of the one response that is outstanding: what the server says next is body or
+  // its last line, so all of what has arrived but its end may go by unseen.
+  bool alone_in_body() const {
+    return !lost_ && pending_count_ == 0 && server_at_ >= ServerAt::kLineStart;
+  }
+  // The server's next bytes went by unseen. Only when alone_in_body(), and at least kTailBytes that
+  // had arrived behind them are still to come to OnServerBytes(): the last line is never cut in two,
+  // because nothing follows it.
+  void SkipBody();
+  // "\r\n.\r\n"
+  static constexpr size_t kTailBytes = 5;
+
   // A whole QUIT line went by: QUIT in any case, spaces, CRLF or LF. It stays true whatever the
   // client says behind it, since the server acts on the QUIT.
   bool quit_sent() const { return quit_sent_; }

@@ -48,6 +48,134 @@ TEST_P(IoTest, ReceivesAndSends) {
   EXPECT_EQ(io_->ops_in_flight(), 0u);
 }
 
+TEST_P(IoTest, ReceivesIntoTheCallersMemory) {
+  const auto [ours, theirs] = TcpPair();
+  std::string memory(100000, '\0');
+  const std::string text(70000, 'm');
+  size_t received = 0;
+  Probe recv;
+  std::thread peer([fd = theirs, &text] {
+    for (size_t at = 0; at < text.size();) {
+      const ssize_t count = write(fd, text.data() + at, text.size() - at);
+      if (count <= 0) return;
+      at += static_cast<size_t>(count);
+    }
+    shutdown(fd, SHUT_WR);
+  });
+  for (;;) {
+    recv.results.clear();
+    io_->RecvInto(ours, memory.data() + received, memory.size() - received, &recv.op);
+    RunUntil([&] { return recv.done(); });
+    if (recv.result() <= 0) break;
+    EXPECT_EQ(io_->ReceivedBytes(recv.op).data(), memory.data() + received);
+    EXPECT_EQ(BuffersLent(), 0u);
+    received += static_cast<size_t>(recv.result());
+    io_->ReturnBuffer(&recv.op);
+    EXPECT_FALSE(io_->HasBuffer(recv.op));
+  }
+  peer.join();
+  EXPECT_EQ(recv.result(), 0);
+  io_->ReturnBuffer(&recv.op);
+  EXPECT_EQ(memory.substr(0, received), text);
+}
+
+TEST_P(IoTest, AReceiveIntoMemoryIsCancelledOrShutDown) {
+  const auto [ours, theirs] = TcpPair();
+  std::array<char, 100> memory{};
+  for (const bool cancel : {true, false}) {
+    Probe recv;
+    io_->RecvInto(ours, memory.data(), memory.size(), &recv.op);
+    Settle();
+    cancel ? io_->Cancel(&recv.op) : io_->Shutdown(ours, SHUT_RDWR);
+    RunUntil([&] { return recv.done(); });
+    EXPECT_EQ(recv.result(), cancel ? -ECANCELED : 0);
+    io_->ReturnBuffer(&recv.op);
+  }
+}
+
+// As the relay does it: from a socket to another one that is often full.
+TEST_P(IoTest, MovesBytesThroughAPipe) {
+  const auto [from, source] = TcpPair();
+  const auto [to, sink] = TcpPair();
+  const int small = 8192;
+  EXPECT_EQ(setsockopt(to, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)), 0);
+  std::string text;
+  for (int i = 0; i < 200000; ++i) text += static_cast<char>('a' + i % 26 + i / 26 % 3);
+  std::thread writer([fd = source, &text] {
+    for (size_t at = 0; at < text.size();) {
+      const ssize_t count = write(fd, text.data() + at, text.size() - at);
+      if (count <= 0) return;
+      at += static_cast<size_t>(count);
+    }
+  });
+  std::string seen;
+  std::thread reader([fd = sink, &seen, wanted = text.size()] {
+    std::array<char, 3000> piece{};
+    while (seen.size() < wanted) {
+      const ssize_t count = read(fd, piece.data(), piece.size());
+      if (count <= 0) return;
+      seen.append(piece.data(), static_cast<size_t>(count));
+    }
+  });
+  KernelPipe pipe;
+  ASSERT_TRUE(io_->OpenPipe(&pipe));
+  int waits = 0;
+  for (size_t moved = 0; moved < text.size();) {
+    if (pipe.bytes == 0) {
+      const size_t readable = io_->ReadableBytes(from);
+      if (readable == 0) {
+        std::this_thread::yield();
+        continue;
+      }
+      const ssize_t count = io_->MoveIn(from, &pipe, readable);
+      ASSERT_GT(count, 0);
+      ASSERT_EQ(pipe.bytes, static_cast<size_t>(count));
+    }
+    const ssize_t count = io_->MoveOut(&pipe, to);
+    if (count == -EAGAIN) {
+      ++waits;
+      Probe poll;
+      io_->PollSend(to, &poll.op);
+      EXPECT_TRUE(poll.results.empty()) << "a completion may not run inside the call";
+      RunUntil([&] { return poll.done(); });
+      ASSERT_GT(poll.result(), 0);
+      continue;
+    }
+    ASSERT_GT(count, 0);
+    moved += static_cast<size_t>(count);
+  }
+  writer.join();
+  reader.join();
+  EXPECT_EQ(seen, text);
+  EXPECT_GT(waits, 0);
+  EXPECT_EQ(io_->MoveIn(from, &pipe, 100), -EAGAIN);
+  shutdown(source, SHUT_WR);
+  RunUntil([&, from_fd = from] { return io_->MoveIn(from_fd, &pipe, 100) == 0; });
+  io_->ClosePipe(&pipe);
+  EXPECT_FALSE(pipe.open());
+  io_->ClosePipe(&pipe);
+}
+
+TEST_P(IoTest, APollOfAFullSocketIsCancelledOrHearsOfItsEnd) {
+  for (const bool cancel : {true, false}) {
+    const auto [ours, theirs] = TcpPair();
+    const std::string much(1 << 20, 'x');
+    while (send(ours, much.data(), much.size(), MSG_DONTWAIT) > 0) {
+    }
+    Probe poll;
+    io_->PollSend(ours, &poll.op);
+    Settle();
+    EXPECT_FALSE(poll.done());
+    cancel ? io_->Cancel(&poll.op) : io_->Shutdown(ours, SHUT_RDWR);
+    RunUntil([&] { return poll.done(); });
+    if (cancel) {
+      EXPECT_EQ(poll.result(), -ECANCELED);
+    } else {
+      EXPECT_GT(poll.result(), 0);
+    }
+  }
+}
+
 TEST_P(IoTest, EndOfStreamIsZeroAndPinsNoBuffer) {
   const auto [ours, theirs] = TcpPair();
   shutdown(theirs, SHUT_WR);

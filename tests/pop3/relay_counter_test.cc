@@ -246,6 +246,49 @@ TEST(RelayCounter, LongLinesInBothDirections) {
   EXPECT_EQ(counter.counts().messages_retrieved, 1u);
 }
 
+// Of what has arrived all but the last kTailBytes may go by unseen: the end is found wherever the
+// cuts are.
+TEST(RelayCounter, FindsTheEndBehindSkippedBytes) {
+  const std::string body =
+      "Subject: x\r\n\r\n..\r\n.\r" "x\r\n.. a dot\r\n\n.\nlone\r\n..\r\n\r\n.\r\n";
+  for (size_t arrived = 1; arrived <= body.size(); ++arrived) {
+    for (size_t skip_from = 0; skip_from <= arrived; ++skip_from) {
+      RelayCounter counter;
+      counter.OnClientBytes("RETR 1\r\n");
+      EXPECT_FALSE(counter.alone_in_body());
+      counter.OnServerBytes("+OK\r\n");
+      counter.OnServerBytes(absl::string_view(body).substr(0, skip_from));
+      if (arrived - skip_from <= RelayCounter::kTailBytes) continue;
+      ASSERT_TRUE(counter.alone_in_body());
+      counter.SkipBody();
+      const absl::string_view rest =
+          absl::string_view(body).substr(arrived - RelayCounter::kTailBytes);
+      counter.OnServerBytes(rest.substr(0, rest.size() - 1));
+      ASSERT_EQ(counter.boundary(), Boundary::kInside) << arrived << " " << skip_from;
+      counter.OnServerBytes(rest.substr(rest.size() - 1));
+      ASSERT_EQ(counter.boundary(), Boundary::kBetween) << arrived << " " << skip_from;
+      ASSERT_EQ(counter.counts().messages_retrieved, 1u);
+    }
+  }
+}
+
+TEST(RelayCounter, IsAloneInABodyOnlyWithoutAnotherCommand) {
+  RelayCounter counter;
+  counter.OnClientBytes("RETR 1\r\n");
+  counter.OnServerBytes("+OK");
+  EXPECT_FALSE(counter.alone_in_body()) << "the status line is no body";
+  counter.OnServerBytes("\r\n");
+  EXPECT_TRUE(counter.alone_in_body());
+  counter.OnClientBytes("RETR 2\r\n");
+  EXPECT_FALSE(counter.alone_in_body()) << "the next response may follow";
+  counter.OnServerBytes(".\r\n+OK\r\nx");
+  EXPECT_TRUE(counter.alone_in_body());
+  counter.OnServerBytes("\r\n.\r\n");
+  EXPECT_FALSE(counter.alone_in_body());
+  counter.OnClientBytes("NOOP\r\n");
+  EXPECT_FALSE(counter.alone_in_body());
+}
+
 TEST(RelayCounter, NamesFollowTheVerbs) {
   EXPECT_EQ(RelayCommandName(RelayCommand::kStat), "stat");
   EXPECT_EQ(RelayCommandName(RelayCommand::kTop), "top");

@@ -58,6 +58,8 @@ class RelayWorld {
     EXPECT_THAT(io_.violations(), IsEmpty());
     EXPECT_EQ(io_.buffers_lent(), 0u);
     EXPECT_EQ(blocks_.blocks_out(), 0u);
+    EXPECT_EQ(bulk_.blocks_lent(), 0u);
+    EXPECT_EQ(bulk_.pipes_lent(), 0u);
   }
 
   Peer& client() { return *client_; }
@@ -105,15 +107,25 @@ class RelayWorld {
       const Outcome shaken = co_await client_channel_->Handshake();
       EXPECT_EQ(shaken, Outcome::kOk);
     }
-    relay_.emplace(client_channel_.get(), upstream_channel_.get(), scratch_.data(), scratch_.size(),
-                   kLinger);
+    relay_.emplace(client_channel_.get(), upstream_channel_.get(), &bulk_, scratch_.data(),
+                   scratch_.size(), kLinger);
     joined_ = true;
     const CloseReason reason = co_await relay_->Run();
     reason_ = reason;
   }
 
+  static BulkOptions Bulk() {
+    BulkOptions options;
+    options.block_bytes = 5000;
+    options.blocks = options.pipes = 1;
+    options.long_receive = 1000;
+    options.move_min = 500;
+    return options;
+  }
+
   sim::SimIo io_;
   BlockPool blocks_;
+  BulkPool bulk_{&io_, Bulk()};
   std::vector<char> scratch_;
   bool tls_;
   tls::Library library_;
@@ -149,6 +161,20 @@ class RelayRow : public ::testing::TestWithParam<bool> {
 };
 INSTANTIATE_TEST_SUITE_P(Client, RelayRow, ::testing::Bool(),
                          [](const auto& row) { return row.param ? "Tls" : "Plain"; });
+
+// The end of TLS leaves together with the last words, and the connection stays until the upstream
+// has ended its own.
+TEST_P(RelayRow, TheAnswerToQuitIsTheLastWord) {
+  Ask("QUIT\r\n");
+  Answer("+OK bye\r\n");
+  for (int turn = 0; turn < 50; ++turn) world_.io().RunOnce(10 * kMillisecond);
+  EXPECT_EQ(world_.client().end(), GetParam() ? Peer::End::kCloseNotify : Peer::End::kNone);
+  EXPECT_EQ(world_.upstream().end(), Peer::End::kNone);
+  EXPECT_FALSE(world_.reason().has_value());
+  world_.upstream().Close();
+  EXPECT_EQ(world_.Finish(), CloseReason::kQuit);
+  EXPECT_EQ(world_.client().end(), orderly());
+}
 
 TEST_P(RelayRow, QuitThenUpstreamEndIsQuit) {
   Ask("QUIT\r\n");
@@ -281,6 +307,67 @@ TEST_P(RelayRow, OutputNobodyReadsStopsOurReading) {
   world_.Run([&] { return world_.upstream().heard() == "RETR 1\r\nQUIT\r\n"; });
   world_.upstream().Close();
   EXPECT_EQ(world_.Finish(), CloseReason::kQuit);
+}
+
+TEST_P(RelayRow, ALongTransferArrivesWholeAndItsEndIsSeen) {
+  for (int i = 0; i < 3; ++i) {
+    Ask("RETR 1\r\n");
+    std::string body = "+OK\r\n";
+    for (int line = 0; line < 8000; ++line) absl::StrAppend(&body, "..line ", line, "\r\n");
+    Answer(body + ".\r\n");
+  }
+  // In the clear it went through the kernel, and the counter still knows where it is.
+  EXPECT_EQ(world_.io().bytes_moved() > 10000, !GetParam());
+  EXPECT_EQ(world_.relay().bytes_moved(), world_.io().bytes_moved());
+  EXPECT_EQ(world_.relay().counter().counts().messages_retrieved, 3u);
+  EXPECT_FALSE(world_.relay().counter().response_pending());
+  world_.upstream().Close();
+  EXPECT_EQ(world_.Finish(), CloseReason::kUpstreamClosed);
+  EXPECT_EQ(world_.client().end(), orderly());
+}
+
+TEST_P(RelayRow, ALongTransferCutShortResetsTheClient) {
+  Ask("RETR 1\r\n");
+  const std::string body = "+OK\r\n" + std::string(100000, 'x');
+  Answer(body);
+  world_.upstream().Close();
+  EXPECT_EQ(world_.Finish(), CloseReason::kUpstreamTruncated);
+  EXPECT_EQ(world_.client().heard(), body);
+  EXPECT_EQ(world_.client().end(), Peer::End::kReset);
+}
+
+TEST_P(RelayRow, ALongTransferIsNotSkippedWhileAnotherCommandIsOutstanding) {
+  world_.client().Say("RETR 1\r\nRETR 2\r\nNOOP\r\n");
+  world_.Run([&] { return world_.upstream().heard().size() == 22; });
+  const std::string message = "+OK\r\n" + std::string(60000, 'x') + "\r\n.\r\n";
+  Answer(message + message.substr(0, 30000));
+  EXPECT_EQ(world_.io().bytes_moved(), 0u);
+  Answer(message.substr(30000) + "+OK\r\n");
+  EXPECT_EQ(world_.relay().counter().counts().messages_retrieved, 2u);
+  world_.upstream().Close();
+  EXPECT_EQ(world_.Finish(), CloseReason::kUpstreamClosed);
+}
+
+TEST_P(RelayRow, ALongTransferToAClientThatStopsReadingEndsWithACancel) {
+  Ask("RETR 1\r\n");
+  world_.client().SetReading(false);
+  world_.upstream().Say("+OK\r\n" + std::string(1 << 20, 'x'));
+  for (int turn = 0; turn < 3000; ++turn) world_.io().RunOnce(kMillisecond);
+  EXPECT_LT(world_.relay().bytes_from_upstream(), 1u << 19);
+  world_.relay().Cancel(CloseReason::kIdleTimeout);
+  EXPECT_EQ(world_.Finish(), CloseReason::kIdleTimeout);
+  world_.client().SetReading(true);
+  world_.Run([&] { return world_.client().end() == Peer::End::kReset; });
+}
+
+TEST_P(RelayRow, AClientThatResetsInALongTransferClosesTheUpstream) {
+  Ask("RETR 1\r\n");
+  world_.client().SetReading(false);
+  world_.upstream().Say("+OK\r\n" + std::string(1 << 20, 'x'));
+  for (int turn = 0; turn < 3000; ++turn) world_.io().RunOnce(kMillisecond);
+  world_.client().Reset();
+  EXPECT_EQ(world_.Finish(), CloseReason::kClientReset);
+  EXPECT_EQ(world_.upstream().heard(), "RETR 1\r\n");
 }
 
 }  // namespace

@@ -51,6 +51,7 @@ Farm::Farm(uint64_t seed, FarmSpec spec) : spec_(std::move(spec)), io_(seed, spe
   auto snapshot = BuildWorkerSnapshot(shared, SharedLibrary(), nullptr).value();
   WorkerOptions options;
   options.sessions_max = spec_.sessions_max;
+  options.bulk = spec_.bulk;
   worker_ = std::make_unique<Worker>(&io_, &stats_, static_cast<SessionSink*>(this), options);
   std::vector<ListenerSocket> sockets;
   for (const config::Listener& listener : shared->config.listeners) {
@@ -437,6 +438,8 @@ void Farm::CheckBalance() {
   zero("open descriptors", static_cast<int64_t>(io_.open_descriptors()));
   zero("buffers lent", static_cast<int64_t>(io_.buffers_lent()));
   zero("operations in flight", static_cast<int64_t>(io_.ops_in_flight()));
+  zero("large buffers lent", static_cast<int64_t>(worker_->bulk().blocks_lent()));
+  zero("pipes lent", static_cast<int64_t>(worker_->bulk().pipes_lent()));
   zero("blocks out", static_cast<int64_t>(worker_->blocks().blocks_out()));
   zero("coroutine frames", static_cast<int64_t>(coro::FramePool::ThisThread().live()));
   zero("connections_active", stats_.loop().connections_active.Get());

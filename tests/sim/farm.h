@@ -97,6 +97,7 @@ struct FarmSpec {
   bool failover = false;
   bool apop = false;
   size_t sessions_max = 100000;
+  BulkOptions bulk;
   size_t messages = 3;
   size_t message_bytes = 2000;
   DurationNs drain_after = -1;  // SIGTERM in the middle; negative: none
@@ -112,6 +113,7 @@ class Farm : private SessionSink {
 
   // After Run().
   const History& history() const { return history_; }
+  uint64_t bytes_moved() const { return io_.bytes_moved(); }
   const MaildropStore& store() const { return store_; }
   SimIo& io() { return io_; }
   metrics::WorkerStats& stats() { return stats_; }

@@ -40,6 +40,14 @@ class Drawing {
           random_.Between(0, random_.Pick<DurationNs>({10 * kMillisecond, kSecond, 20 * kSecond}));
       spec_.timeouts.drain = random_.Pick<DurationNs>({0, kSecond, 30 * kSecond});
     }
+    if (random_.Chance(0.7)) {
+      // Every transfer is a long one, and there is not enough for everybody.
+      spec_.bulk.block_bytes = 1 + random_.Below(random_.Pick<size_t>({10, 1000, 60000}));
+      spec_.bulk.blocks = random_.Below(4);
+      spec_.bulk.pipes = random_.Below(4);
+      spec_.bulk.long_receive = 1 + random_.Below(random_.Pick<size_t>({1, 200}));
+      spec_.bulk.move_min = 1 + random_.Below(random_.Pick<size_t>({1, 200, 5000}));
+    }
     return spec_;
   }
 

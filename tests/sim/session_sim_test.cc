@@ -50,6 +50,7 @@ TEST(SessionSimItself, MeetsNearlyEverything) {
     RunSeeds(250, [&seen, weather](uint64_t seed) {
       Farm farm(seed, DrawFarm(seed, weather));
       std::vector<std::string> failures = farm.Run();
+      if (farm.bytes_moved() > 0) seen.insert("moved in the kernel");
       for (const ClientStory& client : farm.history().clients) {
         seen.insert(std::string(CloseReasonName(client.reason)));
         if (client.logged_in && weather == Weather::kFair) seen.insert("fair login");
@@ -64,7 +65,7 @@ TEST(SessionSimItself, MeetsNearlyEverything) {
     });
   }
   std::vector<std::string> wanted = {"fair login", "client sees a reset", "deletion",
-                                     "no deletion"};
+                                     "no deletion", "moved in the kernel"};
   for (int i = 1; i < kServerFaultCount; ++i) {
     wanted.push_back(ServerFaultName(static_cast<ServerFault>(i)));
   }

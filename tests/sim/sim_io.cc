@@ -316,14 +316,28 @@ void SimIo::FinishConnect(int fd, const SocketAddress& address, ConnectAnswer::K
 }
 
 void SimIo::Recv(int fd, io::IoOp* op) {
+  if (Access::buffer(*op) != nullptr) Violation("Recv while the last buffer was not returned");
   Start(op, fd);
   Access::kind(*op) = kRecvOp;
+  BeginRecv(fd, op);
+}
+
+void SimIo::RecvInto(int fd, char* buffer, size_t capacity, io::IoOp* op) {
+  if (Access::buffer(*op) != nullptr) Violation("RecvInto while the last buffer was not returned");
+  Start(op, fd);
+  Access::kind(*op) = kRecvIntoOp;
+  Access::buffer(*op) = buffer;
+  Access::buffer_id(*op) = kOwnBuffer;
+  Access::size(*op) = capacity;
+  BeginRecv(fd, op);
+}
+
+void SimIo::BeginRecv(int fd, io::IoOp* op) {
   Descriptor* descriptor = Find(fd, "Recv");
   if (descriptor == nullptr || descriptor->kind != Descriptor::Kind::kStream) {
     Finish(fd, op, -ENOTCONN);
     return;
   }
-  if (Access::buffer(*op) != nullptr) Violation("Recv while the last buffer was not returned");
   if (descriptor->recv != nullptr) Violation("a second Recv on one descriptor");
   descriptor->recv = op;
   if (Fails(scheduler_.plan().recv_error)) {
@@ -340,15 +354,27 @@ void SimIo::Send(int fd, absl::string_view bytes, io::IoOp* op) {
   Access::kind(*op) = kSendOp;
   Access::data(*op) = bytes.data();
   Access::size(*op) = bytes.size();
+  if (bytes.empty()) Violation("Send of no bytes");
+  BeginSend(fd, op);
+}
+
+void SimIo::PollSend(int fd, io::IoOp* op) {
+  Start(op, fd);
+  Access::kind(*op) = kPollOp;
+  Access::data(*op) = nullptr;
+  Access::size(*op) = 0;
+  BeginSend(fd, op);
+}
+
+void SimIo::BeginSend(int fd, io::IoOp* op) {
   Descriptor* descriptor = Find(fd, "Send");
   if (descriptor == nullptr || descriptor->kind != Descriptor::Kind::kStream) {
     Finish(fd, op, -ENOTCONN);
     return;
   }
-  if (bytes.empty()) Violation("Send of no bytes");
   if (descriptor->send != nullptr) Violation("a second Send on one descriptor");
   descriptor->send = op;
-  descriptor->send_hash = XXH64(bytes.data(), bytes.size(), 0);
+  descriptor->send_hash = XXH64(Access::data(*op), Access::size(*op), 0);
   if (Fails(scheduler_.plan().send_error)) {
     descriptor->send = nullptr;
     descriptor->connection->Break(0);
@@ -397,7 +423,8 @@ void SimIo::TryRecv(int fd) {
   descriptor->recv_busy = false;
   io::IoOp* op = descriptor->recv;
   if (op == nullptr || !descriptor->connection->readable(0)) return;
-  if (free_buffers_.empty()) {
+  const bool into = Access::kind(*op) == kRecvIntoOp;
+  if (!into && free_buffers_.empty()) {
     ++counts_.buffers_exhausted;
     waiting_for_buffer_.emplace_back(fd, descriptor->generation);
     return;
@@ -409,14 +436,15 @@ void SimIo::TryRecv(int fd) {
     Finish(fd, op, descriptor->connection->Read(0, &none, 1));
     return;
   }
-  size_t bytes = std::min(unread, scheduler_.plan().buffer_bytes);
+  size_t bytes = std::min(unread, into ? Access::size(*op) : scheduler_.plan().buffer_bytes);
   if (random().Chance(scheduler_.plan().short_receive)) bytes = 1 + random().Below(bytes);
-  uint16_t id = 0;
-  char* buffer = LendBuffer(&id, bytes);
-  const int received = descriptor->connection->Read(0, buffer, bytes);
+  if (!into) {
+    uint16_t id = 0;
+    Access::buffer(*op) = LendBuffer(&id, bytes);
+    Access::buffer_id(*op) = id;
+  }
+  const int received = descriptor->connection->Read(0, Access::buffer(*op), bytes);
   CHECK(received == static_cast<int>(bytes));
-  Access::buffer(*op) = buffer;
-  Access::buffer_id(*op) = id;
   descriptor->recv = nullptr;
   Finish(fd, op, received);
 }
@@ -426,6 +454,11 @@ void SimIo::TrySend(int fd) {
   descriptor->send_busy = false;
   io::IoOp* op = descriptor->send;
   if (op == nullptr || !descriptor->connection->writable(0)) return;
+  if (Access::kind(*op) == kPollOp) {
+    descriptor->send = nullptr;
+    Finish(fd, op, 1);
+    return;
+  }
   absl::string_view bytes(static_cast<const char*>(Access::data(*op)), Access::size(*op));
   if (XXH64(bytes.data(), bytes.size(), 0) != descriptor->send_hash) {
     Violation(
@@ -470,6 +503,10 @@ void SimIo::ReturnBuffer(io::IoOp* op) {
   char*& buffer = Access::buffer(*op);
   if (buffer == nullptr) return;
   const uint16_t id = Access::buffer_id(*op);
+  if (id == kOwnBuffer) {
+    buffer = nullptr;
+    return;
+  }
   if (id >= buffers_.size() || buffers_[id].get() != buffer || !lent_[id]) {
     Violation("ReturnBuffer of a buffer that was not lent");
     buffer = nullptr;

@@ -53,15 +53,23 @@ class SimIo final : public io::Io {
   int OpenSocket(int family) override;
   void Shutdown(int fd, int how) override;
   void SetAbortiveClose(int fd) override;
+  void EnableKeepalive(int fd) override { Find(fd, "EnableKeepalive"); }
   void Close(int fd) override;
   SocketAddress PeerAddress(int fd) override;
   SocketAddress LocalAddress(int fd) override;
   void Accept(int listen_fd, io::IoOp* op) override;
   void Connect(int fd, const SocketAddress& address, io::IoOp* op) override;
   void Recv(int fd, io::IoOp* op) override;
+  void RecvInto(int fd, char* buffer, size_t capacity, io::IoOp* op) override;
   void Send(int fd, absl::string_view bytes, io::IoOp* op) override;
+  void PollSend(int fd, io::IoOp* op) override;
   void Cancel(io::IoOp* op) override;
   void ReturnBuffer(io::IoOp* op) override;
+  bool OpenPipe(io::KernelPipe* pipe) override;
+  void ClosePipe(io::KernelPipe* pipe) override;
+  size_t ReadableBytes(int fd) override;
+  ssize_t MoveIn(int fd, io::KernelPipe* pipe, size_t bytes_max) override;
+  ssize_t MoveOut(io::KernelPipe* pipe, int fd) override;
   void RunOnce(DurationNs wait_max) override;
   void Wake() override { woken_.store(true); }
 
@@ -89,6 +97,9 @@ class SimIo final : public io::Io {
   bool quiet() const { return scheduler_.pending() == 0 && ready_.empty() && timers_.armed() == 0; }
 
   size_t open_descriptors() const { return descriptors_.size(); }
+  size_t open_pipes() const { return pipes_.size(); }
+  // Bytes that went from socket to socket through a pipe.
+  uint64_t bytes_moved() const { return bytes_moved_; }
   size_t buffers_lent() const { return buffers_lent_; }
   // Operations counted for FaultPlan::fail_operation.
   uint64_t operations() const { return operations_; }
@@ -132,7 +143,7 @@ class SimIo final : public io::Io {
     bool more;
     uint64_t generation;  // of the descriptor
   };
-  enum OpKind : uint8_t { kAcceptOp = 1, kConnectOp, kRecvOp, kSendOp };
+  enum OpKind : uint8_t { kAcceptOp = 1, kConnectOp, kRecvOp, kRecvIntoOp, kSendOp, kPollOp };
   using Access = io::IoOpAccess<SimIo>;
 
   void Violation(const std::string& text);
@@ -153,6 +164,8 @@ class SimIo final : public io::Io {
   void PokeAccept(int fd);
   void PokeStream(int fd);
   void TryAccept(int fd);
+  void BeginRecv(int fd, io::IoOp* op);
+  void BeginSend(int fd, io::IoOp* op);
   void TryRecv(int fd);
   void TrySend(int fd);
   void FinishConnect(int fd, const SocketAddress& address, ConnectAnswer::Kind kind);
@@ -175,6 +188,9 @@ class SimIo final : public io::Io {
   std::vector<bool> lent_;
   size_t buffers_lent_ = 0;
   std::deque<std::pair<int, uint64_t>> waiting_for_buffer_;
+
+  std::map<int, std::string> pipes_;  // by the number of the reading end
+  uint64_t bytes_moved_ = 0;
 
   uint64_t operations_ = 0;
   uint64_t errors_injected_ = 0;
