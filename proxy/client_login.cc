@@ -127,6 +127,13 @@ coro::Task<pop3::Decision> Session::NextDecision() {
         outcome = co_await client_.Flush();
         if (outcome != Outcome::kOk) break;
         client_.ClearInput();
+        if (expire_reason_ != CloseReason::kNone) {
+          // The client waits for a handshake: no words can reach it any more.
+          decision.action = pop3::Action::kClose;
+          decision.reply.clear();
+          decision.reason = expire_reason_;
+          co_return decision;
+        }
         const bool done = co_await ShakeHands();
         decision.action = pop3::Action::kClose;
         decision.reply.clear();

@@ -58,6 +58,25 @@ absl::StatusOr<int> OpenListeningSocket(const SocketAddress& address, bool v6onl
   return fd;
 }
 
+absl::Status CheckUnused(const SocketAddress& address, bool v6only, DurationNs patience) {
+  const TimeNs deadline = MonotonicNow() + patience;
+  for (;;) {
+    const int fd = socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return BindError(address, "socket", errno);
+    const int on = 1;
+    const int only = v6only ? 1 : 0;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (address.family() == AF_INET6) {
+      setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof(only));
+    }
+    const int error = bind(fd, address.data(), address.length()) == 0 ? 0 : errno;
+    close(fd);
+    if (error == 0) return absl::OkStatus();
+    if (error != EADDRINUSE || MonotonicNow() >= deadline) return BindError(address, "bind", error);
+    usleep(50'000);
+  }
+}
+
 Listener::Listener(io::Io* io, ListenerOwner* owner, std::string address, size_t index, int fd)
     : io_(io),
       owner_(owner),

@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "proxy/base/intrusive_list.h"
 #include "proxy/base/socket_address.h"
+#include "proxy/base/time.h"
 #include "proxy/io/io.h"
 #include "proxy/io/timer_wheel.h"
 
@@ -19,6 +20,12 @@ namespace postern {
 absl::StatusOr<int> OpenListeningSocket(const SocketAddress& address, bool v6only, int backlog);
 
 class Listener;
+
+// Whether nobody listens on `address` yet. Sockets that share a port (SO_REUSEPORT) let a second
+// process of the same user in without a word, and it gets half of the connections: so whoever opens
+// an address for the first time asks before. Asks again until `patience` is over, as what a killed
+// process had open may outlive it for a moment. Blocks meanwhile.
+absl::Status CheckUnused(const SocketAddress& address, bool v6only, DurationNs patience);
 
 class ListenerOwner {
  public:

@@ -32,6 +32,8 @@ constexpr DurationNs kStallAfter = 10 * kSecond;
 // A login that meets a host name before its first look-up gets [SYS/TEMP]; better to let the new
 // configuration wait a moment for the addresses.
 constexpr DurationNs kResolvePatience = 3 * kSecond;
+// What the process before us had open is gone by then.
+constexpr DurationNs kPortPatience = 2 * kSecond;
 
 // Several descriptors per session: the soft limit is often 1024.
 void RaiseDescriptorLimit() {
@@ -172,6 +174,10 @@ absl::Status Server::OpenSockets(const config::Config& config,
   if (snapshot_ != nullptr) {
     for (const config::Listener& listener : snapshot_->config.listeners) {
       open.insert(listener.address.ToString());
+    }
+  } else {
+    for (const config::Listener& listener : config.listeners) {
+      RETURN_IF_ERROR(CheckUnused(listener.address, listener.v6only, kPortPatience));
     }
   }
   sockets->resize(workers_.size());

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "proxy/base/check.h"
+#include "proxy/base/status_macros.h"
 #include "tls/engine_bio.h"
 #include "tls/errors.h"
 
@@ -16,6 +17,27 @@ absl::Status BadList(absl::string_view what, absl::string_view list, absl::strin
                                                  "); remove the option or "
                                                  "write a list like \"",
                                                  example, "\""));
+}
+
+// Forward secrecy and authenticated encryption are no option: a cipher without them would let the
+// passwords of years be read with one stolen key.
+absl::Status CheckCiphers(const SSL_CTX* context) {
+  const STACK_OF(SSL_CIPHER)* ciphers = SSL_CTX_get_ciphers(context);
+  for (int i = 0; i < sk_SSL_CIPHER_num(ciphers); ++i) {
+    const SSL_CIPHER* cipher = sk_SSL_CIPHER_value(ciphers, i);
+    const int exchange = SSL_CIPHER_get_kx_nid(cipher);
+    const bool ephemeral = exchange == NID_kx_ecdhe || exchange == NID_kx_any;
+    const int proof = SSL_CIPHER_get_auth_nid(cipher);
+    const bool certified =
+        proof == NID_auth_rsa || proof == NID_auth_ecdsa || proof == NID_auth_any;
+    if (ephemeral && certified && SSL_CIPHER_is_aead(cipher) == 1) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("the TLS 1.2 cipher ", SSL_CIPHER_get_name(cipher),
+                     " has no forward secrecy or no authenticated encryption; use ciphers whose "
+                     "names begin with ECDHE and contain GCM or CHACHA20, such as \"",
+                     kCiphers, "\""));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -40,6 +62,7 @@ absl::StatusOr<SslContextPtr> NewSslContext(OSSL_LIB_CTX* library, const Policy&
   if (SSL_CTX_set_cipher_list(raw, ciphers.c_str()) != 1) {
     return BadList("TLS 1.2 ciphers", ciphers, kCiphers);
   }
+  RETURN_IF_ERROR(CheckCiphers(raw));
   const std::string suites(policy.ciphersuites.empty() ? absl::string_view(kCiphersuites)
                                                        : policy.ciphersuites);
   if (SSL_CTX_set_ciphersuites(raw, suites.c_str()) != 1) {

@@ -113,7 +113,7 @@ absl::Status UringError(const char* step, int error) {
       return absl::ResourceExhaustedError(absl::StrCat(
           what,
           "; rings count against the limit of locked memory: raise RLIMIT_MEMLOCK (`ulimit -l "
-          "65536`, or LimitMEMLOCK=64M in the systemd unit)"));
+          "65536`, or LimitMEMLOCK=64M in the systemd unit), or set io = \"epoll\""));
     case EMFILE:
     case ENFILE:
       return absl::ResourceExhaustedError(

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -40,6 +41,21 @@ TEST(OpenListeningSocket, WorkersShareAPort) {
   EXPECT_EQ(idle_seconds, 60);
   close(*first);
   if (second.ok()) close(*second);
+}
+
+TEST(CheckUnused, FindsASocketThatWouldShareThePort) {
+  const absl::StatusOr<int> first =
+      OpenListeningSocket(*SocketAddress::Parse("127.0.0.1:0"), true, 16);
+  ASSERT_TRUE(first.ok()) << first.status();
+  const SocketAddress taken = Bound(*first);
+  const absl::Status status = CheckUnused(taken, true, 0);
+  EXPECT_THAT(std::string(status.message()), HasSubstr(taken.ToString()));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("another program"));
+  // One that is about to go is waited for.
+  std::thread closer([fd = *first] { close(fd); });
+  EXPECT_TRUE(CheckUnused(taken, true, 30 * kSecond).ok());
+  closer.join();
+  EXPECT_TRUE(CheckUnused(*SocketAddress::Parse("127.0.0.1:0"), true, 0).ok());
 }
 
 TEST(OpenListeningSocket, ErrorsNameTheAddressAndTheMend) {

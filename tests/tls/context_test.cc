@@ -161,6 +161,21 @@ TEST_F(ServerContextTest, BadListsAreNamed) {
   }
 }
 
+TEST_F(ServerContextTest, CiphersWithoutForwardSecrecyOrAuthenticationAreRefused) {
+  for (const char* list : {"AES128-SHA", "AES128-GCM-SHA256", "ECDHE-RSA-AES128-SHA256",
+                           "ECDHE-ECDSA-AES128-GCM-SHA256:AES256-SHA", "aNULL@SECLEVEL=0"}) {
+    server_options_.ciphers = list;
+    const auto context = ServerContext::Create(server_options_, &library_);
+    ASSERT_FALSE(context.ok()) << list;
+    EXPECT_THAT(context.status().message(), HasSubstr("cipher")) << list;
+    EXPECT_THAT(context.status().message(), HasSubstr("ECDHE")) << list;
+  }
+  for (const char* list : {"ECDHE+AESGCM", "ECDHE-RSA-CHACHA20-POLY1305", "ECDHE+CHACHA20"}) {
+    server_options_.ciphers = list;
+    EXPECT_TRUE(ServerContext::Create(server_options_, &library_).ok()) << list;
+  }
+}
+
 TEST_F(ServerContextTest, NamesComeFromTheCommonNameOnlyWithoutAlternativeNames) {
   CertificateSpec spec;
   spec.common_name = "Old.Example.net";
