@@ -1,7 +1,7 @@
 // One connection to the synthetic store, from accept to close.
 //
 // A message is made while it is sent, one piece at a time: a client that does not read costs one
-// piece of memory. Worker thread only.
+// piece of memory, and an idle one none. Worker thread only.
 #ifndef POSTERN_BENCH_MAILDROP_SESSION_H_
 #define POSTERN_BENCH_MAILDROP_SESSION_H_
 
@@ -33,8 +33,8 @@ class SessionOwner {
 
 // What a thread lends its sessions.
 struct ThreadContext {
-  // Messages are made in pieces of this size: one TLS record, or a few segments.
-  static constexpr size_t kPieceBytes = 16384;
+  // Messages are made in pieces of this size: a few TLS records or some dozens of segments.
+  static constexpr size_t kPieceBytes = 65536;
 
   const Options* options = nullptr;
   Deletions* deletions = nullptr;
@@ -59,7 +59,10 @@ class Session : public ListNode<Session> {
 
  private:
   coro::Task<void> Run();
-  coro::Task<bool> ShakeHands();
+  // Reads the PROXY protocol header.
+  coro::Task<bool> ReadHeader();
+  // `early` is what the client sent already.
+  coro::Task<bool> ShakeHands(absl::string_view early);
   // Answers the next command, or reads until there is one. False: the session is over.
   coro::Task<bool> Step();
   // False: the session is over.
@@ -70,6 +73,7 @@ class Session : public ListNode<Session> {
   coro::Task<bool> Flush();
   coro::Task<void> Pause(DurationNs duration);
   coro::Task<void> CloseUp();
+  void LogLogin() const;
   static void OnPause(io::Timer& timer, void* owner);
   static void OnDone(void* owner);
 
