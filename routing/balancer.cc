@@ -120,6 +120,17 @@ Balancer::Lot Balancer::Draw(uint64_t user_hash, size_t member) const {
   return Lot{hash, equal_weights_ ? 0 : MinusLog(hash), weights_[member], member};
 }
 
+// Spares most members the logarithm and the comparison: with many members few come near the best.
+bool Balancer::MayBeat(uint64_t user_hash, size_t member, const Lot& lot) const {
+  const uint64_t hash = MixBits(user_hash ^ seeds_[member]);
+  if (equal_weights_) return hash >= lot.hash;
+  // -ln(x) is at least 1 - x; the table's points are rounded down by less than the margin.
+  constexpr uint64_t kMargin = 4096;
+  const uint64_t least = ~hash >> (64 - kFractionBits);
+  const uint64_t cost_min = least - std::min(least, kMargin);
+  return absl::uint128(cost_min) * lot.weight <= absl::uint128(lot.cost) * weights_[member];
+}
+
 // The common case, without the bookkeeping: equal weights, one candidate.
 size_t Balancer::BestByHash(uint64_t user_hash) const {
   size_t best = 0;
@@ -152,6 +163,7 @@ int Balancer::Pick(uint64_t user_hash, absl::Span<int> best) const {
   size_t drawn = 0;
   for (size_t member = 0; member < size(); ++member) {
     if (member == taken) continue;
+    if (drawn == wanted && !MayBeat(user_hash, member, lots[drawn - 1])) continue;
     const Lot lot = Draw(user_hash, member);
     size_t place = drawn;
     while (place > 0 && Better(lot, lots[place - 1])) --place;

@@ -58,6 +58,8 @@ class Balancer {
 
   void FillMaglevTable();
   Lot Draw(uint64_t user_hash, size_t member) const;
+  // False when drawing this member's lot could not give one better than `lot`.
+  bool MayBeat(uint64_t user_hash, size_t member, const Lot& lot) const;
   size_t BestByHash(uint64_t user_hash) const;
 
   // One entry per member with a weight, sorted by name.
