@@ -297,7 +297,8 @@ class FileDescriptor {
 };
 
 // Reads by offset, so that one descriptor serves both passes.
-Source FileSource(int fd, const std::string& file, size_t bytes_total, MapProgress progress) {
+Source FileSource(int fd, const std::string& file, size_t bytes_total,
+                  const MapProgress& progress) {
   return [fd, file, bytes_total, progress, done = size_t{0}, told = size_t{0}](
              char* to, size_t bytes) mutable -> absl::StatusOr<size_t> {
     ssize_t got;
@@ -308,7 +309,7 @@ Source FileSource(int fd, const std::string& file, size_t bytes_total, MapProgre
     done += static_cast<size_t>(got);
     if (progress != nullptr && (got == 0 || done - told >= kProgressBytes)) {
       told = done;
-      progress(done, std::max(done, bytes_total));
+      progress(file, done, std::max(done, bytes_total));
     }
     return static_cast<size_t>(got);
   };
@@ -319,7 +320,7 @@ Source FileSource(int fd, const std::string& file, size_t bytes_total, MapProgre
 absl::StatusOr<std::unique_ptr<const UserMap>> LoadUserMap(const std::string& file,
                                                            const UserOptions& options,
                                                            const TargetNames& targets,
-                                                           MapProgress progress) {
+                                                           const MapProgress& progress) {
   // Without O_NONBLOCK a FIFO would hold us until somebody writes to it.
   const FileDescriptor fd(open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (fd.get() < 0) return absl::ErrnoToStatus(errno, absl::StrCat(file, ": cannot be opened"));
