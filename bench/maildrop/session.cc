@@ -67,7 +67,19 @@ void Session::Cancel() {
   }
 }
 
+// Its frame is what an idle session keeps: all else happens in children.
 coro::Task<void> Session::Run() {
+  bool alive = co_await Begin();
+  while (alive) {
+    alive = co_await Work();
+    if (!alive) break;
+    const Outcome outcome = co_await channel_.ReadMore();
+    alive = outcome == Outcome::kOk;
+  }
+  co_await CloseUp();
+}
+
+coro::Task<bool> Session::Begin() {
   bool alive = true;
   if (context_->options->proxy_protocol) {
     alive = co_await ReadHeader();
@@ -78,14 +90,9 @@ coro::Task<void> Session::Run() {
     channel_.ClearInput();
     alive = co_await ShakeHands(early);
   }
-  if (alive) {
-    Answer greeting = dialogue_.Greet();
-    alive = co_await Carry(std::move(greeting));
-  }
-  while (alive) {
-    alive = co_await Step();
-  }
-  co_await CloseUp();
+  if (!alive) co_return false;
+  Answer greeting = dialogue_.Greet();
+  co_return co_await Carry(std::move(greeting));
 }
 
 coro::Task<bool> Session::ReadHeader() {
@@ -128,24 +135,27 @@ void Session::LogLogin() const {
                          facts == nullptr ? "" : facts->ToString(kFactsBytesMax)));
 }
 
-coro::Task<bool> Session::Step() {
+coro::Task<bool> Session::Work() {
   absl::string_view line;
   size_t consumed = 0;
-  // The commands at hand that are answered at once; everything else leaves this loop.
   while (pop3::TakeLine(channel_.input(), &line, &consumed)) {
     const bool new_here = dialogue_.mailbox() == nullptr;
     Answer answer = dialogue_.OnLine(line);
     channel_.ConsumeInput(consumed);
     if (context_->options->verbose && new_here && dialogue_.mailbox() != nullptr) LogLogin();
+    // Most answers wait for those of the commands behind them.
     if (answer.action == Action::kReply && answer.pause == 0) {
       channel_.Queue(answer.text);
       if (channel_.queued_bytes() <= kQueuedBytesMax) continue;
-      co_return co_await Flush();
+      const bool sent = co_await Flush();
+      if (!sent) co_return false;
+      continue;
     }
-    co_return co_await Carry(std::move(answer));
+    const bool alive = co_await Carry(std::move(answer));
+    if (!alive) co_return false;
   }
   if (channel_.input().size() > Dialogue::kLineBytesMax) co_return false;
-  co_return co_await Read();
+  co_return co_await Flush();
 }
 
 coro::Task<bool> Session::Carry(Answer answer) {
@@ -233,13 +243,6 @@ coro::Task<bool> Session::SendListing(bool unique_ids) {
     const bool sent = co_await Flush();
     if (!sent) co_return false;
   }
-}
-
-coro::Task<bool> Session::Read() {
-  const bool sent = co_await Flush();
-  if (!sent) co_return false;
-  const Outcome outcome = co_await channel_.ReadMore();
-  co_return outcome == Outcome::kOk;
 }
 
 coro::Task<bool> Session::Flush() {

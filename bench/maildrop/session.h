@@ -59,20 +59,20 @@ class Session : public ListNode<Session> {
 
  private:
   coro::Task<void> Run();
+  // PROXY header, handshake, greeting. False, here and below: the session is over.
+  [[gnu::noinline]] coro::Task<bool> Begin();
+  // Answers all commands at hand.
+  [[gnu::noinline]] coro::Task<bool> Work();
   // Reads the PROXY protocol header.
   coro::Task<bool> ReadHeader();
   // `early` is what the client sent already.
   coro::Task<bool> ShakeHands(absl::string_view early);
-  // Answers the next command, or reads until there is one. False: the session is over.
-  coro::Task<bool> Step();
-  // False: the session is over.
   coro::Task<bool> Carry(Answer answer);
   coro::Task<bool> SendMessage(size_t index, uint64_t body_lines);
   coro::Task<bool> SendListing(bool unique_ids);
-  coro::Task<bool> Read();
   coro::Task<bool> Flush();
   coro::Task<void> Pause(DurationNs duration);
-  coro::Task<void> CloseUp();
+  [[gnu::noinline]] coro::Task<void> CloseUp();
   void LogLogin() const;
   static void OnPause(io::Timer& timer, void* owner);
   static void OnDone(void* owner);
