@@ -22,7 +22,7 @@ namespace postern {
 struct Snapshot {
   uint64_t generation = 0;
   config::Config config;
-  std::unique_ptr<const routing::Router> router;
+  std::shared_ptr<const routing::Router> router;  // let go without waiting, see router_loader.h
   std::unique_ptr<const config::SecretsFile> secrets;  // null without APOP
   std::vector<pop3::DialogueOptions> dialogues;        // by index in config.listeners
   std::vector<size_t> listener_stats;                  // metric id by index in config.listeners

@@ -5,6 +5,7 @@
 
 #include "proxy/base/status_macros.h"
 #include "proxy/config/secrets.h"
+#include "proxy/router_loader.h"
 
 namespace postern {
 namespace {
@@ -45,7 +46,7 @@ absl::StatusOr<std::shared_ptr<Snapshot>> BuildSnapshot(config::Config config,
                                                         uint64_t generation) {
   auto snapshot = std::make_shared<Snapshot>();
   snapshot->generation = generation;
-  ASSIGN_OR_RETURN(snapshot->router, routing::Router::Create(config.routing));
+  ASSIGN_OR_RETURN(snapshot->router, LoadRouter(config.routing));
   if (!config.auth.secrets_file.empty()) {
     const auto normalise = [&](absl::string_view user) {
       return snapshot->router->NormaliseUser(user);

@@ -113,11 +113,20 @@ bool Balancer::Better(const Lot& a, const Lot& b) {
   return a.member < b.member;
 }
 
-Balancer::Lot Balancer::Draw(uint64_t user_hash, size_t member) const {
-  const uint64_t hash = MixBits(user_hash ^ seeds_[member]);
+Balancer::Lot Balancer::Draw(uint64_t hash, size_t member) const {
   // With equal weights the order of the logarithms is the order of the hashes, so that giving one
   // backend another weight leaves the others' order as it was.
   return Lot{hash, equal_weights_ ? 0 : MinusLog(hash), weights_[member], member};
+}
+
+// Spares most members the logarithm and the comparison: with many members few come near the best.
+bool Balancer::MayBeat(uint64_t hash, size_t member, const Lot& lot) const {
+  if (equal_weights_) return hash >= lot.hash;
+  // -ln(x) is at least 1 - x; the table's points are rounded down by less than the margin.
+  constexpr uint64_t kMargin = 4096;
+  const uint64_t least = ~hash >> (64 - kFractionBits);
+  const uint64_t cost_min = least - std::min(least, kMargin);
+  return absl::uint128(cost_min) * lot.weight <= absl::uint128(lot.cost) * weights_[member];
 }
 
 // The common case, without the bookkeeping: equal weights, one candidate.
@@ -152,7 +161,9 @@ int Balancer::Pick(uint64_t user_hash, absl::Span<int> best) const {
   size_t drawn = 0;
   for (size_t member = 0; member < size(); ++member) {
     if (member == taken) continue;
-    const Lot lot = Draw(user_hash, member);
+    const uint64_t hash = MixBits(user_hash ^ seeds_[member]);
+    if (drawn == wanted && !MayBeat(hash, member, lots[drawn - 1])) continue;
+    const Lot lot = Draw(hash, member);
     size_t place = drawn;
     while (place > 0 && Better(lot, lots[place - 1])) --place;
     if (place == wanted) continue;

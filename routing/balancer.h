@@ -57,7 +57,10 @@ class Balancer {
   static bool Better(const Lot& a, const Lot& b);
 
   void FillMaglevTable();
-  Lot Draw(uint64_t user_hash, size_t member) const;
+  // `hash` is that of user and member together.
+  Lot Draw(uint64_t hash, size_t member) const;
+  // False when drawing this member's lot could not give one better than `lot`.
+  bool MayBeat(uint64_t hash, size_t member, const Lot& lot) const;
   size_t BestByHash(uint64_t user_hash) const;
 
   // One entry per member with a weight, sorted by name.

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -52,7 +53,8 @@ struct RouterOptions {
 };
 
 // Told how far loading a map file is, about every 16 MiB and at its end, on the thread that loads.
-using MapProgress = void (*)(size_t bytes_done, size_t bytes_total);
+using MapProgress =
+    std::function<void(const std::string& file, size_t bytes_done, size_t bytes_total)>;
 
 }  // namespace postern::routing
 

@@ -17,7 +17,7 @@ namespace postern::routing {
 // Turns the options into a table and collects what is wrong with them.
 class RouteTableBuilder {
  public:
-  RouteTableBuilder(const RouterOptions& options, MapProgress progress)
+  RouteTableBuilder(const RouterOptions& options, const MapProgress& progress)
       : options_(options), progress_(progress) {}
 
   absl::StatusOr<RouteTable> Build() {
@@ -136,7 +136,7 @@ class RouteTableBuilder {
   }
 
   const RouterOptions& options_;
-  const MapProgress progress_;
+  const MapProgress& progress_;
   RouteTable table_;
   TargetNames targets_;
   absl::flat_hash_map<std::string, std::shared_ptr<const UserMap>> maps_;
@@ -144,7 +144,8 @@ class RouteTableBuilder {
   std::vector<std::string> mistakes_;
 };
 
-absl::StatusOr<RouteTable> RouteTable::Create(const RouterOptions& options, MapProgress progress) {
+absl::StatusOr<RouteTable> RouteTable::Create(const RouterOptions& options,
+                                              const MapProgress& progress) {
   return RouteTableBuilder(options, progress).Build();
 }
 

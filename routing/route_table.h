@@ -38,7 +38,7 @@ class RouteTable {
   // All mistakes at once, one per line: "route 3 (line 41): what is wrong; how to mend it", or the
   // place in the map file. A map file that several routes name is loaded once.
   static absl::StatusOr<RouteTable> Create(const RouterOptions& options,
-                                           MapProgress progress = nullptr);
+                                           const MapProgress& progress = nullptr);
 
   // `user` is normalised. Never allocates.
   Match Find(absl::string_view user) const;

@@ -95,7 +95,7 @@ Router::Router() = default;
 Router::~Router() = default;
 
 absl::StatusOr<std::unique_ptr<const Router>> Router::Create(const RouterOptions& options,
-                                                             MapProgress progress) {
+                                                             const MapProgress& progress) {
   RETURN_IF_ERROR(CheckOptions(options));
   ASSIGN_OR_RETURN(RouteTable table, RouteTable::Create(options, progress));
   std::unique_ptr<Router> router(new Router());

@@ -29,8 +29,8 @@ class Router {
  public:
   // Loads the map files; `progress` is told how far a large one is. Errors name the file and line
   // and say how to mend it; all that are found at once, one per line.
-  static absl::StatusOr<std::unique_ptr<const Router>> Create(const RouterOptions& options,
-                                                              MapProgress progress = nullptr);
+  static absl::StatusOr<std::unique_ptr<const Router>> Create(
+      const RouterOptions& options, const MapProgress& progress = nullptr);
   ~Router();
   Router(const Router&) = delete;
   Router& operator=(const Router&) = delete;

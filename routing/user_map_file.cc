@@ -25,8 +25,6 @@ namespace {
 
 constexpr size_t kPieceBytes = size_t{1} << 20;
 constexpr size_t kProgressBytes = size_t{1} << 24;
-// A first guess at the length of a line, for the size of the table.
-constexpr size_t kLineBytesTypical = 24;
 constexpr absl::string_view kByteOrderMark = "\xef\xbb\xbf";
 
 // Fills `to` from the start of the content on; the bytes read, 0 at the end.
@@ -61,6 +59,12 @@ class LineReader {
       }
       RETURN_IF_ERROR(Fill());
     }
+  }
+
+  // The beginning of the content, before the first line is taken.
+  absl::StatusOr<absl::string_view> Peek() {
+    if (end_ == 0 && !at_end_) RETURN_IF_ERROR(Fill());
+    return absl::string_view(buffer_.data(), end_);
   }
 
   size_t number() const { return number_; }
@@ -105,21 +109,30 @@ struct Mistake {
   std::string conflict;  // the user that an earlier line gave to another target
 };
 
+bool IsBlank(char c) { return c == ' ' || c == '\t'; }
+
+// Where the first character stands that is no blank; the size when all are. A loop in place: the
+// calls of find_first_not_of() were a sixth of the time a map takes to load.
+size_t BlanksInFront(absl::string_view text) {
+  size_t i = 0;
+  while (i < text.size() && IsBlank(text[i])) ++i;
+  return i;
+}
+
 absl::string_view TrimBlanks(absl::string_view text) {
-  const size_t first = text.find_first_not_of(" \t");
-  if (first == absl::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t") - first + 1);
+  text.remove_prefix(BlanksInFront(text));
+  while (!text.empty() && IsBlank(text.back())) text.remove_suffix(1);
+  return text;
 }
 
 bool IsBlankOrComment(absl::string_view line) {
-  const size_t first = line.find_first_not_of(" \t");
-  return first == absl::string_view::npos || line[first] == '#';
+  const size_t first = BlanksInFront(line);
+  return first == line.size() || line[first] == '#';
 }
 
 // Nothing when there are no two fields.
 std::optional<Entry> SplitLine(absl::string_view line) {
-  const size_t start = line.find_first_not_of(" \t");
-  const size_t tab = line.find('\t', start);
+  const size_t tab = line.find('\t', BlanksInFront(line));
   if (tab == absl::string_view::npos) return std::nullopt;
   absl::string_view target = line.substr(tab + 1);
   for (size_t hash = target.find('#'); hash != absl::string_view::npos;
@@ -137,10 +150,8 @@ std::optional<Entry> SplitLine(absl::string_view line) {
 // Turns lines into a map and collects what is wrong with them.
 class Loader {
  public:
-  Loader(const UserOptions& options, const TargetNames& targets, size_t bytes)
-      : options_(options),
-        targets_(targets),
-        map_(std::make_unique<UserMap>(bytes / kLineBytesTypical)) {}
+  Loader(const UserOptions& options, const TargetNames& targets, size_t users_expected)
+      : options_(options), targets_(targets), map_(std::make_unique<UserMap>(users_expected)) {}
 
   // False when there are too many mistakes to go on.
   bool AddLine(size_t number, absl::string_view line) {
@@ -183,7 +194,7 @@ class Loader {
     }
     const absl::Status key = KeyOf(entry->user, &key_);
     if (!key.ok()) {
-      Add({number, line.find_first_not_of(" \t") + 1, std::string(key.message()), ""});
+      Add({number, BlanksInFront(line) + 1, std::string(key.message()), ""});
       return;
     }
     const std::optional<uint32_t> target = FindTarget(number, *entry);
@@ -267,13 +278,22 @@ absl::Status ToStatus(const std::string& file, const Loader& loader, Source agai
   return absl::InvalidArgumentError(text);
 }
 
+// For the size of the table: as if all lines were as long as those at the beginning.
+size_t UsersExpected(absl::string_view beginning, size_t bytes_total) {
+  const auto lines = static_cast<size_t>(std::count(beginning.begin(), beginning.end(), '\n'));
+  if (lines == 0) return 1;
+  const size_t line_bytes = std::max<size_t>(1, beginning.size() / lines);
+  return bytes_total / line_bytes + 1;
+}
+
 // `open` gives the content from its start each time it is called.
 absl::StatusOr<std::unique_ptr<const UserMap>> Load(const std::string& file, size_t bytes,
                                                     const UserOptions& options,
                                                     const TargetNames& targets,
                                                     const std::function<Source()>& open) {
-  Loader loader(options, targets, bytes);
   LineReader reader(open());
+  ASSIGN_OR_RETURN(const absl::string_view beginning, reader.Peek());
+  Loader loader(options, targets, UsersExpected(beginning, bytes));
   while (true) {
     ASSIGN_OR_RETURN(const auto line, reader.Next());
     if (!line.has_value() || !loader.AddLine(reader.number(), *line)) break;
@@ -297,7 +317,8 @@ class FileDescriptor {
 };
 
 // Reads by offset, so that one descriptor serves both passes.
-Source FileSource(int fd, const std::string& file, size_t bytes_total, MapProgress progress) {
+Source FileSource(int fd, const std::string& file, size_t bytes_total,
+                  const MapProgress& progress) {
   return [fd, file, bytes_total, progress, done = size_t{0}, told = size_t{0}](
              char* to, size_t bytes) mutable -> absl::StatusOr<size_t> {
     ssize_t got;
@@ -308,7 +329,7 @@ Source FileSource(int fd, const std::string& file, size_t bytes_total, MapProgre
     done += static_cast<size_t>(got);
     if (progress != nullptr && (got == 0 || done - told >= kProgressBytes)) {
       told = done;
-      progress(done, std::max(done, bytes_total));
+      progress(file, done, std::max(done, bytes_total));
     }
     return static_cast<size_t>(got);
   };
@@ -319,7 +340,7 @@ Source FileSource(int fd, const std::string& file, size_t bytes_total, MapProgre
 absl::StatusOr<std::unique_ptr<const UserMap>> LoadUserMap(const std::string& file,
                                                            const UserOptions& options,
                                                            const TargetNames& targets,
-                                                           MapProgress progress) {
+                                                           const MapProgress& progress) {
   // Without O_NONBLOCK a FIFO would hold us until somebody writes to it.
   const FileDescriptor fd(open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (fd.get() < 0) return absl::ErrnoToStatus(errno, absl::StrCat(file, ": cannot be opened"));

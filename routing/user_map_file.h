@@ -39,7 +39,7 @@ inline constexpr int kMapMistakesMax = 20;
 absl::StatusOr<std::unique_ptr<const UserMap>> LoadUserMap(const std::string& file,
                                                            const UserOptions& options,
                                                            const TargetNames& targets,
-                                                           MapProgress progress = nullptr);
+                                                           const MapProgress& progress = nullptr);
 
 // The same from memory; `name` stands for the file in errors.
 absl::StatusOr<std::unique_ptr<const UserMap>> ParseUserMap(absl::string_view text,

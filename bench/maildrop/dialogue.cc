@@ -27,6 +27,8 @@ Answer Act(Action action, std::string text = {}) {
 }
 
 constexpr absl::string_view kNoSuchMessage = "-ERR no such message\r\n";
+// A status line has 512 octets (RFC 2449 section 4).
+constexpr size_t kFactsBytesMax = 400;
 
 }  // namespace
 
@@ -53,7 +55,8 @@ Answer Dialogue::Greet() const {
     default:
       break;
   }
-  Answer answer = Reply(absl::StrCat("+OK ", options_->mailbox.store, " ready"));
+  Answer answer = Reply(absl::StrCat("+OK ", options_->xclient ? "[XCLIENT] " : "",
+                                     options_->mailbox.store, " ready"));
   if (!challenge_.empty()) absl::StrAppend(&answer.text, " ", challenge_);
   answer.text += "\r\n";
   answer.pause = options_->greeting_latency;
@@ -81,6 +84,10 @@ void Dialogue::OnTlsStarted() {
   user_.clear();
 }
 
+void Dialogue::SetClientFacts(const ClientFacts& facts) {
+  if (!facts.empty()) client_facts_ = std::make_unique<ClientFacts>(facts);
+}
+
 Answer Dialogue::BeforeLogin(absl::string_view verb, absl::string_view argument) {
   if (verb == "USER") return User(argument);
   if (verb == "PASS") {
@@ -91,17 +98,13 @@ Answer Dialogue::BeforeLogin(absl::string_view verb, absl::string_view argument)
   if (verb == "AUTH") return Auth(argument);
   if (verb == "APOP" && !challenge_.empty()) return Apop(argument);
   if (verb == "STLS" && stls_) return Act(Action::kStartTls, "+OK begin TLS\r\n");
+  if (verb == "XCLIENT" && options_->xclient) return Xclient(argument);
   if (verb == "NOOP") return Reply("+OK\r\n");
   return Reply("-ERR not before login\r\n");
 }
 
 Answer Dialogue::AfterLogin(absl::string_view verb, absl::string_view argument) {
-  if (verb == "STAT") {
-    uint64_t messages = 0;
-    uint64_t octets = 0;
-    mailbox_->Stat(&messages, &octets);
-    return Reply(absl::StrCat("+OK ", messages, " ", octets, "\r\n"));
-  }
+  if (verb == "STAT") return Stat();
   if (verb == "LIST") return List(argument, /*unique_ids=*/false);
   if (verb == "UIDL") return List(argument, /*unique_ids=*/true);
   if (verb == "RETR") return Retrieve(argument, /*top=*/false);
@@ -128,11 +131,21 @@ Answer Dialogue::Capa() const {
   return Reply(absl::StrCat("+OK\r\n", lines, ".\r\n"));
 }
 
+Answer Dialogue::Xclient(absl::string_view words) {
+  auto facts = client_facts_ ? std::make_unique<ClientFacts>(*client_facts_)
+                             : std::make_unique<ClientFacts>();
+  if (!facts->ApplyXclient(words)) return Reply("-ERR Invalid parameters\r\n");
+  if (!facts->empty()) client_facts_ = std::move(facts);
+  return Reply("+OK Updated\r\n");
+}
+
 Answer Dialogue::User(absl::string_view name) {
   if (fault_ == Fault::kCloseAfterUser) return Act(Action::kClose);
   if (name.empty()) return Reply("-ERR USER takes a name\r\n");
   user_ = std::string(name);
-  return Reply("+OK\r\n");
+  Answer answer = Reply("+OK\r\n");
+  answer.pause = options_->user_latency;
+  return answer;
 }
 
 Answer Dialogue::Auth(absl::string_view argument) {
@@ -190,10 +203,15 @@ Answer Dialogue::Login(absl::string_view user, bool right) {
     return answer;
   }
   mailbox_.emplace(&options_->mailbox, deletions_, std::string(user));
-  answer.text = fault_ == Fault::kLongReply
-                    ? absl::StrCat("+OK ", std::string(3994, 'x'), "\r\n")
-                    : absl::StrCat("+OK ", mailbox_->size(), " messages on ",
-                                   options_->mailbox.store, "\r\n");
+  if (fault_ == Fault::kLongReply) {
+    answer.text = absl::StrCat("+OK ", std::string(3994, 'x'), "\r\n");
+    return answer;
+  }
+  answer.text = absl::StrCat("+OK ", mailbox_->size(), " messages on ", options_->mailbox.store);
+  if (client_facts_) {
+    absl::StrAppend(&answer.text, " for ", client_facts_->ToString(kFactsBytesMax));
+  }
+  answer.text += "\r\n";
   return answer;
 }
 
@@ -206,18 +224,33 @@ std::optional<size_t> Dialogue::Index(absl::string_view argument) const {
   return index;
 }
 
+Answer Dialogue::Stat() const {
+  uint64_t messages = 0;
+  uint64_t octets = 0;
+  mailbox_->Stat(&messages, &octets);
+  Answer answer = Reply(absl::StrCat("+OK ", messages, " ", octets, "\r\n"));
+  answer.pause = options_->list_latency;
+  return answer;
+}
+
 Answer Dialogue::List(absl::string_view argument, bool unique_ids) {
+  Answer answer;
+  answer.pause = options_->list_latency;
   if (argument.empty()) {
-    Answer answer = Act(Action::kListing, "+OK\r\n");
+    answer.action = Action::kListing;
+    answer.text = "+OK\r\n";
     answer.unique_ids = unique_ids;
     return answer;
   }
   const std::optional<size_t> index = Index(argument);
-  if (!index) return Reply(std::string(kNoSuchMessage));
-  if (unique_ids) {
-    return Reply(absl::StrCat("+OK ", *index, " ", mailbox_->UniqueIdOf(*index), "\r\n"));
+  if (!index) {
+    answer.text = std::string(kNoSuchMessage);
+  } else if (unique_ids) {
+    answer.text = absl::StrCat("+OK ", *index, " ", mailbox_->UniqueIdOf(*index), "\r\n");
+  } else {
+    answer.text = absl::StrCat("+OK ", *index, " ", mailbox_->Octets(*index), "\r\n");
   }
-  return Reply(absl::StrCat("+OK ", *index, " ", mailbox_->Octets(*index), "\r\n"));
+  return answer;
 }
 
 Answer Dialogue::Retrieve(absl::string_view argument, bool top) {
@@ -246,11 +279,13 @@ Answer Dialogue::Delete(absl::string_view argument) {
 }
 
 Answer Dialogue::Quit() {
-  if (mailbox_ && !mailbox_->Commit()) {
-    return Act(Action::kClose,
-               "-ERR [SYS/PERM] this store remembers no more deletions; nothing is deleted\r\n");
-  }
-  return Act(Action::kClose, "+OK bye\r\n");
+  const bool good = !mailbox_ || mailbox_->Commit();
+  Answer answer =
+      Act(Action::kClose,
+          good ? "+OK bye\r\n"
+               : "-ERR [SYS/PERM] this store remembers no more deletions; nothing is deleted\r\n");
+  answer.pause = options_->quit_latency;
+  return answer;
 }
 
 std::string ListingPart(const Mailbox& mailbox, bool unique_ids, size_t bytes_max, size_t* index) {

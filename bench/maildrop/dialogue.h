@@ -4,11 +4,13 @@
 #define POSTERN_BENCH_MAILDROP_DIALOGUE_H_
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/strings/string_view.h"
+#include "bench/maildrop/client_facts.h"
 #include "bench/maildrop/deletions.h"
 #include "bench/maildrop/mailbox.h"
 #include "bench/maildrop/options.h"
@@ -50,15 +52,20 @@ class Dialogue {
   // `line` comes without its line end.
   Answer OnLine(absl::string_view line);
   void OnTlsStarted();
+  // What a PROXY protocol header said.
+  void SetClientFacts(const ClientFacts& facts);
 
   // Null before login.
   const Mailbox* mailbox() const { return mailbox_ ? &*mailbox_ : nullptr; }
+  // Null when nobody said anything about the client.
+  const ClientFacts* client_facts() const { return client_facts_.get(); }
   Fault fault() const { return fault_; }
 
  private:
   Answer BeforeLogin(absl::string_view verb, absl::string_view argument);
   Answer AfterLogin(absl::string_view verb, absl::string_view argument);
   Answer Capa() const;
+  Answer Xclient(absl::string_view words);
   Answer User(absl::string_view name);
   Answer Auth(absl::string_view argument);
   Answer Plain(absl::string_view base64);
@@ -66,6 +73,7 @@ class Dialogue {
   Answer Login(absl::string_view user, bool right);
   Answer List(absl::string_view argument, bool unique_ids);
   Answer Retrieve(absl::string_view argument, bool top);
+  Answer Stat() const;
   Answer Delete(absl::string_view argument);
   Answer Quit();
   bool IsRight(absl::string_view password) const;
@@ -80,6 +88,7 @@ class Dialogue {
   std::string user_;
   bool plain_expected_ = false;
   std::optional<Mailbox> mailbox_;
+  std::unique_ptr<ClientFacts> client_facts_;
 };
 
 // Lines of LIST or UIDL from message *index on, up to `bytes_max` (at least 64); moves *index on.

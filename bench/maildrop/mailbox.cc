@@ -5,16 +5,25 @@
 
 #include "bench/maildrop/samples.h"
 #include "proxy/base/check.h"
+#include "routing/stable_hash.h"
 
 namespace postern::maildrop {
+
+uint64_t MailboxOptions::CountOf(uint64_t user_hash) const {
+  if (!counts) return messages;
+  // Other bits than those of a message: a user with many messages need not have large ones.
+  return counts->SizeOf(routing::MixBits(user_hash ^ routing::MixBits(~seed)));
+}
 
 Mailbox::Mailbox(const MailboxOptions* options, Deletions* deletions, std::string user)
     : options_(options),
       deletions_(deletions),
       user_(std::move(user)),
-      gone_(deletions->Find(user_)),
-      size_(options->messages - gone_.size()) {
-  CHECK(gone_.size() <= options->messages);
+      user_hash_(routing::StableHash(user_)),
+      gone_(deletions->Find(user_)) {
+  const uint64_t count = options->CountOf(user_hash_);
+  CHECK(gone_.size() <= count);
+  size_ = count - gone_.size();
 }
 
 void Mailbox::Mark(size_t index) {
@@ -50,7 +59,7 @@ MessageId Mailbox::IdOf(size_t index) const {
   if (!IsSample(id.number)) {
     id.octets = options_->sizes.fixed()
                     ? options_->sizes.SizeOf(0)
-                    : options_->sizes.SizeOf(MessageBits(user_, id.number, id.seed));
+                    : options_->sizes.SizeOf(MessageBits(user_hash_, id.number, id.seed));
   }
   return id;
 }
@@ -64,6 +73,11 @@ uint64_t Mailbox::Octets(size_t index) const {
 
 void Mailbox::Stat(uint64_t* messages, uint64_t* octets) const {
   *messages = *octets = 0;
+  if (options_->sizes.fixed() && !options_->samples && marks_.empty()) {
+    *messages = size_;
+    *octets = size_ * options_->sizes.SizeOf(0);
+    return;
+  }
   for (size_t index = 1; index <= size_; ++index) {
     if (marked(index)) continue;
     ++*messages;

@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,11 +20,15 @@
 namespace postern::maildrop {
 
 struct MailboxOptions {
-  std::string store;       // the name in headers and samples
-  uint64_t messages = 10;  // of each user
+  std::string store;                // the name in headers and samples
+  uint64_t messages = 10;           // of each user
+  std::optional<SizeModel> counts;  // instead of `messages`
   SizeModel sizes;
   bool samples = false;  // the first messages are readable
   uint64_t seed = 1;
+
+  // Of one user, before anything is deleted. `user_hash` is the StableHash() of the name.
+  uint64_t CountOf(uint64_t user_hash) const;
 };
 
 class Mailbox {
@@ -31,6 +36,7 @@ class Mailbox {
   // Both outlive the mailbox.
   Mailbox(const MailboxOptions* options, Deletions* deletions, std::string user);
 
+  const std::string& user() const { return user_; }
   // Messages in this session, marked ones included; `index` below counts from 1 to size().
   size_t size() const { return size_; }
   bool marked(size_t index) const { return !marks_.empty() && marks_[index - 1]; }
@@ -52,6 +58,7 @@ class Mailbox {
   const MailboxOptions* options_;
   Deletions* deletions_;
   std::string user_;
+  uint64_t user_hash_;
   std::vector<uint32_t> gone_;  // numbers deleted before this session, in order
   size_t size_;
   std::vector<bool> marks_;

@@ -1,7 +1,6 @@
 #include "bench/maildrop/message.h"
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <vector>
 
@@ -20,27 +19,9 @@ using routing::MixBits;
 using routing::StableHash;
 
 constexpr uint64_t kGolden = 0x9e3779b97f4a7c15;
-constexpr size_t kLineChars = 76;
 constexpr size_t kHeaderBytesMax = 4096;
 constexpr absl::string_view kField = "\r\nX-Postern-Message: ";
 constexpr absl::string_view kTerminator = "\r\n.\r\n";
-
-// Every line of every body is a piece of this text: copying beats making characters.
-constexpr size_t kTextBytes = 65536;
-using Text = std::array<char, kTextBytes + kLineChars>;
-
-Text MakeText() {
-  constexpr char kLetters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 -";
-  static_assert(sizeof(kLetters) == 65);
-  Text text{};
-  for (size_t i = 0; i < text.size(); ++i) text[i] = kLetters[MixBits(kGolden * (i + 1)) % 64];
-  return text;
-}
-
-const Text& TheText() {
-  static const Text text = MakeText();
-  return text;
-}
 
 // What may stand between angle brackets; a strange name must not break the header.
 std::string HeaderSafe(absl::string_view user) {
@@ -119,36 +100,16 @@ size_t MatchTerminator(absl::string_view wire, size_t* matched) {
 
 }  // namespace
 
+uint64_t MessageBits(uint64_t user_hash, uint64_t number, uint64_t seed) {
+  return MixBits(user_hash ^ MixBits(seed + kGolden * number));
+}
+
 uint64_t MessageBits(absl::string_view user, uint64_t number, uint64_t seed) {
-  return MixBits(StableHash(user) ^ MixBits(seed + kGolden * number));
+  return MessageBits(StableHash(user), number, seed);
 }
 
 std::string UniqueId(absl::string_view user, uint64_t number, uint64_t seed) {
   return absl::StrFormat("%016x", MixBits(MessageBits(user, number, seed) + kGolden));
-}
-
-size_t BodyLines::Write(char* out, size_t capacity, uint64_t lines_max) {
-  const Text& text = TheText();
-  char* at = out;
-  while (left_ != 0 && line_ < lines_max &&
-         capacity - static_cast<size_t>(at - out) >= kLineBytesMax) {
-    const uint64_t mix = MixBits(bits_ + kGolden * ++line_);
-    const uint64_t shape = mix & 0xff;
-    size_t chars = left_ <= kLineChars + 2 ? left_ - 2 : kLineChars;
-    if (left_ == kLineChars + 3) --chars;  // one octet is no line
-    if (shape == 0 && (left_ == 3 || left_ >= 5)) chars = 1;
-    left_ -= chars + 2;
-    if (shape < 5 && chars > 0) {
-      *at++ = '.';
-      *at++ = '.';
-      --chars;
-    }
-    std::memcpy(at, text.data() + (mix >> 8) % kTextBytes, chars);
-    at += chars;
-    *at++ = '\r';
-    *at++ = '\n';
-  }
-  return static_cast<size_t>(at - out);
 }
 
 MessageStream::MessageStream(const MessageId& id, uint64_t body_lines)
@@ -265,33 +226,28 @@ MessageVerifier::Verdict MessageVerifier::OnHeader(absl::string_view header) {
     return Verdict::kMore;
   }
   state_ = State::kLines;
-  // MessageBits() of a user of whom only the hash is known here.
-  body_ = BodyLines(MixBits(user_hash ^ MixBits(seed + kGolden * number_)),
-                    body_octets_ == 1 ? 0 : body_octets_);
+  body_ = BodyLines(MessageBits(user_hash, number_, seed), body_octets_ == 1 ? 0 : body_octets_);
   return Verdict::kMore;
 }
 
 MessageVerifier::Verdict MessageVerifier::CompareLines(absl::string_view wire, size_t* consumed) {
   for (;;) {
-    if (expected_begin_ == expected_end_) {
-      expected_begin_ = 0;
-      if (!body_.done()) {
-        expected_end_ = body_.Write(expected_, sizeof(expected_), MessageStream::kAllLines);
-      } else if (!end_expected_) {
-        std::memcpy(expected_, ".\r\n", 3);
-        expected_end_ = 3;
-        end_expected_ = true;
-      } else {
-        return Verdict::kVerified;
-      }
+    if (expected_.empty()) {
+      expected_ =
+          body_.Next(wire.size() + BodyLines::kLineBytesMax, MessageStream::kAllLines, room_);
     }
-    const size_t size = std::min(wire.size() - *consumed, expected_end_ - expected_begin_);
+    if (expected_.empty()) {
+      if (end_expected_) return Verdict::kVerified;
+      expected_ = ".\r\n";
+      end_expected_ = true;
+    }
+    const size_t size = std::min(wire.size() - *consumed, expected_.size());
     if (size == 0) return Verdict::kMore;
-    if (std::memcmp(wire.data() + *consumed, expected_ + expected_begin_, size) != 0) {
+    if (std::memcmp(wire.data() + *consumed, expected_.data(), size) != 0) {
       return Corrupt("its body is not the one it must have");
     }
     *consumed += size;
-    expected_begin_ += size;
+    expected_.remove_prefix(size);
   }
 }
 

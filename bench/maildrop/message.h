@@ -7,8 +7,7 @@
 //
 // where CHECK covers the header in front of it, and the rest says how to make the body again:
 // MessageVerifier does, and compares. For a sample, `text` stands for `lines` and the body is
-// covered by a checksum in SEED's place. Lines have at most 78 characters; some begin with a dot,
-// and some are a lone dot, because that is where proxies go wrong. Sans-I/O.
+// covered by a checksum in SEED's place. Sans-I/O.
 #ifndef POSTERN_BENCH_MAILDROP_MESSAGE_H_
 #define POSTERN_BENCH_MAILDROP_MESSAGE_H_
 
@@ -17,6 +16,7 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
+#include "bench/maildrop/body_lines.h"
 
 namespace postern::maildrop {
 
@@ -29,30 +29,11 @@ struct MessageId {
   uint64_t octets = 0;  // before dot-stuffing; at least kMessageBytesMin
 };
 
-// The bits that decide size, unique id and text.
+// The bits that decide size, unique id and text. `user_hash` is the StableHash() of the name.
+uint64_t MessageBits(uint64_t user_hash, uint64_t number, uint64_t seed);
 uint64_t MessageBits(absl::string_view user, uint64_t number, uint64_t seed);
 // For UIDL: 16 hexadecimal digits.
 std::string UniqueId(absl::string_view user, uint64_t number, uint64_t seed);
-
-// The lines of a body, made piece by piece and in their form on the wire.
-class BodyLines {
- public:
-  // `octets` is the length of the body before dot-stuffing.
-  BodyLines(uint64_t bits, uint64_t octets) : bits_(bits), left_(octets) {}
-
-  // Writes whole lines while they surely fit and while `lines_max` is not reached; returns how many
-  // bytes. `capacity` is at least kLineBytesMax.
-  static constexpr size_t kLineBytesMax = 82;
-  size_t Write(char* out, size_t capacity, uint64_t lines_max);
-
-  bool done() const { return left_ == 0; }
-  uint64_t lines() const { return line_; }
-
- private:
-  uint64_t bits_;
-  uint64_t left_;
-  uint64_t line_ = 0;
-};
 
 // A whole message on the wire: header, body, the final ".".
 class MessageStream {
@@ -93,6 +74,8 @@ class MessageVerifier {
   };
 
   explicit MessageVerifier(absl::string_view user);
+  MessageVerifier(const MessageVerifier&) = delete;
+  MessageVerifier& operator=(const MessageVerifier&) = delete;
 
   // *consumed: bytes that belong to the message; what is behind is the next answer.
   Verdict OnInput(absl::string_view wire, size_t* consumed);
@@ -114,9 +97,8 @@ class MessageVerifier {
   std::string kept_;       // the header until it is whole; a sample's body
   size_t terminator_ = 2;  // how much of CR LF . CR LF has just been seen
   BodyLines body_{0, 0};
-  char expected_[512];
-  size_t expected_begin_ = 0;
-  size_t expected_end_ = 0;
+  absl::string_view expected_;  // of what must come next: shared text, or room_
+  char room_[BodyLines::kLineBytesMax];
   bool end_expected_ = false;
   uint64_t number_ = 0;
   uint64_t body_octets_ = 0;

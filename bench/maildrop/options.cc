@@ -12,8 +12,6 @@
 namespace postern::maildrop {
 namespace {
 
-constexpr uint64_t kMessagesMax = 100000;
-
 const std::map<std::string, ListenTls>& TlsNames() {
   static const std::map<std::string, ListenTls> names = {
       {"off", ListenTls::kOff}, {"stls", ListenTls::kStls}, {"implicit", ListenTls::kImplicit}};
@@ -30,14 +28,22 @@ const std::vector<std::pair<std::string, io::IoKind>>& IoNames() {
 struct Raw {
   std::vector<std::string> listen = {"127.0.0.1:1110"};
   ListenTls tls = ListenTls::kOff;
+  std::string messages = "10";
   std::string sizes;
   uint64_t size = 5000;
   bool no_pipelining = false;
-  double greeting_ms = 0;
-  double pass_ms = 0;
-  double retr_ms = 0;
   double idle_s = 600;
 };
+
+// A duration that the command line gives in milliseconds.
+void AddLatency(CLI::App* app, const std::string& phase, const std::string& what,
+                DurationNs* latency) {
+  app->add_option_function<double>(
+         "--latency-" + phase + "-ms",
+         [latency](const double& ms) { *latency = static_cast<DurationNs>(ms * kMillisecond); },
+         "Wait before " + what)
+      ->check(CLI::Range(0.0, 600000.0));
+}
 
 void DefineServer(CLI::App* app, Options* options, Raw* raw) {
   app->add_option("--listen", raw->listen,
@@ -56,23 +62,33 @@ void DefineServer(CLI::App* app, Options* options, Raw* raw) {
   app->add_option("--sessions-max", options->sessions_max,
                   "Connections of one thread beyond this are closed at once")
       ->capture_default_str();
+  app->add_option("--backlog", options->backlog, "Connections the kernel holds until we accept")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  app->add_option(
+         "--mss", options->mss,
+         "Largest TCP segment, for segments as on a network card although this is loopback")
+      ->check(CLI::Range(536, 65495));
   app->add_option("--idle-timeout-s", raw->idle_s, "Seconds of silence that end a session")
       ->check(CLI::Range(0.1, 86400.0))
       ->capture_default_str();
   app->add_flag("--quiet", options->quiet, "Print nothing but the ready line and errors");
+  app->add_flag("--verbose", options->verbose,
+                "A line on stderr for each login: who, from where, what the proxy said");
 }
 
 void DefineMail(CLI::App* app, Options* options, Raw* raw) {
   app->add_option("--name", options->mailbox.store, "The store's own name, shown in the greeting")
       ->capture_default_str();
-  app->add_option("--messages", options->mailbox.messages, "Messages of each user")
-      ->check(CLI::Range(uint64_t{0}, kMessagesMax))
+  app->add_option("--messages", raw->messages,
+                  "Messages of each user: a number, or a distribution as for --sizes")
       ->capture_default_str();
   CLI::Option* size = app->add_option("--size", raw->size, "Octets of each message")
                           ->check(CLI::Range(kMessageBytesMin, kMessageBytesMax))
                           ->capture_default_str();
   app->add_option("--sizes", raw->sizes,
-                  "A distribution: fixed:5000, uniform:1000-20000, lognormal:MEDIAN:SIGMA")
+                  "A distribution: fixed:5000, uniform:1000-20000, lognormal:MEDIAN:SIGMA, "
+                  "weighted:SIZE=SHARE,SIZE=SHARE,...")
       ->excludes(size);
   app->add_flag("--samples", options->mailbox.samples,
                 "The first three messages of each user are readable");
@@ -92,12 +108,16 @@ void DefineDialogue(CLI::App* app, Options* options, Raw* raw) {
   app->add_option("--capa", options->capabilities,
                   "Lines of CAPA, instead of the usual ones; may be repeated");
   app->add_flag("--no-pipelining", raw->no_pipelining, "Do not announce PIPELINING");
-  app->add_option("--latency-greeting-ms", raw->greeting_ms, "Wait before the greeting")
-      ->check(CLI::Range(0.0, 600000.0));
-  app->add_option("--latency-pass-ms", raw->pass_ms, "Wait before the answer to a login")
-      ->check(CLI::Range(0.0, 600000.0));
-  app->add_option("--latency-retr-ms", raw->retr_ms, "Wait before a message")
-      ->check(CLI::Range(0.0, 600000.0));
+  app->add_flag("--xclient", options->xclient,
+                "Show [XCLIENT] in the greeting and believe what XCLIENT says");
+  app->add_flag("--proxy-protocol", options->proxy_protocol,
+                "Every connection begins with a PROXY protocol header, version 1 or 2");
+  AddLatency(app, "greeting", "the greeting", &options->greeting_latency);
+  AddLatency(app, "user", "the answer to USER", &options->user_latency);
+  AddLatency(app, "pass", "the answer to a login", &options->pass_latency);
+  AddLatency(app, "list", "the answer to STAT, LIST and UIDL", &options->list_latency);
+  AddLatency(app, "retr", "a message", &options->retr_latency);
+  AddLatency(app, "quit", "the answer to QUIT", &options->quit_latency);
   std::string names;
   for (const auto& [name, fault] : FaultNames()) absl::StrAppend(&names, " ", name);
   app->add_option("--fault", options->fault, absl::StrCat("Misbehave:", names))
@@ -106,8 +126,6 @@ void DefineDialogue(CLI::App* app, Options* options, Raw* raw) {
       ->check(CLI::Range(1u, 100u))
       ->capture_default_str();
 }
-
-DurationNs FromMilliseconds(double ms) { return static_cast<DurationNs>(ms * kMillisecond); }
 
 // What one option alone cannot show to be wrong.
 absl::Status Finish(const Raw& raw, Options* options) {
@@ -141,16 +159,19 @@ absl::Status Finish(const Raw& raw, Options* options) {
   } else {
     ASSIGN_OR_RETURN(options->mailbox.sizes, SizeModel::Parse(raw.sizes));
   }
+  ASSIGN_OR_RETURN(const SizeModel counts, SizeModel::ParseCounts(raw.messages));
+  if (counts.fixed()) {
+    options->mailbox.messages = counts.SizeOf(0);
+  } else {
+    options->mailbox.counts = counts;
+  }
   for (const std::string& line : options->capabilities) {
     if (line.empty() || line.size() > 500 || line.find_first_of("\r\n") != std::string::npos) {
       return absl::InvalidArgumentError("--capa takes lines of 1 to 500 characters");
     }
   }
   options->pipelining = !raw.no_pipelining;
-  options->greeting_latency = FromMilliseconds(raw.greeting_ms);
-  options->pass_latency = FromMilliseconds(raw.pass_ms);
-  options->retr_latency = FromMilliseconds(raw.retr_ms);
-  options->idle_timeout = FromMilliseconds(raw.idle_s * 1000);
+  options->idle_timeout = static_cast<DurationNs>(raw.idle_s * kSecond);
   return absl::OkStatus();
 }
 

@@ -57,17 +57,26 @@ struct Options {
   bool apop = false;
   bool pipelining = true;
   std::vector<std::string> capabilities;  // replaces the lines of CAPA that are fixed
+  bool xclient = false;
+  bool proxy_protocol = false;  // every connection begins with a header
+  // Waits before the answer.
   DurationNs greeting_latency = 0;
-  DurationNs pass_latency = 0;
-  DurationNs retr_latency = 0;
+  DurationNs user_latency = 0;
+  DurationNs pass_latency = 0;  // to any login
+  DurationNs list_latency = 0;  // to STAT, LIST and UIDL
+  DurationNs retr_latency = 0;  // to RETR and TOP
+  DurationNs quit_latency = 0;
   DurationNs idle_timeout = 600 * kSecond;
   Fault fault = Fault::kNone;
   uint32_t fault_percent = 100;  // of the sessions
   int threads = 1;
   io::IoKind io = io::IoKind::kAuto;
-  size_t sessions_max = 100000;
+  size_t sessions_max = 1000000;  // of one thread
+  int backlog = 4096;
+  int mss = 0;  // octets of a TCP segment, with its options; 0: what the path allows
   size_t deletions_max = 1000000;
   bool quiet = false;
+  bool verbose = false;
 };
 
 // Parses the command line. Errors are sentences. When the program is to end at once (--help,

@@ -1,7 +1,7 @@
 // One connection to the synthetic store, from accept to close.
 //
 // A message is made while it is sent, one piece at a time: a client that does not read costs one
-// piece of memory. Worker thread only.
+// piece of memory, and an idle one none. Worker thread only.
 #ifndef POSTERN_BENCH_MAILDROP_SESSION_H_
 #define POSTERN_BENCH_MAILDROP_SESSION_H_
 
@@ -33,8 +33,8 @@ class SessionOwner {
 
 // What a thread lends its sessions.
 struct ThreadContext {
-  // Messages are made in pieces of this size: one TLS record, or a few segments.
-  static constexpr size_t kPieceBytes = 16384;
+  // Messages are made in pieces of this size: a few TLS records or some dozens of segments.
+  static constexpr size_t kPieceBytes = 65536;
 
   const Options* options = nullptr;
   Deletions* deletions = nullptr;
@@ -59,17 +59,21 @@ class Session : public ListNode<Session> {
 
  private:
   coro::Task<void> Run();
-  coro::Task<bool> ShakeHands();
-  // Answers the next command, or reads until there is one. False: the session is over.
-  coro::Task<bool> Step();
-  // False: the session is over.
+  // PROXY header, handshake, greeting. False, here and below: the session is over.
+  [[gnu::noinline]] coro::Task<bool> Begin();
+  // Answers all commands at hand.
+  [[gnu::noinline]] coro::Task<bool> Work();
+  // Reads the PROXY protocol header.
+  coro::Task<bool> ReadHeader();
+  // `early` is what the client sent already.
+  coro::Task<bool> ShakeHands(absl::string_view early);
   coro::Task<bool> Carry(Answer answer);
   coro::Task<bool> SendMessage(size_t index, uint64_t body_lines);
   coro::Task<bool> SendListing(bool unique_ids);
-  coro::Task<bool> Read();
   coro::Task<bool> Flush();
   coro::Task<void> Pause(DurationNs duration);
-  coro::Task<void> CloseUp();
+  [[gnu::noinline]] coro::Task<void> CloseUp();
+  void LogLogin() const;
   static void OnPause(io::Timer& timer, void* owner);
   static void OnDone(void* owner);
 

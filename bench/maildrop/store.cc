@@ -1,9 +1,13 @@
 #include "bench/maildrop/store.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstring>
 #include <future>
 #include <utility>
 
@@ -22,7 +26,11 @@ namespace postern::maildrop {
 namespace {
 
 constexpr DurationNs kWaitMax = kSecond;
-constexpr int kBacklog = 4096;
+
+// Accepted sockets inherit it, and the peer is told with our first segment.
+bool BoundSegments(int fd, int mss) {
+  return setsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &mss, sizeof(mss)) == 0;
+}
 
 void RaiseDescriptorLimit() {
   rlimit limit{};
@@ -62,7 +70,8 @@ class Store::Thread : public ListenerOwner, public SessionOwner {
       return;
     }
     const uint64_t serial = store_->counts_.sessions.fetch_add(1, std::memory_order_relaxed);
-    const bool faulty = serial % 100 < store_->options_.fault_percent;
+    // 61 has no factor in common with 100: the faulty ones are spread evenly.
+    const bool faulty = serial * 61 % 100 < store_->options_.fault_percent;
     auto* session = new Session(&context_, store_->options_.listen[listener->index()].tls,
                                 faulty ? store_->options_.fault : Fault::kNone, fd);
     sessions_.PushBack(session);
@@ -171,12 +180,17 @@ Store::~Store() { CHECK(threads_.empty()); }
 
 absl::Status Store::OpenSockets(std::vector<int>* sockets) {
   for (Listen& listen : options_.listen) {
-    const absl::StatusOr<int> fd = OpenListeningSocket(listen.address, /*v6only=*/true, kBacklog);
+    const absl::StatusOr<int> fd =
+        OpenListeningSocket(listen.address, /*v6only=*/true, options_.backlog);
     if (!fd.ok()) {
       for (const int opened : *sockets) close(opened);
       return fd.status();
     }
     sockets->push_back(*fd);
+    if (options_.mss > 0 && !BoundSegments(*fd, options_.mss)) {
+      log::Warning(absl::StrCat("--mss ", options_.mss, ": ", std::strerror(errno),
+                                "; segments stay as long as the path allows"));
+    }
     // Port 0 became a real one, which the other threads must use too.
     sockaddr_storage name{};
     socklen_t length = sizeof(name);

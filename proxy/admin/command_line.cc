@@ -13,6 +13,7 @@
 #include "metrics/registry.h"
 #include "proxy/admin/serve.h"
 #include "proxy/config/config.h"
+#include "proxy/router_loader.h"
 #include "proxy/snapshot_builder.h"
 #include "proxy/version.h"
 #include "tls/version.h"
@@ -72,8 +73,8 @@ int Check(const std::string& file) {
 int Route(const std::string& file, const std::string& user) {
   const absl::StatusOr<config::Config> config = config::LoadConfig(file);
   if (!config.ok()) return Complain(config.status());
-  const absl::StatusOr<std::unique_ptr<const routing::Router>> router =
-      routing::Router::Create(config->routing);
+  const absl::StatusOr<std::shared_ptr<const routing::Router>> router =
+      LoadRouter(config->routing);
   if (!router.ok()) return Complain(router.status());
   std::printf("%s", (*router)->Explain(user).c_str());
   const absl::StatusOr<std::string> name = (*router)->NormaliseUser(user);

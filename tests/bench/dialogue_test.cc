@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -92,6 +93,41 @@ TEST_F(DialogueTest, ApopProvesThePassword) {
                                "-ERR [AUTH]"));
   EXPECT_TRUE(
       absl::StartsWith(dialogue.OnLine("APOP mrose c4c9334bac560ecc979e58001b3e22fb").text, "+OK"));
+}
+
+TEST_F(DialogueTest, XclientIsToldInTheAnswerToTheLogin) {
+  options_.xclient = true;
+  Dialogue dialogue = Make();
+  EXPECT_EQ(dialogue.Greet().text, "+OK [XCLIENT] store1 ready\r\n");
+  EXPECT_EQ(dialogue.OnLine("XCLIENT ADDR=nonsense").text, "-ERR Invalid parameters\r\n");
+  EXPECT_EQ(dialogue.client_facts(), nullptr);
+  EXPECT_EQ(dialogue.OnLine("xclient UNKNOWN=1").text, "+OK Updated\r\n");
+  EXPECT_EQ(dialogue.client_facts(), nullptr);
+  EXPECT_EQ(dialogue.OnLine("XCLIENT ADDR=192.0.2.1").text, "+OK Updated\r\n");
+  EXPECT_EQ(dialogue.OnLine("XCLIENT PORT=99").text, "+OK Updated\r\n");
+  dialogue.OnLine("USER a");
+  EXPECT_EQ(dialogue.OnLine("PASS b").text,
+            "+OK 5 messages on store1 for addr=192.0.2.1 port=99\r\n");
+  EXPECT_EQ(dialogue.OnLine("XCLIENT PORT=98").text, "-ERR unknown command\r\n");
+}
+
+TEST_F(DialogueTest, UsersMayHaveDifferentNumbersOfMessages) {
+  options_.mailbox.counts = *SizeModel::ParseCounts("uniform:0-9");
+  std::vector<int> users_with(10);
+  for (int i = 0; i < 200; ++i) {
+    const std::string user = absl::StrCat("user", i);
+    for (int again = 0; again < 2; ++again) {
+      Dialogue dialogue = Make();
+      dialogue.OnLine(absl::StrCat("USER ", user));
+      dialogue.OnLine("PASS x");
+      ASSERT_LE(dialogue.mailbox()->size(), 9u);
+      ++users_with[dialogue.mailbox()->size()];
+    }
+  }
+  for (size_t i = 0; i < users_with.size(); ++i) {
+    EXPECT_GT(users_with[i], 0) << i;
+    EXPECT_EQ(users_with[i] % 2, 0) << "a mailbox changed its size";
+  }
 }
 
 TEST_F(DialogueTest, CapaSaysWhatHoldsNow) {

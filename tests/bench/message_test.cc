@@ -86,7 +86,7 @@ TEST(MessageTest, LinesAreShortAndSomeBeginWithADot) {
 TEST(MessageTest, PiecesOfAnySizeGiveTheSameBytes) {
   const MessageId id = Id("bob@example.org", 3, 20000);
   const std::string whole = Drain(MessageStream(id), 65536);
-  for (const size_t piece : {128u, 129u, 500u, 4096u}) {
+  for (const size_t piece : {128u, 129u, 160u, 500u, 2600u, 4096u}) {
     EXPECT_EQ(Drain(MessageStream(id), piece), whole) << piece;
   }
 }
@@ -151,6 +151,25 @@ TEST(VerifierTest, LostAndDoubledBytesAreFound) {
     doubled.insert(i, 1, '~');
     MessageVerifier second("bob@example.org");
     EXPECT_EQ(Verify(&second, doubled, 65536, &used), Verdict::kCorrupt) << i;
+  }
+}
+
+// What a proxy that mixes up its buffers does: the right number of bytes, each a real line.
+TEST(VerifierTest, ExchangedAndForeignPiecesAreFound) {
+  const std::string wire = Drain(MessageStream(Id("bob@example.org", 9, 200000)), 65536);
+  const std::string other = Drain(MessageStream(Id("bob@example.org", 10, 200000)), 65536);
+  const size_t body = wire.find("\r\n\r\n") + 4;
+  constexpr size_t kPiece = 16384;
+  for (size_t i = body; i + 2 * kPiece < std::min(wire.size(), other.size()); i += kPiece) {
+    std::string exchanged = wire;
+    exchanged.replace(i, 2 * kPiece, wire.substr(i + kPiece, kPiece) + wire.substr(i, kPiece));
+    std::string foreign = wire;
+    foreign.replace(i, kPiece, other, i, kPiece);
+    for (const std::string& damaged : {exchanged, foreign}) {
+      MessageVerifier verifier("bob@example.org");
+      size_t used = 0;
+      EXPECT_EQ(Verify(&verifier, damaged, 65536, &used), Verdict::kCorrupt) << i;
+    }
   }
 }
 

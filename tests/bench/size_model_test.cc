@@ -45,10 +45,34 @@ TEST(SizeModelTest, ARunawayTailIsCut) {
   EXPECT_EQ(sizes.back(), kMessageBytesMax);
 }
 
+TEST(SizeModelTest, WeightedKeepsItsShares) {
+  const std::vector<uint64_t> sizes = Draw("weighted:2000=60,1000000=10,20000=30", 10000);
+  const auto share = [&sizes](uint64_t size) {
+    return std::count(sizes.begin(), sizes.end(), size);
+  };
+  EXPECT_NEAR(static_cast<double>(share(2000)), 6000, 200);
+  EXPECT_NEAR(static_cast<double>(share(20000)), 3000, 200);
+  EXPECT_EQ(share(2000) + share(20000) + share(1000000), 10000);
+}
+
+TEST(SizeModelTest, CountsHaveLimitsOfTheirOwn) {
+  EXPECT_EQ(SizeModel::ParseCounts("0")->SizeOf(7), 0u);
+  EXPECT_EQ(SizeModel::ParseCounts("100000")->SizeOf(7), 100000u);
+  EXPECT_TRUE(SizeModel::ParseCounts("weighted:0=1,1=1").ok());
+  EXPECT_LE(SizeModel::ParseCounts("lognormal:50000:9")->SizeOf(12345), 100000u);
+  for (const char* text : {"", "-1", "100001", "uniform:0-100001", "weighted:0=0", "ten"}) {
+    const absl::StatusOr<SizeModel> model = SizeModel::ParseCounts(text);
+    ASSERT_FALSE(model.ok()) << text;
+    EXPECT_NE(model.status().message().find("uniform:0-50"), absl::string_view::npos);
+  }
+}
+
 TEST(SizeModelTest, MistakesAreNamed) {
   for (const char* text :
        {"", "5000", "fixed:", "fixed:10", "fixed:99999999999", "uniform:1000", "uniform:2000-1000",
-        "lognormal:20000", "lognormal:20000:-1", "lognormal:20000:nan", "pareto:1:2"}) {
+        "lognormal:20000", "lognormal:20000:-1", "lognormal:20000:nan", "pareto:1:2",
+        "weighted:", "weighted:2000", "weighted:2000=0", "weighted:100=1", "weighted:2000=1,",
+        "weighted:2000=1000001"}) {
     const absl::StatusOr<SizeModel> model = SizeModel::Parse(text);
     ASSERT_FALSE(model.ok()) << text;
     EXPECT_NE(model.status().message().find("lognormal:20000:1.2"), absl::string_view::npos);

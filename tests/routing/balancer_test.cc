@@ -205,6 +205,33 @@ TEST(RendezvousTest, WeightChangesMoveOnlyTheirShare) {
 }
 
 // Weights that are equal mean the same whatever their value: 1 and 1 is 100 and 100.
+// A pool of two leaves nothing to skip, so duels tell what the order must be.
+TEST(RendezvousTest, SkippedMembersWouldHaveLost) {
+  for (const bool equal : {true, false}) {
+    std::vector<Balancer::Member> members = Members(40);
+    for (size_t i = 0; i < members.size() && !equal; ++i) {
+      members[i].weight = static_cast<uint32_t>(1 + i * i % 300);
+    }
+    const Balancer all(Balance::kRendezvous, members);
+    for (int user = 0; user < 100; ++user) {
+      std::vector<int> wins(members.size());
+      for (size_t a = 0; a < members.size(); ++a) {
+        for (size_t b = 0; b < a; ++b) {
+          const Balancer duel(Balance::kRendezvous, {members[a], members[b]});
+          ++wins[static_cast<size_t>(Order(duel, user)[0])];
+        }
+      }
+      const std::vector<int> order = Order(all, user);
+      ASSERT_EQ(order.size(), Balancer::kPickMax);
+      for (size_t place = 0; place < order.size(); ++place) {
+        EXPECT_EQ(wins[static_cast<size_t>(order[place])],
+                  static_cast<int>(members.size() - 1 - place));
+      }
+      EXPECT_EQ(First(all, user), order[0]);
+    }
+  }
+}
+
 TEST(RendezvousTest, OnlyRatiosMatter) {
   std::vector<Balancer::Member> members = Members(5);
   for (size_t i = 0; i < 5; ++i) members[i].weight = static_cast<uint32_t>(i + 1);

@@ -185,9 +185,11 @@ TEST(UserMapFileTest, ReadsLargeFilesInPieces) {
   }
   const TemporaryFile file(text);
   ProgressCalls().clear();
-  const auto map = LoadUserMap(file.path(), {}, Targets(), [](size_t done, size_t total) {
-    ProgressCalls().emplace_back(done, total);
-  });
+  const auto map = LoadUserMap(file.path(), {}, Targets(),
+                               [&file](const std::string& name, size_t done, size_t total) {
+                                 EXPECT_EQ(name, file.path());
+                                 ProgressCalls().emplace_back(done, total);
+                               });
   ASSERT_TRUE(map.ok()) << map.status();
   EXPECT_EQ((*map)->size(), users);
   size_t wrong = 0;
