@@ -2,6 +2,8 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <string>
@@ -78,7 +80,9 @@ void Watch(Generator* generator, Interrupt* interrupt) {
       stopping = true;
     }
     const uint64_t idle = generator->progress().idle.load();
-    if (!idle_said && idle > 0 && idle >= generator->options().sessions) {
+    const uint64_t expected =
+        std::min<uint64_t>(generator->options().sessions, generator->options().total);
+    if (!idle_said && idle > 0 && idle >= expected) {
       idle_said = true;
       // A script that measures the server waits for this line.
       std::fprintf(stderr, "%spostern-load: %llu sessions are idle\n", tty ? "\r" : "",

@@ -73,7 +73,7 @@ nlohmann::ordered_json SpanJson(const Histogram& histogram) {
 
 std::string Summary(const Options& options, const Results& results) {
   std::string text =
-      absl::StrFormat("%s  %s, tls %s, script %s, %d at once%s\n",
+      absl::StrFormat("%s  %s, tls %s, script %s, up to %d at once%s\n",
                       results.failed() == 0 ? "good" : "FAILURES", options.target_text,
                       Name(options.tls), Name(options.script), options.sessions, HowMuch(options));
   absl::StrAppendFormat(&text, "sessions   %d good, %d failed in %.2f s: %.1f/s\n", results.good(),
