@@ -163,7 +163,9 @@ void DefineWork(CLI::App* app, Options* options, Raw* raw) {
   CLI::Option* replay =
       app->add_option("--replay", raw->replay, "Repeat the sessions of this session log")
           ->excludes(script)
-          ->excludes(file);
+          ->excludes(file)
+          ->excludes("--skew")
+          ->excludes("--wrong-passwords");
   app->add_option("--speed", options->speed, "replay: so many times as fast")
       ->check(CLI::Range(0.001, 100000.0))
       ->capture_default_str()
@@ -290,6 +292,11 @@ absl::Status FinishWork(const Raw& raw, Options* options) {
     options->script = ScriptName::kFile;
   } else {
     options->SetScript(options->script);
+  }
+  const bool logs_in = std::any_of(options->steps.begin(), options->steps.end(),
+                                   [](const Step& step) { return step.verb == Verb::kLogin; });
+  if (options->wrong_percent > 0 && !logs_in) {
+    return absl::InvalidArgumentError("--wrong-passwords needs a script that logs in");
   }
   return absl::OkStatus();
 }

@@ -1,5 +1,6 @@
 #include "bench/load/report.h"
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_format.h"
 
 namespace postern::load {
@@ -122,7 +123,9 @@ nlohmann::ordered_json ToJson(const Options& options, const Results& results) {
       json["replay_lines"] = options.replay->sessions().size();
       json["replay_lines_bad"] = options.replay->bad_lines();
     } else {
+      double constant = 0;
       json["rate"] = options.rate.text();
+      if (absl::SimpleAtod(options.rate.text(), &constant)) json["rate"] = constant;
       json["arrivals"] = std::string(Name(options.arrivals));
     }
     json["started_late"] = results.late;

@@ -105,6 +105,19 @@ TEST_F(StoreAndLoadTest, SeveralThreadsAndSources) {
   EXPECT_EQ(results.good(), 40u) << Summary(load_options_, results);
 }
 
+TEST_F(StoreAndLoadTest, OverIpv6) {
+  maildrop::Listen listen;
+  listen.address = *SocketAddress::Parse("[::1]:0");
+  store_options_.listen = {listen};
+  store_ = std::make_unique<maildrop::Store>(store_options_);
+  if (!store_->Start().ok()) GTEST_SKIP() << "no IPv6 here";
+  const std::string where = store_->Where();
+  load_options_.target = *SocketAddress::Parse(where.substr(0, where.find(' ')));
+  load_options_.sources = *load::ParseSources("::1");
+  const load::Results results = Run();
+  EXPECT_EQ(results.good(), 40u) << Summary(load_options_, results);
+}
+
 TEST_F(StoreAndLoadTest, BothRunOnEpollToo) {
   store_options_.io = io::IoKind::kEpoll;
   load_options_.io = io::IoKind::kEpoll;
@@ -330,6 +343,25 @@ TEST_F(StoreAndLoadTest, StoppingEndsIdleSessions) {
   generator.Stop(/*now=*/true);
   const load::Results results = generator.Finish();
   EXPECT_EQ(Count(results, Ending::kStopped), 4u);
+}
+
+TEST_F(StoreAndLoadTest, StoppingStartsNoneOfThoseThatWait) {
+  StartStore(ListenTls::kOff);
+  load_options_.details.hold = 100 * kMillisecond;
+  load_options_.SetScript(ScriptName::kIdle);
+  load_options_.rate = load::RatePlan::Constant(10000, 600 * kSecond);
+  load_options_.sessions = 1;
+  load_options_.total = load::Options::kEndless;
+  load::Generator generator(load_options_);
+  ASSERT_TRUE(generator.Start().ok());
+  while (generator.progress().idle.load() < 1) std::this_thread::yield();
+  generator.Stop(/*now=*/false);
+  const uint64_t started = generator.progress().started.load();
+  const load::Results results = generator.Finish();
+  // Those under way end well. One more may have begun while we said it.
+  EXPECT_EQ(results.failed(), 0u) << Summary(load_options_, results);
+  EXPECT_LE(results.sessions(), started + 1);
+  EXPECT_EQ(results.dropped, 0u);
 }
 
 TEST_F(StoreAndLoadTest, AStoppedStoreEndsItsSessions) {
