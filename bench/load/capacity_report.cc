@@ -31,7 +31,7 @@ absl::string_view Name(Capacity::Limit limit) {
 
 std::string Verdict(const CapacityStep& step) {
   if (step.problem.empty()) return "met";
-  return absl::StrCat(step.problem, step.generator_limited ? " (the generator was too slow)" : "");
+  return absl::StrCat(step.problem, step.generator_limited ? " (the generator was late or out of CPU)" : "");
 }
 
 // p99 over the rate. The bars are logarithmic: what matters is where it begins to climb.
