@@ -241,6 +241,7 @@ coro::Task<Ending> Client::Delete(uint64_t index) {
 
 coro::Task<Ending> Client::Idle(const Step* step) {
   const TimeNs end = MonotonicNow() + step->pause;
+  if (channel_.tls() != nullptr) channel_.tls()->EndLogin();  // gives its buffers back
   context_->owner->OnIdle();
   // The first one after a part of the interval, so that sessions do not march in step.
   const DurationNs every = step->noop_every;

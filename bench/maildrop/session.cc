@@ -118,7 +118,7 @@ coro::Task<bool> Session::ShakeHands(absl::string_view early) {
   channel_.tls()->SetInput(early);
   const Outcome outcome = co_await channel_.Handshake();
   // There is no secret here that would be worth 16 KiB of zeros for each record read.
-  if (outcome == Outcome::kOk) channel_.tls()->StopWiping();
+  if (outcome == Outcome::kOk) channel_.tls()->EndLogin();
   co_return outcome == Outcome::kOk;
 }
 

@@ -78,7 +78,9 @@ class Rig {
     client_->Attach(client_pair_.far);
     upstream_->Attach(upstream_pair_.far);
     if (tls) MakeEngines();
-    relay_.emplace(client_.get(), upstream_.get(), scratch_.data(), scratch_.size(), kSecond);
+    bulk_.emplace(io_.get(), BulkOptions());
+    relay_.emplace(client_.get(), upstream_.get(), &*bulk_, scratch_.data(), scratch_.size(),
+                   kSecond);
     coro::Detach(Join());
     while (!joined_) {
       ShakeClient();
@@ -95,6 +97,7 @@ class Rig {
     client_->Close(/*abortive=*/true);
     upstream_->Close(/*abortive=*/true);
     relay_.reset();
+    bulk_.reset();
     client_.reset();
     upstream_.reset();
     close(client_pair_.near);
@@ -197,6 +200,7 @@ class Rig {
   std::unique_ptr<tls::Engine> client_engine_;
   std::unique_ptr<Channel> client_;
   std::unique_ptr<Channel> upstream_;
+  std::optional<BulkPool> bulk_;
   std::optional<Relay> relay_;
   bool joined_ = false;
   bool over_ = false;

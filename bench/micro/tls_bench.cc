@@ -166,8 +166,8 @@ constexpr HandshakeCase kUsual{TestKey::kEcdsaP256, Version::kTls13, false};
 // A command and its answer: four records' work, two on each side.
 void TlsSmallExchange(benchmark::State& state) {
   Pair pair(kUsual);
-  pair.server()->StopWiping();
-  pair.client()->StopWiping();
+  pair.server()->EndLogin();
+  pair.client()->EndLogin();
   char room[256];
   for (auto _ : state) {
     CHECK(pair.Say("RETR 1\r\n", true, room, sizeof(room)) == 8);
@@ -191,7 +191,7 @@ BENCHMARK(TlsEncrypt16K);
 // The peer's encryption is paid outside the clock, 64 records at a time.
 void TlsDecrypt16K(benchmark::State& state) {
   Pair pair(kUsual);
-  pair.server()->StopWiping();
+  pair.server()->EndLogin();
   const std::string plaintext(16384, 'x');
   constexpr int kRecords = 64;
   std::string room(16384, '\0');
