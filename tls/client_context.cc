@@ -63,6 +63,9 @@ absl::StatusOr<std::unique_ptr<ClientContext>> ClientContext::Create(const Clien
   Policy policy;
   policy.version_min = options.version_min;
   policy.version_max = options.version_max;
+  policy.ciphers = options.ciphers;
+  policy.ciphersuites = options.ciphersuites;
+  policy.groups = options.groups;
   ASSIGN_OR_RETURN(client->impl_->context, NewSslContext(library_context, policy));
   SSL_CTX* const raw = client->impl_->context.get();
 
@@ -75,6 +78,11 @@ absl::StatusOr<std::unique_ptr<ClientContext>> ClientContext::Create(const Clien
         "the server name of a backend must be a host name or an IP address");
   }
   if (!is_address) client->impl_->sni = name;
+  if (options.alpn) {
+    static constexpr unsigned char kProtocols[] = {4, 'p', 'o', 'p', '3'};
+    // The one call here that returns 0 when it worked.
+    CHECK(SSL_CTX_set_alpn_protos(raw, kProtocols, sizeof(kProtocols)) == 0);
+  }
   if (options.resume) {
     SSL_CTX_set_session_cache_mode(raw, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
     SSL_CTX_set_app_data(raw, client->impl_.get());

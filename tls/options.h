@@ -44,9 +44,15 @@ struct ClientOptions {
   bool insecure = false;
   Version version_min = Version::kTls12;
   Version version_max = Version::kTls13;
-  // Offers the ticket of an earlier connection. For load generators: Postern itself has no use for
-  // it.
+  // What follows is for load generators; Postern itself has no use for it.
+  // Offers the ticket of an earlier connection.
   bool resume = false;
+  // OpenSSL lists as in ServerOptions; empty: our own.
+  std::string ciphers;
+  std::string ciphersuites;
+  std::string groups;
+  // Offers the protocol "pop3" (ALPN).
+  bool alpn = false;
 };
 
 }  // namespace postern::tls

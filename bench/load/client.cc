@@ -7,20 +7,19 @@
 #include <cerrno>
 #include <cstring>
 #include <utility>
-#include <vector>
 
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
-#include "bench/maildrop/message.h"
 #include "proxy/base/escape.h"
 #include "proxy/pop3/reply.h"
+#include "proxy/pop3/sasl.h"
+#include "tls/digest.h"
 
 namespace postern::load {
 namespace {
 
 constexpr size_t kLineBytesMax = 16384;
+constexpr DurationNs kLate = 10 * kMillisecond;
 
 // Without a port, so that the kernel may use one port for several targets.
 int BindTo(int fd, const SocketAddress& source) {
@@ -43,16 +42,21 @@ Client::Client(ThreadContext* context)
 
 Client::~Client() { io_->timers().Disarm(&pause_); }
 
-void Client::Start(std::string user, const SocketAddress* source, TimeNs intended) {
-  user_ = std::move(user);
-  source_ = source;
-  intended_ = intended;
+void Client::Start(SessionPlan plan) {
+  plan_ = std::move(plan);
+  script_ = plan_.script != nullptr ? plan_.script : &plan_.own_script;
+  challenge_.clear();
+  last_number_ = 0;
+  messages_.reset();
+  sizes_.clear();
+  listed_ = listed_last_ = 0;
+  deleted_ = refused_ = false;
   coro::Detach(Run(), &Client::OnDone, this);
 }
 
 void Client::OnDone(void* owner) {
   auto* client = static_cast<Client*>(owner);
-  client->context_->owner->OnSessionOver(client);
+  client->context_->owner->OnSessionOver(client, client->ending_);
 }
 
 void Client::Cancel() { channel_.Stop(/*abortive=*/false); }
@@ -61,40 +65,27 @@ coro::Task<void> Client::Run() {
   began_ = MonotonicNow();
   Results& results = *context_->results;
   results.first_start = std::min(results.first_start, began_);
-  if (began_ - intended_ > 10 * kMillisecond && context_->options->rate > 0) ++results.late;
-  last_number_ = 0;
-  const Ending ending = co_await Converse();
+  if (began_ - plan_.intended > kLate) ++results.late;
+  ending_ = co_await Converse();
   io_->timers().Disarm(&pause_);
-  channel_.Close(/*abortive=*/ending != Ending::kGood);
+  channel_.Close(/*abortive=*/ending_ != Ending::kGood);
   const TimeNs ended = MonotonicNow();
-  ++results.endings[static_cast<size_t>(ending)];
-  if (ending == Ending::kGood) {
-    results.spans[static_cast<size_t>(Span::kSession)].Record(ended - intended_);
+  ++results.endings[static_cast<size_t>(ending_)];
+  if (ending_ == Ending::kGood && !refused_) {
+    results.spans[static_cast<size_t>(Span::kSession)].Record(ended - plan_.intended);
   }
   results.last_end = std::max(results.last_end, ended);
 }
 
 coro::Task<Ending> Client::Converse() {
-  const Script script = context_->options->script;
-  Ending ending = co_await Open();
-  if (ending == Ending::kGood && script != Script::kHandshake) {
-    ending = co_await LogIn();
+  const Ending opened = co_await Open();
+  if (opened != Ending::kGood) co_return opened;
+  for (const Step& step : *script_) {
+    const Ending ending = co_await Perform(&step);
+    if (ending != Ending::kGood) co_return ending;
+    if (refused_) co_return co_await QuitRefused();
   }
-  if (ending == Ending::kGood && script == Script::kPoll) {
-    step_ = "STAT";
-    command_ = "STAT\r\n";
-    ending = co_await Ask(Ending::kProtocol);
-  }
-  if (ending == Ending::kGood && script == Script::kFetch) {
-    ending = co_await Fetch();
-  }
-  if (ending == Ending::kGood && script == Script::kIdle) {
-    ending = co_await Hold();
-  }
-  if (ending == Ending::kGood) {
-    ending = co_await Quit();
-  }
-  co_return ending;
+  co_return Ending::kGood;
 }
 
 coro::Task<Ending> Client::Open() {
@@ -103,15 +94,15 @@ coro::Task<Ending> Client::Open() {
   const int fd = io_->OpenSocket(options.target.family());
   if (fd < 0) co_return Fail(Ending::kSocket, std::strerror(-fd));
   channel_.Attach(fd);
-  const DurationNs hold = options.script == Script::kIdle ? options.hold : 0;
-  channel_.SetDeadline(io_->Now() + options.timeout + hold);
-  if (source_ != nullptr) {
-    const int error = BindTo(fd, *source_);
+  deadline_ = io_->Now() + options.timeout + PausesOf(*script_);
+  channel_.SetDeadline(deadline_);
+  if (plan_.source != nullptr) {
+    const int error = BindTo(fd, *plan_.source);
     if (error != 0) co_return Fail(Ending::kSocket, std::strerror(-error));
   }
   const Outcome outcome = co_await channel_.Connect(&options.target);
   if (outcome != Outcome::kOk) co_return Judge(outcome);
-  context_->results->spans[static_cast<size_t>(Span::kConnect)].Record(MonotonicNow() - began_);
+  Record(Span::kConnect, began_);
   if (options.tls == TargetTls::kImplicit) {
     const Ending ending = co_await ShakeHands();
     if (ending != Ending::kGood) co_return ending;
@@ -132,7 +123,7 @@ coro::Task<Ending> Client::ShakeHands() {
   channel_.SetTls(context_->tls->NewEngine(channel_.output()));
   const Outcome outcome = co_await channel_.Handshake();
   if (outcome != Outcome::kOk) co_return Judge(outcome);
-  context_->results->spans[static_cast<size_t>(Span::kHandshake)].Record(MonotonicNow() - started);
+  Record(Span::kHandshake, started);
   CountHandshake();
   co_return Ending::kGood;
 }
@@ -153,108 +144,57 @@ coro::Task<Ending> Client::ReadGreeting() {
   if (pop3::ParseStatusLine(line_).status != pop3::Status::kOk) {
     co_return Fail(Ending::kGreeting, line_);
   }
-  context_->results->spans[static_cast<size_t>(Span::kGreeting)].Record(MonotonicNow() - started);
+  if (context_->options->auth == Auth::kApop) {
+    challenge_ = std::string(pop3::FindApopChallenge(line_));
+  }
+  Record(Span::kGreeting, started);
   co_return Ending::kGood;
 }
 
 coro::Task<Ending> Client::LogIn() {
   const TimeNs started = MonotonicNow();
-  step_ = "USER";
-  command_ = absl::StrCat("USER ", user_, "\r\n");
-  const Ending named = co_await Ask(Ending::kRefused);
-  if (named != Ending::kGood) co_return named;
-  step_ = "PASS";
-  command_ = absl::StrCat("PASS ", context_->options->password, "\r\n");
-  const Ending ending = co_await Ask(Ending::kRefused);
+  const Ending ending = co_await Prove();
+  if (plan_.wrong && ending == Ending::kGood) {
+    if (refused_) {
+      ++context_->results->refusals;
+      Record(Span::kRefusal, started);
+      co_return Ending::kGood;
+    }
+    co_return Fail(Ending::kAccepted, line_);
+  }
   if (ending != Ending::kGood) co_return ending;
-  context_->results->spans[static_cast<size_t>(Span::kLogin)].Record(MonotonicNow() - started);
+  ++context_->results->logins;
+  Record(Span::kLogin, started);
   co_return Ending::kGood;
 }
 
-coro::Task<Ending> Client::Fetch() {
-  const Options& options = *context_->options;
-  step_ = "STAT";
-  command_ = "STAT\r\n";
-  const Ending counted = co_await Ask(Ending::kProtocol);
-  if (counted != Ending::kGood) co_return counted;
-  const std::vector<absl::string_view> words = absl::StrSplit(line_, ' ');
-  uint64_t messages = 0;
-  if (words.size() < 3 || !absl::SimpleAtoi(words[1], &messages)) {
-    co_return Fail(Ending::kProtocol, line_);
+coro::Task<Ending> Client::Prove() {
+  switch (context_->options->auth) {
+    case Auth::kUserPass: {
+      step_ = "USER";
+      command_ = absl::StrCat("USER ", plan_.user, "\r\n");
+      const Ending named = co_await Ask(Ending::kRefused);
+      if (named != Ending::kGood || refused_) co_return named;
+      step_ = "PASS";
+      command_ = absl::StrCat("PASS ", plan_.password, "\r\n");
+      break;
+    }
+    case Auth::kApop: {
+      step_ = "APOP";
+      if (challenge_.empty()) co_return Fail(Ending::kGreeting, "no challenge in the greeting");
+      const absl::StatusOr<std::string> digest = tls::Md5Hex(challenge_, plan_.password);
+      if (!digest.ok()) co_return Fail(Ending::kProtocol, digest.status().message());
+      command_ = absl::StrCat("APOP ", plan_.user, " ", *digest, "\r\n");
+      break;
+    }
+    case Auth::kPlain: {
+      step_ = "AUTH";
+      const Secret message = pop3::EncodePlain("", plan_.user, plan_.password);
+      command_ = absl::StrCat("AUTH PLAIN ", message.view(), "\r\n");
+      break;
+    }
   }
-  messages = std::min(messages, options.fetch_max);
-  for (uint64_t index = 1; index <= messages; ++index) {
-    const Ending fetched = co_await Retrieve(index);
-    if (fetched != Ending::kGood) co_return fetched;
-    if (!options.remove) continue;
-    step_ = "DELE";
-    command_ = absl::StrCat("DELE ", index, "\r\n");
-    const Ending removed = co_await Ask(Ending::kProtocol);
-    if (removed != Ending::kGood) co_return removed;
-  }
-  co_return Ending::kGood;
-}
-
-coro::Task<Ending> Client::Retrieve(uint64_t index) {
-  using Verdict = maildrop::MessageVerifier::Verdict;
-  const TimeNs started = MonotonicNow();
-  step_ = "RETR";
-  command_ = absl::StrCat("RETR ", index, "\r\n");
-  const Ending asked = co_await Ask(Ending::kProtocol);
-  if (asked != Ending::kGood) co_return asked;
-  maildrop::MessageVerifier verifier(user_);
-  Results& results = *context_->results;
-  Verdict verdict = Verdict::kMore;
-  for (;;) {
-    size_t consumed = 0;
-    verdict = verifier.OnInput(channel_.input(), &consumed);
-    results.message_bytes += consumed;
-    channel_.ConsumeInput(consumed);
-    if (verdict != Verdict::kMore) break;
-    const Outcome outcome = co_await channel_.ReadMore();
-    if (outcome != Outcome::kOk) co_return Judge(outcome);
-  }
-  if (verdict == Verdict::kCorrupt) {
-    co_return Fail(Ending::kCorrupt, absl::StrCat("message ", index, ": ", verifier.problem()));
-  }
-  ++results.messages;
-  results.spans[static_cast<size_t>(Span::kRetrieve)].Record(MonotonicNow() - started);
-  if (verdict == Verdict::kUnverified) co_return Ending::kGood;
-  // Deletions make gaps, but the order of the numbers stays.
-  if (verifier.number() < index || verifier.number() <= last_number_) {
-    co_return Fail(Ending::kCorrupt, absl::StrCat("message ", index, ": it is message number ",
-                                                  verifier.number(), " of the store"));
-  }
-  last_number_ = verifier.number();
-  ++results.verified;
-  co_return Ending::kGood;
-}
-
-coro::Task<Ending> Client::Hold() {
-  step_ = "idle";
-  context_->owner->OnIdle();
-  io_->timers().Arm(&pause_, io_->Now() + context_->options->hold);
-  const Outcome outcome = co_await channel_.ReadMore();
-  // Nothing is said while we are silent; the end of the pause interrupts the read.
-  if (outcome == Outcome::kStopped && !channel_.stopped()) co_return Ending::kGood;
-  if (outcome == Outcome::kOk) co_return Fail(Ending::kProtocol, "words out of turn");
-  co_return Judge(outcome);
-}
-
-void Client::OnPause(io::Timer&, void* owner) {
-  static_cast<Client*>(owner)->channel_.InterruptRead();
-}
-
-coro::Task<Ending> Client::Quit() {
-  step_ = "QUIT";
-  command_ = "QUIT\r\n";
-  const Ending said = co_await Ask(Ending::kProtocol);
-  if (said != Ending::kGood) co_return said;
-  // The server ends first, so that the waiting time of the port is on its side.
-  const Outcome outcome = co_await channel_.ReadMore();
-  if (outcome == Outcome::kOk) co_return Fail(Ending::kProtocol, "words behind the answer to QUIT");
-  if (outcome == Outcome::kEnd) co_return Ending::kGood;
-  co_return Judge(outcome);
+  co_return co_await Ask(Ending::kRefused);
 }
 
 coro::Task<Ending> Client::Ask(Ending refused) {
@@ -266,7 +206,12 @@ coro::Task<Ending> Client::Ask(Ending refused) {
   const pop3::StatusLine line = pop3::ParseStatusLine(line_);
   if (line.status == pop3::Status::kOk) co_return Ending::kGood;
   if (line.status != pop3::Status::kErr) co_return Fail(Ending::kProtocol, line_);
-  co_return Fail(IsTemporary(line.code) ? Ending::kTemporary : refused, line_);
+  if (IsTemporary(line.code)) co_return Fail(Ending::kTemporary, line_);
+  if (plan_.wrong && refused == Ending::kRefused) {
+    refused_ = true;
+    co_return Ending::kGood;
+  }
+  co_return Fail(refused, line_);
 }
 
 coro::Task<Ending> Client::ReadLine() {
@@ -282,6 +227,10 @@ coro::Task<Ending> Client::ReadLine() {
   line_.assign(line.data(), line.size());
   channel_.ConsumeInput(consumed);
   co_return Ending::kGood;
+}
+
+void Client::Record(Span span, TimeNs since) {
+  context_->results->spans[static_cast<size_t>(span)].Record(MonotonicNow() - since);
 }
 
 Ending Client::Judge(Outcome outcome) {

@@ -3,11 +3,14 @@
 #define POSTERN_BENCH_LOAD_CLIENT_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/strings/string_view.h"
 #include "bench/load/options.h"
 #include "bench/load/results.h"
+#include "bench/load/script.h"
 #include "proxy/base/byte_arena.h"
 #include "proxy/base/intrusive_list.h"
 #include "proxy/channel.h"
@@ -25,8 +28,8 @@ class ClientOwner {
   virtual ~ClientOwner() = default;
   // The session is over and its socket closed; another may be started, but not from within this
   // call.
-  virtual void OnSessionOver(Client* client) = 0;
-  // Script::kIdle: one more session is logged in and silent.
+  virtual void OnSessionOver(Client* client, Ending ending) = 0;
+  // Verb::kIdle: one more session is logged in and silent.
   virtual void OnIdle() = 0;
 };
 
@@ -40,6 +43,22 @@ struct ThreadContext {
   ClientOwner* owner = nullptr;
 };
 
+// What one session is to do.
+struct SessionPlan {
+  std::string user;
+  absl::string_view password;
+  bool wrong = false;  // the password is meant to be refused
+  // Null for any address.
+  const SocketAddress* source = nullptr;
+  // When the session should begin: its latency counts from there.
+  TimeNs intended = 0;
+  // Null: `own_script`.
+  const Script* script = nullptr;
+  Script own_script;
+  // 64 bits of this session's own.
+  uint64_t random = 0;
+};
+
 class Client : public ListNode<Client> {
  public:
   explicit Client(ThreadContext* context);
@@ -47,9 +66,7 @@ class Client : public ListNode<Client> {
   Client& operator=(const Client&) = delete;
   ~Client();
 
-  // `intended` is when the session should have begun: its latency counts from there. `source` is
-  // null for any address.
-  void Start(std::string user, const SocketAddress* source, TimeNs intended);
+  void Start(SessionPlan plan);
   // Ends the session soon.
   void Cancel();
 
@@ -57,20 +74,41 @@ class Client : public ListNode<Client> {
   coro::Task<void> Run();
   // The steps of a session. Anything but kGood ends it.
   coro::Task<Ending> Converse();
+  coro::Task<Ending> Perform(const Step* step);
   coro::Task<Ending> Open();
   coro::Task<Ending> ShakeHands();
   coro::Task<Ending> ReadGreeting();
   coro::Task<Ending> LogIn();
-  coro::Task<Ending> Fetch();
+  coro::Task<Ending> Prove();
+  coro::Task<Ending> Stat();
+  coro::Task<Ending> List(bool unique_ids);
+  coro::Task<Ending> Capabilities();
   coro::Task<Ending> Retrieve(uint64_t index);
-  coro::Task<Ending> Hold();
+  coro::Task<Ending> Top(uint64_t index, uint64_t lines);
+  coro::Task<Ending> Delete(uint64_t index);
+  coro::Task<Ending> Simple(absl::string_view verb, Span span);
+  coro::Task<Ending> Idle(const Step* step);
+  coro::Task<Ending> NoopAt(TimeNs intended);
+  // Silent until then.
+  coro::Task<Ending> WaitUntil(TimeNs until);
   coro::Task<Ending> Quit();
-  // Sends command_ and reads a status line into line_; `wanted` is the ending of an -ERR.
+  // After an expected refusal a server may end the connection instead of answering.
+  coro::Task<Ending> QuitRefused();
+  // Sends command_ and reads a status line into line_; `refused` is the ending of an -ERR.
   coro::Task<Ending> Ask(Ending refused);
   coro::Task<Ending> ReadLine();
+  // The body of RETR behind its status line.
+  coro::Task<Ending> ReceiveMessage(uint64_t index);
+  // Drops a multi-line answer; counts its octets.
+  coro::Task<Ending> SkipMultiline();
 
+  uint64_t LastOf(const Step& step) const;
+  // One line of LIST or UIDL; false when it is none.
+  bool TakeListingLine(bool unique_ids);
+  Ending CompareSize(uint64_t index, uint64_t octets);
   Ending Judge(Outcome outcome);
   Ending Fail(Ending ending, absl::string_view example);
+  void Record(Span span, TimeNs since);
   void CountHandshake();
   static void OnPause(io::Timer& timer, void* owner);
   static void OnDone(void* owner);
@@ -78,14 +116,22 @@ class Client : public ListNode<Client> {
   ThreadContext* context_;
   io::Io* io_;
   Channel channel_;
-  std::string user_;
-  const SocketAddress* source_ = nullptr;
-  TimeNs intended_ = 0;
+  SessionPlan plan_;
+  const Script* script_ = nullptr;
   TimeNs began_ = 0;
+  TimeNs deadline_ = kNever;  // of the whole session
   const char* step_ = "";
   std::string command_;
   std::string line_;
-  uint64_t last_number_ = 0;  // of the latest message that was checked
+  std::string challenge_;             // --auth apop: of the greeting
+  uint64_t last_number_ = 0;          // of the latest message that was checked
+  std::optional<uint64_t> messages_;  // as STAT, LIST or UIDL counted them
+  std::vector<uint64_t> sizes_;       // as LIST told them; 0: unknown
+  uint64_t listed_last_ = 0;          // the highest number in the latest listing
+  uint64_t listed_ = 0;               // its lines
+  bool deleted_ = false;              // some message, in this session
+  bool refused_ = false;              // as expected
+  Ending ending_ = Ending::kGood;
   io::Timer pause_;
 };
 

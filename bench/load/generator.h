@@ -11,15 +11,31 @@
 #include "absl/status/status.h"
 #include "bench/load/options.h"
 #include "bench/load/results.h"
+#include "bench/load/users.h"
 
 namespace postern::load {
+
+class LoadThread;
 
 // What may be read while it runs.
 struct Progress {
   std::atomic<uint64_t> started{0};
   std::atomic<uint64_t> good{0};
   std::atomic<uint64_t> failed{0};
-  std::atomic<uint64_t> idle{0};  // Script::kIdle: logged in and silent
+  std::atomic<uint64_t> idle{0};  // Verb::kIdle: logged in and silent, ever
+};
+
+// What the threads of one run share.
+struct SharedRun {
+  explicit SharedRun(Options run_options)
+      : options(std::move(run_options)), users(options.population(), options.skew, options.seed) {}
+
+  const Options options;
+  const UserChoice users;
+  Progress progress;
+  std::atomic<uint64_t> next_session{0};
+  std::atomic<bool> stopping{false};
+  std::atomic<bool> aborting{false};
 };
 
 class Generator {
@@ -37,18 +53,15 @@ class Generator {
   // Waits until done, then the merged results.
   Results Finish();
 
-  const Progress& progress() const { return progress_; }
-  const Options& options() const { return options_; }
+  const Progress& progress() const { return run_.progress; }
+  const Options& options() const { return run_.options; }
+  // Of the sessions so far, half a second old at most. Not after Finish().
+  Histogram LiveSessions() const;
 
  private:
-  class Thread;
-
-  const Options options_;
-  Progress progress_;
-  std::atomic<uint64_t> next_session_{0};
-  std::atomic<bool> stopping_{false};
-  std::atomic<bool> aborting_{false};
-  std::vector<std::unique_ptr<Thread>> threads_;
+  SharedRun run_;
+  double cpu_before_ = 0;
+  std::vector<std::unique_ptr<LoadThread>> threads_;
 };
 
 }  // namespace postern::load

@@ -19,6 +19,9 @@ class Histogram {
   // Longer ones are counted as this: about 18 minutes.
   static constexpr DurationNs kLongest = (DurationNs{1} << 40) - 1;
 
+  // Of Percentile(), in proportion to the true value.
+  static constexpr double kRelativeErrorMax = 1.0 / 128;
+
   Histogram() : buckets_(kBuckets) {}
 
   // Negative durations count as 0.

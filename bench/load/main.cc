@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "bench/load/generator.h"
 #include "bench/load/options.h"
+#include "bench/load/report.h"
 #include "bench/load/results.h"
 
 namespace {
@@ -17,16 +18,22 @@ namespace {
 using postern::load::Generator;
 using postern::load::Options;
 using postern::load::Results;
-using postern::load::Script;
 
-void ShowProgress(const postern::load::Progress& progress, uint64_t* good_before) {
+double Milliseconds(postern::DurationNs duration) {
+  return static_cast<double>(duration) / postern::kMillisecond;
+}
+
+void ShowProgress(const Generator& generator, uint64_t* good_before) {
+  const postern::load::Progress& progress = generator.progress();
   const uint64_t good = progress.good.load();
-  std::fprintf(
-      stderr, "\r%llu good, %llu failed, %llu under way, %llu/s   ",
-      static_cast<unsigned long long>(good),
-      static_cast<unsigned long long>(progress.failed.load()),
-      static_cast<unsigned long long>(progress.started.load() - good - progress.failed.load()),
-      static_cast<unsigned long long>(good - *good_before));
+  const uint64_t failed = progress.failed.load();
+  const postern::load::Histogram sessions = generator.LiveSessions();
+  std::fprintf(stderr,
+               "\r%llu/s, %llu good, %llu failed, %llu under way, p50 %.1f ms, p99 %.1f ms   ",
+               static_cast<unsigned long long>(good - *good_before),
+               static_cast<unsigned long long>(good), static_cast<unsigned long long>(failed),
+               static_cast<unsigned long long>(progress.started.load() - good - failed),
+               Milliseconds(sessions.Percentile(50)), Milliseconds(sessions.Percentile(99)));
   std::fflush(stderr);
   *good_before = good;
 }
@@ -52,9 +59,9 @@ void Watch(Generator* generator, const sigset_t& signals) {
       std::fprintf(stderr, "%spostern-load: %llu sessions are idle\n", tty ? "\r" : "",
                    static_cast<unsigned long long>(idle));
     }
-    if (tty && turn % 50 == 0) ShowProgress(generator->progress(), &good_before);
+    if (tty && turn % 50 == 0) ShowProgress(*generator, &good_before);
   }
-  if (tty) std::fprintf(stderr, "\r%70s\r", "");
+  if (tty) std::fprintf(stderr, "\r%90s\r", "");
 }
 
 bool WriteJson(const std::string& file, const std::string& json) {
@@ -98,7 +105,8 @@ int main(int argc, char** argv) {
     std::printf("%s", postern::load::Summary(generator.options(), results).c_str());
   }
   if (!generator.options().json.empty() &&
-      !WriteJson(generator.options().json, postern::load::Json(generator.options(), results))) {
+      !WriteJson(generator.options().json,
+                 postern::load::JsonText(postern::load::ToJson(generator.options(), results)))) {
     return 2;
   }
   return results.failed() == 0 && results.sessions() > 0 ? 0 : 1;

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "bench/load/generator.h"
+#include "bench/load/report.h"
 #include "bench/maildrop/store.h"
 #include "tests/tls/test_certificates.h"
 
@@ -15,7 +16,7 @@ namespace postern {
 namespace {
 
 using load::Ending;
-using load::Script;
+using load::ScriptName;
 using load::TargetTls;
 using maildrop::Fault;
 using maildrop::ListenTls;
@@ -33,7 +34,7 @@ class StoreAndLoadTest : public testing::Test {
     store_options_.certificate = directory_.Write("store", pair);
     load_options_.tls_options.server_name = "store.example";
     load_options_.tls_options.ca_file = store_options_.certificate.chain;
-    load_options_.script = Script::kFetch;
+    load_options_.SetScript(ScriptName::kFetch);
     load_options_.sessions = 4;
     load_options_.total = 40;
     load_options_.timeout = 20 * kSecond;
@@ -115,7 +116,7 @@ TEST_F(StoreAndLoadTest, BothRunOnEpollToo) {
 TEST_F(StoreAndLoadTest, TicketsResumeSessions) {
   StartStore(ListenTls::kImplicit);
   load_options_.tls = TargetTls::kImplicit;
-  load_options_.script = Script::kLogin;
+  load_options_.SetScript(ScriptName::kLogin);
   load_options_.sessions = 1;
   load_options_.total = 10;
   load_options_.tls_options.resume = true;
@@ -125,13 +126,157 @@ TEST_F(StoreAndLoadTest, TicketsResumeSessions) {
   EXPECT_EQ(results.resumed, 9u);
 }
 
+TEST_F(StoreAndLoadTest, TicketsResumeTls13SessionsToo) {
+  tls::testing::CertificateSpec spec;
+  spec.dns_names = {"store.example"};
+  spec.key = tls::testing::TestKey::kRsa2048;  // the store sends tickets with RSA only
+  store_options_.certificate = directory_.Write("rsa", tls::testing::SelfSigned(spec));
+  load_options_.tls_options.ca_file = store_options_.certificate.chain;
+  StartStore(ListenTls::kImplicit);
+  load_options_.tls = TargetTls::kImplicit;
+  load_options_.SetScript(ScriptName::kLogin);
+  load_options_.sessions = 1;
+  load_options_.total = 10;
+  load_options_.tls_options.resume = true;
+  load_options_.tls_options.version_min = tls::Version::kTls13;
+  const load::Results results = Run();
+  EXPECT_EQ(results.good(), 10u) << Summary(load_options_, results);
+  EXPECT_EQ(results.resumed, 9u);
+}
+
+TEST_F(StoreAndLoadTest, TheChosenCipherAndGroupAreUsed) {
+  StartStore(ListenTls::kImplicit);
+  load_options_.tls = TargetTls::kImplicit;
+  load_options_.SetScript(ScriptName::kLogin);
+  load_options_.total = 4;
+  const load::Options before = load_options_;
+  struct {
+    const char* cipher;
+    const char* group;
+    const char* kind;
+  } const cases[] = {
+      {"TLS_CHACHA20_POLY1305_SHA256", "P-256", "TLSv1.3 TLS_CHACHA20_POLY1305_SHA256 secp256r1"},
+      {"ECDHE-ECDSA-AES256-GCM-SHA384", "P-256",
+       "TLSv1.2 ECDHE-ECDSA-AES256-GCM-SHA384 secp256r1"}};
+  for (const auto& test : cases) {
+    load_options_ = before;
+    ASSERT_TRUE(load::ChooseCiphers(test.cipher, &load_options_.tls_options).ok());
+    load_options_.tls_options.groups = test.group;
+    load_options_.tls_options.alpn = true;
+    const load::Results results = Run();
+    EXPECT_EQ(results.good(), 4u) << Summary(load_options_, results);
+    ASSERT_EQ(results.tls.size(), 1u);
+    EXPECT_EQ(results.tls.begin()->first, test.kind);
+  }
+}
+
+TEST_F(StoreAndLoadTest, ACipherThatNobodyKnowsIsAMistake) {
+  load_options_.tls = TargetTls::kImplicit;
+  load_options_.tls_options.ciphersuites = "TLS_NO_SUCH_THING";
+  load::Generator generator(load_options_);
+  const absl::Status status = generator.Start();
+  EXPECT_NE(status.message().find("TLS_NO_SUCH_THING"), absl::string_view::npos) << status;
+}
+
+TEST_F(StoreAndLoadTest, EveryWayToLogIn) {
+  store_options_.apop = true;
+  store_options_.password = "secret";
+  StartStore(ListenTls::kOff);
+  for (const load::Auth auth : {load::Auth::kUserPass, load::Auth::kApop, load::Auth::kPlain}) {
+    load_options_.auth = auth;
+    const load::Results results = Run();
+    EXPECT_EQ(results.good(), 40u) << Summary(load_options_, results);
+    EXPECT_EQ(results.logins, 40u) << load::Name(auth);
+  }
+  load_options_.password = "other";
+  for (const load::Auth auth : {load::Auth::kUserPass, load::Auth::kApop, load::Auth::kPlain}) {
+    load_options_.auth = auth;
+    EXPECT_EQ(Count(Run(), Ending::kRefused), 40u) << load::Name(auth);
+  }
+}
+
+TEST_F(StoreAndLoadTest, ApopNeedsAChallenge) {
+  StartStore(ListenTls::kOff);
+  load_options_.auth = load::Auth::kApop;
+  EXPECT_EQ(Count(Run(), Ending::kGreeting), 40u);
+}
+
+TEST_F(StoreAndLoadTest, WrongPasswordsAreRefusedAndThatIsGood) {
+  StartStore(ListenTls::kOff);
+  load_options_.SetScript(ScriptName::kPoll);
+  load_options_.wrong_percent = 50;
+  load_options_.total = 200;
+  const load::Results results = Run();
+  EXPECT_EQ(results.good(), 200u) << Summary(load_options_, results);
+  EXPECT_GT(results.refusals, 60u);
+  EXPECT_LT(results.refusals, 140u);
+  EXPECT_EQ(results.logins + results.refusals, 200u);
+  EXPECT_EQ(results.span(load::Span::kRefusal).count(), results.refusals);
+  EXPECT_EQ(results.span(load::Span::kSession).count(), results.logins);
+}
+
+TEST_F(StoreAndLoadTest, AWrongPasswordThatIsAcceptedIsAFailure) {
+  StartStore(ListenTls::kOff);
+  load_options_.wrong_percent = 100;
+  load_options_.wrong_password = "not what the store calls wrong";
+  EXPECT_EQ(Count(Run(), Ending::kAccepted), 40u);
+}
+
+TEST_F(StoreAndLoadTest, ATemporaryRefusalIsNotTheExpectedOne) {
+  store_options_.fault = Fault::kRefuseTemporarily;
+  StartStore(ListenTls::kOff);
+  load_options_.wrong_percent = 100;
+  EXPECT_EQ(Count(Run(), Ending::kTemporary), 40u);
+}
+
+TEST_F(StoreAndLoadTest, UsersComeFromAFileWithTheirPasswords) {
+  store_options_.password = "of bob";
+  StartStore(ListenTls::kOff);
+  load_options_.user_file =
+      std::make_shared<load::UserFile>(*load::UserFile::Parse("bob of bob\n", "users"));
+  load::Results results = Run();
+  EXPECT_EQ(results.good(), 40u) << Summary(load_options_, results);
+  load_options_.user_file =
+      std::make_shared<load::UserFile>(*load::UserFile::Parse("alice\n", "users"));
+  EXPECT_EQ(Count(Run(), Ending::kRefused), 40u);
+}
+
+TEST_F(StoreAndLoadTest, AScriptOfItsOwn) {
+  StartStore(ListenTls::kOff);
+  load_options_.script = ScriptName::kFile;
+  load_options_.steps = *load::ParseScript(
+      "capa\nlogin\nstat\nlist\nuidl\nretr all\ntop 1-2 3\ndele 4-9\nrset\nnoop\n"
+      "pause 10ms\nuntil 20ms\nquit",
+      "test");
+  const load::Results results = Run();
+  EXPECT_EQ(results.good(), 40u) << Summary(load_options_, results);
+  EXPECT_EQ(results.verified, 200u);
+  EXPECT_EQ(results.span(load::Span::kTop).count(), 80u);
+  EXPECT_EQ(results.span(load::Span::kDele).count(), 80u);  // 4 and 5: there are no more
+  for (const load::Span span : {load::Span::kCapa, load::Span::kStat, load::Span::kList,
+                                load::Span::kUidl, load::Span::kRset, load::Span::kNoop}) {
+    EXPECT_EQ(results.span(span).count(), 40u) << load::Name(span);
+  }
+  EXPECT_GE(results.span(load::Span::kSession).min(), 20 * kMillisecond);
+  EXPECT_EQ(store_->deletions(), 0u);
+}
+
+TEST_F(StoreAndLoadTest, ClosingWithoutQuitDeletesNothing) {
+  StartStore(ListenTls::kOff);
+  load_options_.script = ScriptName::kFile;
+  load_options_.steps = *load::ParseScript("login\ndele 1\nclose", "test");
+  EXPECT_EQ(Run().good(), 40u);
+  EXPECT_EQ(store_->deletions(), 0u);
+}
+
 TEST_F(StoreAndLoadTest, DeletedMailIsGone) {
   StartStore(ListenTls::kOff);
   load_options_.users = *load::ParseUsers("alice@example.org", 1);
-  load_options_.remove = true;
+  load_options_.details.remove = true;
+  load_options_.details.fetch_max = 2;
+  load_options_.SetScript(ScriptName::kFetch);
   load_options_.sessions = 1;
   load_options_.total = 3;
-  load_options_.fetch_max = 2;
   const load::Results results = Run();
   EXPECT_EQ(results.good(), 3u) << Summary(load_options_, results);
   EXPECT_EQ(results.messages, 5u);  // 2, 2, 1
@@ -140,8 +285,8 @@ TEST_F(StoreAndLoadTest, DeletedMailIsGone) {
 
 TEST_F(StoreAndLoadTest, TheOpenLoopStartsEverySession) {
   StartStore(ListenTls::kOff);
-  load_options_.script = Script::kPoll;
-  load_options_.rate = 2000;
+  load_options_.SetScript(ScriptName::kPoll);
+  load_options_.rate = load::RatePlan::Constant(2000, 600 * kSecond);
   load_options_.sessions = 100;
   const load::Results results = Run();
   EXPECT_EQ(results.good(), 40u) << Summary(load_options_, results);
@@ -150,10 +295,10 @@ TEST_F(StoreAndLoadTest, TheOpenLoopStartsEverySession) {
 
 TEST_F(StoreAndLoadTest, IdleSessionsAreCountedAndEndWell) {
   StartStore(ListenTls::kOff);
-  load_options_.script = Script::kIdle;
+  load_options_.details.hold = 300 * kMillisecond;
+  load_options_.SetScript(ScriptName::kIdle);
   load_options_.sessions = 20;
   load_options_.total = 20;
-  load_options_.hold = 300 * kMillisecond;
   load::Generator generator(load_options_);
   ASSERT_TRUE(generator.Start().ok());
   const load::Results results = generator.Finish();
@@ -161,10 +306,23 @@ TEST_F(StoreAndLoadTest, IdleSessionsAreCountedAndEndWell) {
   EXPECT_EQ(generator.progress().idle.load(), 20u);
 }
 
+TEST_F(StoreAndLoadTest, IdleSessionsAreAskedNowAndThen) {
+  StartStore(ListenTls::kOff);
+  load_options_.details.hold = 300 * kMillisecond;
+  load_options_.details.noop_every = 50 * kMillisecond;
+  load_options_.SetScript(ScriptName::kIdle);
+  load_options_.total = 4;
+  const load::Results results = Run();
+  EXPECT_EQ(results.good(), 4u) << Summary(load_options_, results);
+  // The first within 50 ms, then each 50 ms, whatever the machine does meanwhile.
+  EXPECT_GE(results.span(load::Span::kNoop).count(), 4u * 5);
+  EXPECT_LE(results.span(load::Span::kNoop).count(), 4u * 6);
+}
+
 TEST_F(StoreAndLoadTest, StoppingEndsIdleSessions) {
   StartStore(ListenTls::kOff);
-  load_options_.script = Script::kIdle;
-  load_options_.hold = 3600 * kSecond;
+  load_options_.details.hold = 3600 * kSecond;
+  load_options_.SetScript(ScriptName::kIdle);
   load::Generator generator(load_options_);
   ASSERT_TRUE(generator.Start().ok());
   while (generator.progress().idle.load() < 4) std::this_thread::yield();
@@ -175,8 +333,8 @@ TEST_F(StoreAndLoadTest, StoppingEndsIdleSessions) {
 
 TEST_F(StoreAndLoadTest, AStoppedStoreEndsItsSessions) {
   StartStore(ListenTls::kOff);
-  load_options_.script = Script::kIdle;
-  load_options_.hold = 3600 * kSecond;
+  load_options_.details.hold = 3600 * kSecond;
+  load_options_.SetScript(ScriptName::kIdle);
   load_options_.total = 4;
   load::Generator generator(load_options_);
   ASSERT_TRUE(generator.Start().ok());
@@ -191,7 +349,8 @@ TEST_F(StoreAndLoadTest, ALongListingArrivesWhole) {
   store_options_.mailbox.messages = 20000;
   store_options_.mailbox.samples = false;
   StartStore(ListenTls::kOff);
-  load_options_.fetch_max = 1;
+  load_options_.details.fetch_max = 1;
+  load_options_.SetScript(ScriptName::kFetch);
   const load::Results results = Run();
   EXPECT_EQ(results.verified, 40u) << Summary(load_options_, results);
 }
