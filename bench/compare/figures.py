@@ -63,6 +63,11 @@ def number(value, digits=3):
     return f"{value:,.{places}f}"
 
 
+def limit(value):
+    """A constant as it was written."""
+    return f"{value:g}"
+
+
 def with_spread(found, digits=3):
     """"476 (440-505)"."""
     if found is None:

@@ -45,10 +45,12 @@ def evaluate(goal, report):
     result = {"scenario": goal.scenario, "what": goal.what, "against": goal.against,
               "limit": goal.limit, "at_least": goal.at_least, "unit": goal.unit, "measured": None,
               "reached": None}
-    if not scenario or "postern" not in scenario["rows"]:
+    if not scenario:
         return result
-    ours = scenario["rows"]["postern"]
-    if goal.against == "":
+    ours = scenario["rows"].get("postern", {"rounds": []})
+    if goal.figure == "growth_percent":
+        result["measured"] = growth_percent(scenario)
+    elif goal.against == "":
         result["measured"] = spread(values(ours, goal.figure))
     elif goal.against == "floor":
         floor = report.get("floor", {}).get("sum_us")
@@ -59,13 +61,23 @@ def evaluate(goal, report):
         peer = goal.against
         if peer == "best":
             peer = best_peer(scenario, goal.figure, goal.at_least)
-            result["against"] = f"best ({peer})" if peer else "best"
+            result["against"] = f"best peer's ({peer})" if peer else "best"
         if peer in scenario["rows"]:
             result["measured"] = ratio(ours, scenario["rows"][peer], goal.figure)
     if result["measured"]:
         median = result["measured"]["median"]
         result["reached"] = median >= goal.limit if goal.at_least else median <= goal.limit
     return result
+
+
+def growth_percent(scenario):
+    """From the first row to the last, round by round."""
+    rows = list(scenario["rows"].values())
+    if len(rows) < 2:
+        return None
+    found = ratio(rows[-1], rows[0], "cpu_us")
+    return found and {key: found[key] if key == "count" else (found[key] - 1) * 100
+                      for key in found}
 
 
 def evaluate_all(report):

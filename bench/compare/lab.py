@@ -155,20 +155,37 @@ class Lab:
             [self.bin / "postern-load", "--json", "-", "--quiet", *arguments], network,
             self.other_core))
 
-    def start_idle_load(self, network, *arguments, wait_s=120):
+    def start_idle_load(self, network, *arguments):
         """Starts a run of idle sessions and returns when all of them are silent."""
         load = subprocess.Popen(
-            [str(self.bin / "postern-load"), "--quiet", "--script", "idle", *map(str, arguments)],
+            [str(self.bin / "postern-load"), "--json", "-", "--quiet",
+             *map(str, arguments)],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True,
             start_new_session=True,
             preexec_fn=self._child_setup(network, self.other_core, None))
         self.running.append(load)
         # Every session has its timeout, so this line or the end comes.
         line = load.stderr.readline()
-        if not re.search(r"sessions are idle", line):
-            self.stop(load)
-            raise LabError(f"the idle sessions were not reached: {line.strip() or 'some failed'}")
+        if "sessions are idle" not in line:
+            result = self.end_idle_load(load, line)
+            failures = [entry["example"] for kind, entry in result["failures"].items()
+                        if kind != "stopped"]
+            raise LabError(f"the idle sessions were not reached: {(failures or [line])[0]}")
         return load
+
+    def end_idle_load(self, load, said=""):
+        """Ends the idle sessions; the run's JSON, in which they are "stopped". `said` is what has
+        been read of its errors."""
+        # The first signal starts no more sessions, the second ends those under way.
+        for _ in range(2):
+            if load.poll() is None:
+                load.send_signal(signal.SIGTERM)
+                time.sleep(0.3)
+        text, errors = load.communicate(timeout=60)
+        self.running.remove(load)
+        if not text.strip():
+            raise LabError(f"postern-load failed: {(said + errors).strip()}")
+        return json.loads(text)
 
     def close(self):
         for process in reversed(list(self.running)):
@@ -181,10 +198,10 @@ class Stores:
 
     NAMES = ("even", "odd")
 
-    def __init__(self, lab, network, mail=(), options=()):
+    def __init__(self, lab, network, options=()):
         self.lab, self.network = lab, network
         self.ports = {name: network.port() for name in self.NAMES}
-        self.mail, self.options = list(mail), list(options)
+        self.options = list(options)
         self.processes = {}
 
     def start(self):
@@ -192,7 +209,7 @@ class Stores:
             self.processes[name] = self.lab.start(
                 f"store-{name}",
                 [self.lab.bin / "postern-maildrop", "--listen", f"127.0.0.1:{port}", "--name", name,
-                 *self.mail, *self.options],
+                 *self.options],
                 self.network, self.lab.other_core, [port])
 
     def stop(self):

@@ -1,6 +1,6 @@
 """The tables of a report, for terminals and documents."""
 
-from figures import number, ratio, spread, values, void_rounds, with_spread
+from figures import limit, ratio, spread, values, void_rounds, with_spread
 
 # figure -> (what it is, whether more is better)
 FIGURES = {
@@ -9,13 +9,15 @@ FIGURES = {
     "mb_per_cpu_s": ("MB per CPU second", True),
     "rss_kb": ("KB RSS per session", False),
     "pss_kb": ("KB PSS per session", False),
-    "growth_percent": ("growth of CPU per session, %", False),
-    "noop_p99_ms": ("p99 of NOOP, ms", False),
+    "p50_ms": ("p50 ms", False),
+    "p90_ms": ("p90 ms", False),
+    "p99_ms": ("p99 ms", False),
+    "noop_p50_ms": ("NOOP p50, ms", False),
+    "noop_p99_ms": ("NOOP p99, ms", False),
     "greeting_p50_ms": ("greeting p50, ms", False),
     "greeting_p99_ms": ("greeting p99, ms", False),
     "quit_p50_ms": ("QUIT p50, ms", False),
     "quit_p99_ms": ("QUIT p99, ms", False),
-    "stalls": ("stalls over 20 ms", False),
 }
 
 
@@ -45,13 +47,14 @@ def scenario_table(scenario):
 def goal_cells(goal):
     sign = "at least" if goal["at_least"] else "at most"
     unit = "" if goal["unit"] == "x" else f" {goal['unit']}"
-    against = f" of {goal['against']}" if goal["against"] else ""
-    if goal["against"] == "floor":
-        against = " of the crypto floor"
-    limit = f"{sign} {number(goal['limit'])}{'x' if goal['unit'] == 'x' else unit}{against}"
+    against = f" of the {goal['against']}" if goal["against"] else ""
+    against = {"floor": " of the crypto floor", "best": " of the best peer's",
+               "haproxy": " of HAProxy's", "nginx": " of nginx's", "dovecot": " of Dovecot's",
+               "perdition": " of Perdition's"}.get(goal["against"], against)
+    wanted = f"{sign} {limit(goal['limit'])}{unit}{against}"
     measured = "not measured" if goal["measured"] is None else with_spread(goal["measured"]) + unit
     reached = {True: "reached", False: "NOT reached", None: "-"}[goal["reached"]]
-    return [f"{goal['what']} ({goal['scenario']})", limit, measured, reached]
+    return [f"{goal['what']} ({goal['scenario']})", wanted, measured, reached]
 
 
 def goals_table(goals):

@@ -49,6 +49,8 @@ def describe(entry):
         return f"VOID: {entry['void'][0]}"
     if "mb_per_cpu_s" in entry:
         return f"{entry['mb_per_cpu_s']:6.0f} MB per CPU second, {entry['mb_per_s']:5.0f} MB/s"
+    if "noop_p99_ms" in entry:
+        return f"{entry['noop_p99_ms']:6.1f} ms p99 of NOOP, {entry['per_second']:6.0f}/s"
     if "rss_kb" in entry:
         return f"{entry['rss_kb']:6.1f} KB RSS, {entry['pss_kb']:6.1f} KB PSS"
     if "cpu_us" in entry:

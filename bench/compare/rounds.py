@@ -1,15 +1,12 @@
-"""Measures one scenario: all peers, in interleaved rounds."""
+"""Measures one scenario: all peers, in interleaved rounds. `KINDS` has a function for each kind."""
 
-import time
-
-import checks
-from accounting import cpu_ns
+import sessions
+import standing
 from lab import LabError, Stores
 from peers import PEERS
 
-SOURCES = "127.0.0.2-127.0.0.9"
-SETTLE_S = 0.3  # what a proxy still does after the last QUIT belongs to it
-WARM = 40
+KINDS = {"load": sessions.load, "idle": standing.idle, "busy": standing.busy,
+         "storm": standing.storm}
 
 
 class Row:
@@ -30,25 +27,12 @@ def rows_of(scenario, peer_names):
     setup = {"certificate": scenario.certificate, "port": "tls" if scenario.tls else "plain"}
     if scenario.resume:
         setup["tickets"] = True
-    rows = [Row(name, name, PEERS[name].title, setup, False) for name in peer_names]
+    rows = [] if scenario.variants_only else [
+        Row(name, name, PEERS[name].title, setup, False) for name in peer_names
+        if name not in scenario.without]
     rows += [Row(name, peer, title, {**setup, **differs}, True)
              for name, peer, title, differs in scenario.variants if peer in peer_names]
     return rows
-
-
-def load_arguments(scenario, peer):
-    arguments = ["--target", f"127.0.0.1:{peer.tls if scenario.tls else peer.plain}", "--script",
-                 scenario.script, "--source", SOURCES]
-    if scenario.tls:
-        arguments += ["--tls", "implicit", "--tls-version",
-                      "1.3" if scenario.tls.startswith("TLSv1.3") else "1.2"]
-    if scenario.resume:
-        arguments.append("--resume")
-    if scenario.messages:
-        arguments += ["--fetch-max", scenario.messages]
-    if scenario.rate:
-        arguments += ["--rate", scenario.rate]
-    return arguments
 
 
 class Measurement:
@@ -61,7 +45,8 @@ class Measurement:
         """{"title", ..., "rows": {name: {"title", "rounds": [...]}}}."""
         network = self.networks[scenario.network]
         mail = ["--messages", max(1, scenario.messages), "--size", scenario.size]
-        stores = Stores(self.lab, network, mail)
+        passwords = ["--password", "secret"] if scenario.wrong_percent else []
+        stores = Stores(self.lab, network, mail + passwords)
         rows = rows_of(scenario, peer_names)
         peers = {}
         try:
@@ -80,6 +65,7 @@ class Measurement:
                 if peer.process:
                     peer.stop()
         return {"title": scenario.title, "about": scenario.about, "note": scenario.note,
+                "group": scenario.group or scenario.key, "rate": scenario.rate,
                 "figures": list(scenario.figures), "rows": {row.name: row.record() for row in rows}}
 
     def visit(self, scenario, row, peer, stores, number):
@@ -87,47 +73,9 @@ class Measurement:
         try:
             stores.start()
             try:
-                return self.run(scenario, row, peer, stores, number)
+                return KINDS[scenario.kind](self, scenario, row, peer, stores, number)
             finally:
                 if stores.processes:
                     stores.stop()
         except LabError as error:
             return {"void": [str(error)]}
-
-    def run(self, scenario, row, peer, stores, number):
-        arguments = load_arguments(scenario, peer)
-        warm = min(WARM, scenario.sessions)
-        self.lab.load(peer.network, *arguments, "--total", warm, "--sessions", warm)
-        if row.total is None:
-            first = self.lab.load(peer.network, *arguments, "--total", scenario.first, "--sessions",
-                                  scenario.sessions)
-            row.total = max(scenario.first, int(first["sessions_per_second"] * self.seconds))
-            warm += scenario.first
-        before, started = cpu_ns(peer.pid), time.monotonic()
-        result = self.lab.load(peer.network, *arguments, "--total", row.total, "--sessions",
-                               min(scenario.sessions, row.total), "--seed", number + 1)
-        elapsed = time.monotonic() - started
-        time.sleep(SETTLE_S)
-        used = cpu_ns(peer.pid) - before
-        expected = {"sessions": row.total, "warm": warm, "tls": scenario.tls,
-                    "resumed": scenario.resume, "messages": scenario.messages,
-                    "message_bytes_min": scenario.size}
-        if scenario.certificate == "rsa":
-            expected["tls"] = expected["tls"].replace("ECDHE-ECDSA", "ECDHE-RSA")
-        served = stores.stop()
-        entry = {
-            "cpu_us": used / 1000 / max(1, result["sessions"]),
-            "per_second": result["sessions_per_second"],
-            "proxy_busy": used / 1e9 / elapsed,
-            "load_busy": result["generator_cpu_seconds"] / elapsed,
-            "sessions": result["sessions"], "good": result["good"], "served": served,
-            "resumed": result["tls_resumed"], "tls": result["tls_kinds"],
-            "latency_ms": result["latency_ms"],
-        }
-        if result["message_bytes"]:
-            entry["mb_per_cpu_s"] = result["message_bytes"] / 1e6 / (used / 1e9)
-            entry["mb_per_s"] = result["message_bytes"] / 1e6 / result["seconds"]
-        void = checks.problems(result, served, expected)
-        if void:
-            entry["void"] = void
-        return entry

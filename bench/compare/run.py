@@ -25,6 +25,8 @@ import sys
 sys.dont_write_bytecode = True
 
 import goals  # noqa: E402
+import html_report  # noqa: E402
+import readme_block  # noqa: E402
 import scenarios  # noqa: E402
 from lab import Lab, LabError  # noqa: E402
 from markdown import markdown  # noqa: E402
@@ -37,7 +39,7 @@ RUN_SECONDS = 3.0
 
 
 def parse_arguments(arguments):
-    keys = ",".join(scenarios.BY_KEY)
+    keys = ",".join(dict.fromkeys(s.group or s.key for s in scenarios.ALL))
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default=keys, help=f"scenarios: {keys}")
@@ -45,6 +47,9 @@ def parse_arguments(arguments):
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="tiny counts, one round")
     parser.add_argument("--json", metavar="FILE", help="write the results, too")
+    parser.add_argument("--html", metavar="FILE", help="write the report as one page, too")
+    parser.add_argument("--readme", action="store_true",
+                        help="write the table of README.md from the results")
     parser.add_argument("--from", dest="source", metavar="FILE",
                         help="measure nothing, take the results of this file")
     parser.add_argument("--cores", default="0,1", help="of the proxy, of everything else")
@@ -52,13 +57,14 @@ def parse_arguments(arguments):
     parser.add_argument("--no-install", action="store_true",
                         help="take the peers that are installed")
     options = parser.parse_args(arguments)
-    options.only = options.only.split(",")
+    try:
+        options.scenarios = scenarios.chosen(options.only.split(","))
+    except KeyError as error:
+        parser.error(f"no scenario is called {error}; there are {keys}")
     options.peers = options.peers.split(",")
-    for given, known, what in ((options.only, scenarios.BY_KEY, "scenario"),
-                               (options.peers, PEERS, "peer")):
-        for name in given:
-            if name not in known:
-                parser.error(f"no {what} is called {name!r}; there are {', '.join(known)}")
+    for name in options.peers:
+        if name not in PEERS:
+            parser.error(f"no peer is called {name!r}; there are {', '.join(PEERS)}")
     if options.rounds < 1:
         parser.error("--rounds is at least 1")
     if options.quick:
@@ -116,7 +122,11 @@ def make_networks(lab, left_out):
     if os.geteuid() != 0:
         left_out.append("Ethernet's segments need a network of one's own, and that needs root")
         return {"loopback": lab.host}
-    return {"loopback": lab.make_network(False), "ethernet": lab.make_network(True)}
+    try:
+        return {"loopback": lab.make_network(False), "ethernet": lab.make_network(True)}
+    except LabError as error:
+        left_out.append(f"Ethernet's segments need a network of one's own: {error}")
+        return {"loopback": lab.host}
 
 
 def measure(options):
@@ -131,15 +141,16 @@ def measure(options):
         progress = Progress()
         seconds = 0.2 if options.quick else RUN_SECONDS
         measurement = Measurement(lab, networks, seconds, progress)
-        wanted = [scenarios.BY_KEY[key] for key in options.only
-                  if scenarios.BY_KEY[key].network in networks]
+        wanted = [scenario for scenario in options.scenarios
+                  if scenario.network in networks and rows_of(scenario, names)]
         for scenario in wanted:
-            progress.plan(scenario.key, len(rows_of(scenario, names)) * options.rounds,
-                          seconds + 1.5)
+            usual = seconds + 1.5 if options.quick or not scenario.seconds else scenario.seconds
+            progress.plan(scenario.key, len(rows_of(scenario, names)) *
+                          min(options.rounds, scenario.rounds_max), usual)
         report["scenarios"] = {}
         for scenario in wanted:
             report["scenarios"][scenario.key] = measurement.scenario(
-                scenario, names, options.rounds)
+                scenario, names, min(options.rounds, scenario.rounds_max))
         report["conditions"]["load_average_after"] = os.getloadavg()
         return report
     finally:
@@ -166,6 +177,10 @@ def main():
     report["goals"] = goals.evaluate_all(report)
     if options.json:
         pathlib.Path(options.json).write_text(json.dumps(report, indent=1) + "\n")
+    if options.html:
+        pathlib.Path(options.html).write_text(html_report.page(report))
+    if options.readme:
+        readme_block.rewrite(ROOT / "README.md", report)
     print(markdown(report))
 
 

@@ -11,7 +11,8 @@ class Scenario:
     key: str
     title: str
     about: str
-    kind: str = "load"  # which function of rounds.py measures it
+    kind: str = "load"  # which function measures it: KINDS in rounds.py
+    group: str = ""  # what --only may say for several of them
     tls: str = ""  # version and cipher that every session must have; "" is no TLS
     certificate: str = "ecdsa"
     resume: bool = False
@@ -22,8 +23,14 @@ class Scenario:
     first: int = 200  # sessions of the run that finds out how many fit into the time
     network: str = "loopback"
     rate: float = 0  # sessions a second, the same for all; 0: as many as they can
-    wrong_percent: int = 0
+    arrivals: str = "poisson"
+    longer: float = 1  # with a rate: so many times the usual length of a run
+    wrong_percent: float = 0
     variants: tuple = ()  # further rows: (name, peer, title, what differs)
+    variants_only: bool = False
+    without: tuple = ()  # peers that cannot do it; the note says why
+    rounds_max: int = 1000
+    seconds: float = 0  # of one run, for the estimate; 0: as usual
     figures: tuple = ("cpu_us", "per_second")
     note: str = ""
 
@@ -76,6 +83,71 @@ ALL = (
     Scenario(
         "g", "Plain bulk", "The same without TLS.", script="fetch", messages=4, size=10_000_000,
         sessions=8, first=8, figures=("mb_per_cpu_s", "cpu_us")),
+    Scenario(
+        "i", "Memory of idle TLS sessions",
+        "What the proxy's resident memory grows by for each of 5,000 sessions that log in over TLS "
+        "1.3, 300 a second, and are silent.",
+        kind="idle", tls=TLS13, sessions=5000, without=("perdition",), rounds_max=2, seconds=26,
+        variants=(("nginx-4k", "nginx", "nginx, proxy_buffer 4k", {"buffer": "4k"}),
+                  ("perdition", "perdition", "Perdition, 1,000 sessions", {"sessions": 1000})),
+        figures=("rss_kb", "pss_kb"),
+        note="RSS counts a page once for each process that maps it, PSS shares it out: for one "
+             "process they say nearly the same. Kernel memory is not in it. nginx is shown with the "
+             "buffer of the other scenarios (16 KB) and with its default, which costs it CPU in "
+             "bulk. Perdition has a process for each session, so 1,000 must do."),
+    Scenario(
+        "x", "Three of ten passwords are wrong",
+        "Plain logins, 150 a second; the store refuses 30 % of them, and the client says QUIT.",
+        rate=150, wrong_percent=30, longer=1.5, seconds=9,
+        figures=("cpu_us",),
+        note="At a fixed rate, because Postern and Perdition hold a refusal back for 3 s, and "
+             "because CPU per session depends on the rate."),
+    *(Scenario(
+        f"l-{rate}", f"Latency of a TLS 1.3 login, {rate} a second",
+        f"Full TLS 1.3 logins (ECDSA) that come by chance, {rate} a second whatever the proxy does "
+        "(open loop, Poisson); milliseconds from the intended start to the end of the connection.",
+        group="l", tls=TLS13, rate=rate, rounds_max=3, seconds=6, longer=1.3,
+        without=("perdition",) if rate > 250 else (),
+        figures=("p50_ms", "p90_ms", "p99_ms", "cpu_us"),
+        note="Perdition cannot take so many." if rate > 250 else "") for rate in (100, 250, 500)),
+    Scenario(
+        "w", "Waits of a single client",
+        "TLS 1.3 logins one after the other, 20 a second: what a person's mail program meets. From "
+        "the handshake to the greeting, and from QUIT until the server has ended the connection.",
+        tls=TLS13, rate=20, arrivals="constant", longer=1.5, rounds_max=3, seconds=7,
+        figures=("quit_p50_ms", "quit_p99_ms", "greeting_p50_ms", "greeting_p99_ms"),
+        note="40 ms and more is the network's timer for delayed acknowledgements, not work: a proxy "
+             "that writes in pieces without TCP_NODELAY waits for it."),
+    Scenario(
+        "s", "Many logins at once",
+        "Full TLS 1.3 logins, so many at once, through Postern alone: what a login costs when its "
+        "state is one of thousands.",
+        tls=TLS13, variants_only=True, rounds_max=3, seconds=14, figures=("cpu_us", "per_second"),
+        variants=tuple((f"postern-{count}", "postern", f"{count:,} at once", {"sessions": count})
+                       for count in (1000, 5000, 9000))),
+    Scenario(
+        "s-idle", "Logins beside many idle sessions",
+        "The same with 100 logins at once while the other sessions are logged in and silent.",
+        kind="busy", group="s", tls=TLS13, variants_only=True, rounds_max=3, seconds=18,
+        figures=("cpu_us", "per_second"),
+        variants=tuple((f"postern-{count}", "postern", f"{count:,} sessions", {"sessions": count})
+                       for count in (1000, 5000, 9000))),
+    Scenario(
+        "storm", "Idle sessions in a storm of handshakes",
+        "200 sessions are logged in over TLS and say NOOP twice a second, while 100 clients at once "
+        "log in over TLS as fast as the proxy lets them.",
+        kind="storm", group="s", tls=TLS13, rounds_max=3, seconds=6,
+        figures=("noop_p50_ms", "noop_p99_ms", "per_second"),
+        note="The load generators share a core and are busy, too: part of the wait is theirs."),
 )
 
 BY_KEY = {scenario.key: scenario for scenario in ALL}
+
+
+def chosen(names):
+    """Scenarios by key or group, in their own order; KeyError with the name that is none."""
+    known = set(BY_KEY) | {scenario.group for scenario in ALL if scenario.group}
+    for name in names:
+        if name not in known:
+            raise KeyError(name)
+    return [scenario for scenario in ALL if scenario.key in names or scenario.group in names]
