@@ -72,5 +72,6 @@ def with_spread(found, digits=3):
     """"476 (440-505)"."""
     if found is None:
         return "-"
+    between = " to " if found["min"] < 0 else "-"
     return (f"{number(found['median'], digits)} "
-            f"({number(found['min'], digits)}-{number(found['max'], digits)})")
+            f"({number(found['min'], digits)}{between}{number(found['max'], digits)})")

@@ -30,6 +30,7 @@ table { border-collapse: collapse; width: 100%; font-size: .9rem;
 th, td { text-align: left; padding: .35rem .7rem .35rem 0; border-bottom: 1px solid var(--line);
   vertical-align: top; }
 th { color: var(--soft); font-weight: 600; }
+td:first-child { min-width: 8.5rem; }
 tr.us td:first-child { font-weight: 700; }
 .yes { color: var(--good); font-weight: 700; white-space: nowrap; }
 .no, .void { color: var(--bad); font-weight: 700; white-space: nowrap; }

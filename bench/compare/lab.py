@@ -96,10 +96,16 @@ class Lab:
             self.run(command, network, self.other_core)
         return network
 
-    def _child_setup(self, network, core, descriptors):
+    def _child_setup(self, network, core, descriptors, urgent=False):
+        """`urgent`: before everything else on its core, where we may say so."""
         def setup():
             network.enter()
             os.sched_setaffinity(0, {core})
+            if urgent and os.geteuid() == 0:
+                try:
+                    os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+                except OSError:
+                    pass
             limit = min(descriptors or self.descriptors_max, self.descriptors_max)
             resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
         return setup
@@ -113,14 +119,14 @@ class Lab:
             raise LabError(f"{command[0]} failed: {done.stderr.strip()}")
         return done.stdout
 
-    def start(self, name, command, network, core, ports, descriptors=None):
+    def start(self, name, command, network, core, ports, descriptors=None, urgent=False):
         """Starts a server and waits until it listens on all `ports`."""
         log = self.dir / f"{next(self.serial)}-{name}.log"
         with open(log, "wb") as out:
             process = subprocess.Popen(
                 list(map(str, command)), stdout=out, stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL, start_new_session=True,
-                preexec_fn=self._child_setup(network, core, descriptors))
+                preexec_fn=self._child_setup(network, core, descriptors, urgent))
         process.log = log
         self.running.append(process)
         for _ in range(400):
@@ -155,14 +161,14 @@ class Lab:
             [self.bin / "postern-load", "--json", "-", "--quiet", *arguments], network,
             self.other_core))
 
-    def start_idle_load(self, network, *arguments):
+    def start_idle_load(self, network, *arguments, urgent=False):
         """Starts a run of idle sessions and returns when all of them are silent."""
         load = subprocess.Popen(
             [str(self.bin / "postern-load"), "--json", "-", "--quiet",
              *map(str, arguments)],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True,
             start_new_session=True,
-            preexec_fn=self._child_setup(network, self.other_core, None))
+            preexec_fn=self._child_setup(network, self.other_core, None, urgent))
         self.running.append(load)
         # Every session has its timeout, so this line or the end comes.
         line = load.stderr.readline()
@@ -198,8 +204,8 @@ class Stores:
 
     NAMES = ("even", "odd")
 
-    def __init__(self, lab, network, options=()):
-        self.lab, self.network = lab, network
+    def __init__(self, lab, network, options=(), urgent=False):
+        self.lab, self.network, self.urgent = lab, network, urgent
         self.ports = {name: network.port() for name in self.NAMES}
         self.options = list(options)
         self.processes = {}
@@ -210,7 +216,7 @@ class Stores:
                 f"store-{name}",
                 [self.lab.bin / "postern-maildrop", "--listen", f"127.0.0.1:{port}", "--name", name,
                  *self.options],
-                self.network, self.lab.other_core, [port])
+                self.network, self.lab.other_core, [port], urgent=self.urgent)
 
     def stop(self):
         """Ends them; how many sessions each has served."""

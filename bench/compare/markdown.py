@@ -7,6 +7,7 @@ FIGURES = {
     "cpu_us": ("CPU us per session", False),
     "per_second": ("sessions/s", True),
     "mb_per_cpu_s": ("MB per CPU second", True),
+    "mb_per_s": ("MB/s reached", True),
     "rss_kb": ("KB RSS per session", False),
     "pss_kb": ("KB PSS per session", False),
     "p50_ms": ("p50 ms", False),

@@ -46,7 +46,7 @@ class Measurement:
         network = self.networks[scenario.network]
         mail = ["--messages", max(1, scenario.messages), "--size", scenario.size]
         passwords = ["--password", "secret"] if scenario.wrong_percent else []
-        stores = Stores(self.lab, network, mail + passwords)
+        stores = Stores(self.lab, network, mail + passwords, urgent=scenario.kind == "storm")
         rows = rows_of(scenario, peer_names)
         peers = {}
         try:

@@ -4,7 +4,10 @@
   bench/compare/run.py                            everything, about 40 minutes
   bench/compare/run.py --only a,b --rounds 5      two scenarios, some minutes
   bench/compare/run.py --quick                    tiny counts, to see that it works
-  bench/compare/run.py --from report.json         the tables of an earlier run once more
+  bench/compare/run.py --json report.json --html report.html
+                                                  results to keep, and a page to read
+  bench/compare/run.py --from report.json --readme
+                                                  from an earlier run: its tables, README.md's block
 
 The proxy under test has one core to itself; the load generator, the stores and whatever else a proxy
 asks share the other. Rounds are interleaved; what counts is the median of the rounds and the ratio
@@ -36,6 +39,7 @@ from rounds import Measurement, rows_of  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RUN_SECONDS = 3.0
+FORMAT = 1  # of the JSON; another number when readers must change
 
 
 def parse_arguments(arguments):
@@ -134,7 +138,7 @@ def measure(options):
     lab = Lab(options.bin_dir, options.cores)
     try:
         networks = make_networks(lab, left_out)
-        report = {"format": 1, "conditions": conditions(lab, options, names, left_out)}
+        report = {"format": FORMAT, "conditions": conditions(lab, options, names, left_out)}
         report["floor"] = json.loads(lab.run(
             [sys.executable, "-B", pathlib.Path(__file__).with_name("crypto_floor.py"),
              1 if options.quick else 3], lab.host, lab.proxy_core))
@@ -157,6 +161,16 @@ def measure(options):
         lab.close()
 
 
+def read_report(path):
+    try:
+        report = json.loads(pathlib.Path(path).read_text())
+    except ValueError as error:
+        raise LabError(f"{path} is no JSON: {error}") from error
+    if not isinstance(report, dict) or report.get("format") != FORMAT:
+        raise LabError(f"{path} was not written by --json of this program")
+    return report
+
+
 def end(signal_number, frame):
     sys.exit(f"run.py: ended by signal {signal_number}")
 
@@ -166,21 +180,21 @@ def main():
     signal.signal(signal.SIGTERM, end)
     try:
         if options.source:
-            report = json.loads(pathlib.Path(options.source).read_text())
+            report = read_report(options.source)
         else:
             if not options.no_install and set(options.peers) != {"postern"}:
                 subprocess.run([ROOT / "deploy/install-deps.sh", "compare"], check=True,
                                stdout=sys.stderr)
             report = measure(options)
-    except (LabError, subprocess.CalledProcessError) as error:
+        report["goals"] = goals.evaluate_all(report)
+        if options.json:
+            pathlib.Path(options.json).write_text(json.dumps(report, indent=1) + "\n")
+        if options.html:
+            pathlib.Path(options.html).write_text(html_report.page(report))
+        if options.readme:
+            readme_block.rewrite(ROOT / "README.md", report)
+    except (LabError, readme_block.BlockError, OSError, subprocess.CalledProcessError) as error:
         sys.exit(f"run.py: {error}")
-    report["goals"] = goals.evaluate_all(report)
-    if options.json:
-        pathlib.Path(options.json).write_text(json.dumps(report, indent=1) + "\n")
-    if options.html:
-        pathlib.Path(options.html).write_text(html_report.page(report))
-    if options.readme:
-        readme_block.rewrite(ROOT / "README.md", report)
     print(markdown(report))
 
 

@@ -40,6 +40,9 @@ def amount(at, scenario, row, peer, arguments):
     spent = 0
     if row.total is None and scenario.rate:
         row.total = max(10, int(scenario.rate * at.seconds * scenario.longer))
+    if row.total is None and scenario.kind == "load" and "sessions" in row.setup:
+        # All at once to begin with, then as one ends the next one begins.
+        row.total = 2 * at_once_of(at, scenario, row) + int(700 * at.seconds)
     if row.total is None:
         at_once = at_once_of(at, scenario, row)
         spent = max(scenario.first, 2 * at_once)
