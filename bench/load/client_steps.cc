@@ -164,10 +164,9 @@ coro::Task<Ending> Client::ReceiveMessage(uint64_t index) {
   Verdict verdict = Verdict::kMore;
   for (;;) {
     size_t consumed = 0;
-    // A message that names its number is compared byte by byte; counting adds nothing.
-    const bool foreign = verifier.number() == 0;
     verdict = verifier.OnInput(channel_.input(), &consumed);
-    if (foreign) octets.OnInput(channel_.input().substr(0, consumed));
+    // A message that names its number is compared byte by byte; counting would add nothing.
+    if (verifier.number() == 0) octets.OnInput(channel_.input().substr(0, consumed));
     results.message_bytes += consumed;
     channel_.ConsumeInput(consumed);
     if (verdict != Verdict::kMore) break;

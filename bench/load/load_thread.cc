@@ -114,7 +114,11 @@ void LoadThread::Loop() {
   for (;;) {
     const TimeNs now = MonotonicNow();
     if (options_.open_loop()) Arrive(std::min(now, last_start));
-    if (now >= last_start || run_->stopping.load(std::memory_order_relaxed)) over_ = true;
+    if (now >= last_start) over_ = true;
+    if (run_->stopping.load(std::memory_order_relaxed)) {
+      over_ = true;
+      waiting_.clear();
+    }
     if (!aborted_ && (now >= give_up || run_->aborting.load(std::memory_order_relaxed))) GiveUp();
     Wake(now);
     StartSessions(now);

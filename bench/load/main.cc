@@ -2,12 +2,15 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <string>
 #include <utility>
 
 #include "absl/status/statusor.h"
+#include "bench/load/capacity.h"
 #include "bench/load/generator.h"
 #include "bench/load/options.h"
 #include "bench/load/report.h"
@@ -38,22 +41,48 @@ void ShowProgress(const Generator& generator, uint64_t* good_before) {
   *good_before = good;
 }
 
+// The signals that end the program, taken one at a time.
+class Interrupt {
+ public:
+  Interrupt() {
+    sigemptyset(&signals_);
+    sigaddset(&signals_, SIGTERM);
+    sigaddset(&signals_, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
+  }
+
+  // Waits for one; false when none came.
+  bool Came(postern::DurationNs wait) {
+    const timespec time{wait / postern::kSecond, wait % postern::kSecond};
+    const bool came = sigtimedwait(&signals_, nullptr, &time) > 0;
+    seen_ = seen_ || came;
+    return came;
+  }
+  // Ever.
+  bool seen() const { return seen_; }
+
+ private:
+  sigset_t signals_;
+  bool seen_ = false;
+};
+
 // Until all sessions are over. The first SIGINT or SIGTERM starts no more, the second ends those
-// under way.
-void Watch(Generator* generator, const sigset_t& signals) {
+// under way; a search ends at the first.
+void Watch(Generator* generator, Interrupt* interrupt) {
   const bool tty = isatty(STDERR_FILENO) == 1 && !generator->options().quiet;
   bool stopping = false;
   bool idle_said = false;
   uint64_t good_before = 0;
   // Often, so that a short run ends at once.
   for (int turn = 1; !generator->done(); ++turn) {
-    const timespec wait{0, 20'000'000};
-    if (sigtimedwait(&signals, nullptr, &wait) > 0) {
-      generator->Stop(/*now=*/stopping);
+    if (interrupt->Came(20 * postern::kMillisecond)) {
+      generator->Stop(/*now=*/stopping || generator->options().find_capacity);
       stopping = true;
     }
     const uint64_t idle = generator->progress().idle.load();
-    if (!idle_said && idle > 0 && idle >= generator->options().sessions) {
+    const uint64_t expected =
+        std::min<uint64_t>(generator->options().sessions, generator->options().total);
+    if (!idle_said && idle > 0 && idle >= expected) {
       idle_said = true;
       // A script that measures the server waits for this line.
       std::fprintf(stderr, "%spostern-load: %llu sessions are idle\n", tty ? "\r" : "",
@@ -64,50 +93,88 @@ void Watch(Generator* generator, const sigset_t& signals) {
   if (tty) std::fprintf(stderr, "\r%90s\r", "");
 }
 
-bool WriteJson(const std::string& file, const std::string& json) {
-  if (file == "-") {
-    std::printf("%s\n", json.c_str());
+absl::StatusOr<Results> Run(const Options& options, Interrupt* interrupt) {
+  Generator generator(options);
+  const absl::Status status = generator.Start();
+  if (!status.ok()) return status;
+  Watch(&generator, interrupt);
+  return generator.Finish();
+}
+
+// Writes `json` where --json says, if anywhere.
+bool WriteJson(const Options& options, const nlohmann::ordered_json& json) {
+  if (options.json.empty()) return true;
+  const std::string text = postern::load::JsonText(json);
+  if (options.json == "-") {
+    std::printf("%s\n", text.c_str());
     return true;
   }
-  FILE* out = std::fopen(file.c_str(), "w");
-  bool good = out != nullptr && std::fprintf(out, "%s\n", json.c_str()) > 0;
+  FILE* out = std::fopen(options.json.c_str(), "w");
+  bool good = out != nullptr && std::fprintf(out, "%s\n", text.c_str()) > 0;
   if (out != nullptr && std::fclose(out) != 0) good = false;
-  if (!good) std::fprintf(stderr, "postern-load: %s: %s\n", file.c_str(), std::strerror(errno));
+  if (!good) {
+    std::fprintf(stderr, "postern-load: %s: %s\n", options.json.c_str(), std::strerror(errno));
+  }
   return good;
+}
+
+int Complain(const absl::Status& status) {
+  std::fprintf(stderr, "postern-load: %s\n", std::string(status.message()).c_str());
+  return 2;
+}
+
+int RunOnce(const Options& options, Interrupt* interrupt) {
+  const absl::StatusOr<Results> results = Run(options, interrupt);
+  if (!results.ok()) return Complain(results.status());
+  if (!options.quiet && options.json != "-") {
+    std::printf("%s", postern::load::Summary(options, *results).c_str());
+  }
+  if (!WriteJson(options, postern::load::ToJson(options, *results))) return 2;
+  return results->failed() == 0 && results->sessions() > 0 ? 0 : 1;
+}
+
+int RunSearch(const Options& options, Interrupt* interrupt) {
+  using postern::load::Capacity;
+  using postern::load::CapacityStep;
+  // With the JSON on standard output, the table goes where the progress goes.
+  FILE* const table = options.json == "-" ? stderr : stdout;
+  const postern::TimeNs end = postern::MonotonicNow() + options.duration;
+  bool first = true;
+  if (!options.quiet) std::fputs(postern::load::StepHeading().c_str(), table);
+  const absl::StatusOr<Capacity> capacity = postern::load::FindCapacity(
+      options, [interrupt](const Options& step) { return Run(step, interrupt); },
+      [&]() {
+        // A server that was overloaded a moment ago gets time to clean up.
+        if (!first) interrupt->Came(postern::kSecond / 2);
+        first = false;
+        return !interrupt->seen() && postern::MonotonicNow() < end;
+      },
+      [&](const CapacityStep& step) {
+        if (options.quiet) return;
+        std::fputs(postern::load::StepLine(step).c_str(), table);
+        std::fflush(table);
+      });
+  if (!capacity.ok()) return Complain(capacity.status());
+  if (!options.quiet) std::fputs(postern::load::CapacityText(options, *capacity).c_str(), table);
+  if (!WriteJson(options, postern::load::CapacityJson(options, *capacity))) return 2;
+  const bool found =
+      capacity->limit == Capacity::Limit::kTarget || capacity->limit == Capacity::Limit::kRateMax;
+  return found ? 0 : 1;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   signal(SIGPIPE, SIG_IGN);
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-
+  Interrupt interrupt;
   int exit_code = -1;
-  absl::StatusOr<Options> options = postern::load::ParseCommandLine(argc, argv, &exit_code);
+  const absl::StatusOr<Options> options = postern::load::ParseCommandLine(argc, argv, &exit_code);
   if (exit_code >= 0) return exit_code;
-  if (!options.ok()) {
-    std::fprintf(stderr, "postern-load: %s\n", std::string(options.status().message()).c_str());
-    return 2;
+  if (!options.ok()) return Complain(options.status());
+  if (options->replay != nullptr && options->replay->bad_lines() > 0) {
+    std::fprintf(stderr, "postern-load: %llu lines of the log are no sessions, such as %s\n",
+                 static_cast<unsigned long long>(options->replay->bad_lines()),
+                 options->replay->first_problem().c_str());
   }
-  Generator generator(*std::move(options));
-  const absl::Status status = generator.Start();
-  if (!status.ok()) {
-    std::fprintf(stderr, "postern-load: %s\n", std::string(status.message()).c_str());
-    return 2;
-  }
-  Watch(&generator, signals);
-  const Results results = generator.Finish();
-  if (!generator.options().quiet && generator.options().json != "-") {
-    std::printf("%s", postern::load::Summary(generator.options(), results).c_str());
-  }
-  if (!generator.options().json.empty() &&
-      !WriteJson(generator.options().json,
-                 postern::load::JsonText(postern::load::ToJson(generator.options(), results)))) {
-    return 2;
-  }
-  return results.failed() == 0 && results.sessions() > 0 ? 0 : 1;
+  return options->find_capacity ? RunSearch(*options, &interrupt) : RunOnce(*options, &interrupt);
 }

@@ -14,6 +14,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "bench/load/objective.h"
 #include "proxy/base/status_macros.h"
 
 namespace postern::load {
@@ -24,6 +25,8 @@ constexpr double kDurationMaxS = 86400;
 // Sessions at once, when nobody says.
 constexpr uint32_t kClosedLoopSessions = 10;
 constexpr uint32_t kOpenLoopSessions = 10000;
+// Where a search begins.
+constexpr double kSearchRate = 50;
 
 template <typename Value>
 using NameList = std::vector<std::pair<std::string, Value>>;
@@ -86,7 +89,8 @@ struct Raw {
   std::optional<uint32_t> sessions;
   std::optional<uint64_t> total;
   std::optional<double> duration_s;
-  double timeout_s = 30;
+  std::optional<double> timeout_s;
+  double step_s = 5;
   std::string rate;
   std::string rate_steps;
   std::string sources;
@@ -159,7 +163,9 @@ void DefineWork(CLI::App* app, Options* options, Raw* raw) {
   CLI::Option* replay =
       app->add_option("--replay", raw->replay, "Repeat the sessions of this session log")
           ->excludes(script)
-          ->excludes(file);
+          ->excludes(file)
+          ->excludes("--skew")
+          ->excludes("--wrong-passwords");
   app->add_option("--speed", options->speed, "replay: so many times as fast")
       ->check(CLI::Range(0.001, 100000.0))
       ->capture_default_str()
@@ -177,9 +183,9 @@ void DefineAmount(CLI::App* app, Options* options, Raw* raw) {
   app->add_option("--duration-s", raw->duration_s,
                   "Start no session after so many seconds; default 600")
       ->check(CLI::Range(0.001, kDurationMaxS));
-  app->add_option("--timeout-s", raw->timeout_s, "Seconds one session may take, without pauses")
-      ->check(CLI::Range(0.05, 3600.0))
-      ->capture_default_str();
+  app->add_option("--timeout-s", raw->timeout_s,
+                  "Seconds one session may take, without pauses; default 30, or 10 in a search")
+      ->check(CLI::Range(0.05, 3600.0));
   CLI::Option* rate = app->add_option(
       "--rate", raw->rate,
       "Open loop: sessions started each second, whatever the server does; 100..1000 is a ramp");
@@ -188,6 +194,27 @@ void DefineAmount(CLI::App* app, Options* options, Raw* raw) {
       ->excludes(rate);
   app->add_option("--arrivals", options->arrivals, "Of the open loop: poisson or constant")
       ->transform(CLI::CheckedTransformer(ArrivalNames()).description(""));
+}
+
+void DefineSearch(CLI::App* app, Options* options, Raw* raw) {
+  CLI::Option* find = app->add_flag("--find-capacity", options->find_capacity,
+                                    "Search the highest rate that meets --objective");
+  find->excludes("--total")->excludes("--rate-steps")->excludes("--replay");
+  app->add_option("--objective", options->objective,
+                  "What counts as well served: p99<200ms, login.p99.9<1s, errors<0.1%, ...")
+      ->capture_default_str()
+      ->needs(find);
+  app->add_option("--step-s", raw->step_s, "Seconds for which the search tries each rate")
+      ->check(CLI::Range(0.1, 3600.0))
+      ->capture_default_str()
+      ->needs(find);
+  app->add_option("--rate-max", options->rate_max, "The search tries no higher rate")
+      ->check(CLI::Range(1.0, 1e6))
+      ->capture_default_str()
+      ->needs(find);
+}
+
+void DefineOthers(CLI::App* app, Options* options) {
   app->add_option("--io", options->io, "How the kernel is asked: auto, uring or epoll")
       ->transform(CLI::CheckedTransformer(IoNames()).description(""));
   app->add_option("--threads", options->threads, "Threads that generate load")
@@ -266,6 +293,11 @@ absl::Status FinishWork(const Raw& raw, Options* options) {
   } else {
     options->SetScript(options->script);
   }
+  const bool logs_in = std::any_of(options->steps.begin(), options->steps.end(),
+                                   [](const Step& step) { return step.verb == Verb::kLogin; });
+  if (options->wrong_percent > 0 && !logs_in) {
+    return absl::InvalidArgumentError("--wrong-passwords needs a script that logs in");
+  }
   return absl::OkStatus();
 }
 
@@ -286,6 +318,12 @@ absl::Status FinishAmount(const Raw& raw, Options* options) {
     ASSIGN_OR_RETURN(options->rate, RatePlan::ParseSteps(raw.rate_steps));
     duration = options->rate.length();
   }
+  if (options->find_capacity) {
+    if (ramp) return absl::InvalidArgumentError("--find-capacity begins with one --rate");
+    if (raw.rate.empty()) options->rate = RatePlan::Constant(kSearchRate, duration);
+    options->step = FromSeconds(raw.step_s);
+    RETURN_IF_ERROR(Objective::Parse(options->objective).status());
+  }
   if (replay && !options->rate.empty()) {
     return absl::InvalidArgumentError("--replay has its own rate: use --speed to change it");
   }
@@ -301,7 +339,7 @@ absl::Status FinishAmount(const Raw& raw, Options* options) {
   options->duration = duration;
   const bool bounded = raw.duration_s || !raw.rate_steps.empty() || replay;
   options->total = raw.total.value_or(bounded ? Options::kEndless : 1000);
-  options->timeout = FromSeconds(raw.timeout_s);
+  options->timeout = FromSeconds(raw.timeout_s.value_or(options->find_capacity ? 10 : 30));
   options->sessions =
       raw.sessions.value_or(options->open_loop() ? kOpenLoopSessions : kClosedLoopSessions);
   options->threads = static_cast<int>(
@@ -402,6 +440,8 @@ absl::StatusOr<Options> ParseCommandLine(int argc, char** argv, int* exit_code) 
   DefineUsers(&app, &options, &raw);
   DefineWork(&app, &options, &raw);
   DefineAmount(&app, &options, &raw);
+  DefineSearch(&app, &options, &raw);
+  DefineOthers(&app, &options);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -50,6 +50,11 @@ struct Options {
   DurationNs timeout = 30 * kSecond;  // of one session, without its pauses
   RatePlan rate;                      // empty: closed loop
   Arrivals arrivals = Arrivals::kPoisson;
+  // --find-capacity: `rate` is the first one, `duration` the time for the whole search.
+  bool find_capacity = false;
+  std::string objective = "p99<200ms,errors=0";  // as Objective::Parse() reads it
+  DurationNs step = 5 * kSecond;
+  double rate_max = 1e6;
   std::vector<SocketAddress> sources;
   int threads = 1;
   io::IoKind io = io::IoKind::kAuto;

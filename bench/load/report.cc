@@ -1,5 +1,6 @@
 #include "bench/load/report.h"
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_format.h"
 
 namespace postern::load {
@@ -73,7 +74,7 @@ nlohmann::ordered_json SpanJson(const Histogram& histogram) {
 
 std::string Summary(const Options& options, const Results& results) {
   std::string text =
-      absl::StrFormat("%s  %s, tls %s, script %s, %d at once%s\n",
+      absl::StrFormat("%s  %s, tls %s, script %s, up to %d at once%s\n",
                       results.failed() == 0 ? "good" : "FAILURES", options.target_text,
                       Name(options.tls), Name(options.script), options.sessions, HowMuch(options));
   absl::StrAppendFormat(&text, "sessions   %d good, %d failed in %.2f s: %.1f/s\n", results.good(),
@@ -122,7 +123,9 @@ nlohmann::ordered_json ToJson(const Options& options, const Results& results) {
       json["replay_lines"] = options.replay->sessions().size();
       json["replay_lines_bad"] = options.replay->bad_lines();
     } else {
+      double constant = 0;
       json["rate"] = options.rate.text();
+      if (absl::SimpleAtod(options.rate.text(), &constant)) json["rate"] = constant;
       json["arrivals"] = std::string(Name(options.arrivals));
     }
     json["started_late"] = results.late;

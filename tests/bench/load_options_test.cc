@@ -1,4 +1,6 @@
 #include <gtest/gtest.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include <set>
 #include <string>
@@ -92,6 +94,62 @@ TEST(CommandLineTest, WrongPasswordsAreOther) {
   EXPECT_DOUBLE_EQ(Parse({"--wrong-passwords", "30"})->wrong_percent, 30);
   EXPECT_FALSE(Parse({"--wrong-passwords", "30", "--password", "wrong"}).ok());
   EXPECT_TRUE(Parse({"--password", "wrong"}).ok());
+  EXPECT_EQ(Problem({"--wrong-passwords", "30", "--script", "handshake"}),
+            "--wrong-passwords needs a script that logs in");
+}
+
+// A file of the test's own, gone with it.
+class TextFile {
+ public:
+  explicit TextFile(const std::string& text) : path_(testing::TempDir() + "/load_options_XXXXXX") {
+    const int fd = mkstemp(path_.data());
+    EXPECT_GE(fd, 0);
+    EXPECT_EQ(write(fd, text.data(), text.size()), static_cast<ssize_t>(text.size()));
+    close(fd);
+  }
+  ~TextFile() { unlink(path_.c_str()); }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+TEST(CommandLineTest, FilesAreRead) {
+  const TextFile script("login\nnoop\n");
+  EXPECT_EQ(Parse({"--script-file", script.path()})->steps.size(), 3u);
+  EXPECT_EQ(Parse({"--script-file", script.path()})->script, ScriptName::kFile);
+  const TextFile bad("login\nnope\n");
+  EXPECT_NE(Problem({"--script-file", bad.path()}).find(bad.path() + ":2: \"nope\""),
+            std::string::npos);
+  const TextFile users("alice\nbob secret\n");
+  EXPECT_EQ(Parse({"--users-file", users.path()})->population(), 2u);
+  EXPECT_NE(Problem({"--users-file", "/nowhere/users"}).find("/nowhere/users: No such file"),
+            std::string::npos);
+}
+
+TEST(CommandLineTest, AReplayLastsAsLongAsItsLog) {
+  const TextFile log(
+      "time=2026-11-23T11:19:00.100Z user=a result=logged_in total_ms=100\n"
+      "time=2026-11-23T11:19:08.000Z user=b result=logged_in total_ms=4000\n");
+  const absl::StatusOr<Options> options = Parse({"--replay", log.path(), "--speed", "2"});
+  ASSERT_TRUE(options.ok()) << options.status();
+  EXPECT_EQ(options->script, ScriptName::kReplay);
+  EXPECT_TRUE(options->open_loop());
+  EXPECT_EQ(options->duration, 2 * kSecond + 1);  // from 0 to 4 s
+  EXPECT_EQ(options->pauses(), 2 * kSecond);
+  EXPECT_EQ(options->total, Options::kEndless);
+  EXPECT_FALSE(Parse({"--replay", log.path(), "--rate", "5"}).ok());
+}
+
+TEST(CommandLineTest, ASearchBeginsWithOneRate) {
+  const absl::StatusOr<Options> search = Parse({"--find-capacity"});
+  ASSERT_TRUE(search.ok()) << search.status();
+  EXPECT_EQ(search->rate.rate_max(), 50);
+  EXPECT_EQ(search->timeout, 10 * kSecond);
+  EXPECT_EQ(search->step, 5 * kSecond);
+  EXPECT_FALSE(Parse({"--find-capacity", "--rate", "1..2", "--duration-s", "5"}).ok());
+  EXPECT_NE(Problem({"--find-capacity", "--objective", "fast"}).find("is no condition"),
+            std::string::npos);
 }
 
 TEST(NamesTest, EveryEndingAndSpanHasItsOwn) {

@@ -7,6 +7,7 @@
 #include <string>
 #include <thread>
 
+#include "bench/load/capacity.h"
 #include "bench/load/generator.h"
 #include "bench/load/report.h"
 #include "bench/maildrop/store.h"
@@ -100,6 +101,19 @@ TEST_F(StoreAndLoadTest, SeveralThreadsAndSources) {
   StartStore(ListenTls::kOff);
   load_options_.threads = 2;
   load_options_.sources = *load::ParseSources("127.0.0.2-127.0.0.5");
+  const load::Results results = Run();
+  EXPECT_EQ(results.good(), 40u) << Summary(load_options_, results);
+}
+
+TEST_F(StoreAndLoadTest, OverIpv6) {
+  maildrop::Listen listen;
+  listen.address = *SocketAddress::Parse("[::1]:0");
+  store_options_.listen = {listen};
+  store_ = std::make_unique<maildrop::Store>(store_options_);
+  if (!store_->Start().ok()) GTEST_SKIP() << "no IPv6 here";
+  const std::string where = store_->Where();
+  load_options_.target = *SocketAddress::Parse(where.substr(0, where.find(' ')));
+  load_options_.sources = *load::ParseSources("::1");
   const load::Results results = Run();
   EXPECT_EQ(results.good(), 40u) << Summary(load_options_, results);
 }
@@ -331,6 +345,25 @@ TEST_F(StoreAndLoadTest, StoppingEndsIdleSessions) {
   EXPECT_EQ(Count(results, Ending::kStopped), 4u);
 }
 
+TEST_F(StoreAndLoadTest, StoppingStartsNoneOfThoseThatWait) {
+  StartStore(ListenTls::kOff);
+  load_options_.details.hold = 100 * kMillisecond;
+  load_options_.SetScript(ScriptName::kIdle);
+  load_options_.rate = load::RatePlan::Constant(10000, 600 * kSecond);
+  load_options_.sessions = 1;
+  load_options_.total = load::Options::kEndless;
+  load::Generator generator(load_options_);
+  ASSERT_TRUE(generator.Start().ok());
+  while (generator.progress().idle.load() < 1) std::this_thread::yield();
+  generator.Stop(/*now=*/false);
+  const uint64_t started = generator.progress().started.load();
+  const load::Results results = generator.Finish();
+  // Those under way end well. One more may have begun while we said it.
+  EXPECT_EQ(results.failed(), 0u) << Summary(load_options_, results);
+  EXPECT_LE(results.sessions(), started + 1);
+  EXPECT_EQ(results.dropped, 0u);
+}
+
 TEST_F(StoreAndLoadTest, AStoppedStoreEndsItsSessions) {
   StartStore(ListenTls::kOff);
   load_options_.details.hold = 3600 * kSecond;
@@ -353,6 +386,85 @@ TEST_F(StoreAndLoadTest, ALongListingArrivesWhole) {
   load_options_.SetScript(ScriptName::kFetch);
   const load::Results results = Run();
   EXPECT_EQ(results.verified, 40u) << Summary(load_options_, results);
+}
+
+// Six users who log in, fetch a message and delete it, a second apart; one who is refused; one who
+// only knocks.
+constexpr char kSessionLog[] =
+    "time=2026-11-23T11:19:00.100Z user=u1 result=logged_in total_ms=100 messages=1 "
+    "commands=\"retr:1 dele:1 quit:1\" quit=true\n"
+    "time=2026-11-23T11:19:01.100Z user=u2 result=logged_in total_ms=100 messages=1 "
+    "commands=\"stat:1 uidl:1 retr:1 dele:1 quit:1\" quit=true\n"
+    "{\"time\":\"2026-11-23T11:19:02.100Z\",\"user\":\"u3\",\"result\":\"logged_in\","
+    "\"total_ms\":100,\"messages\":1,\"commands\":\"list:1 dele:1\",\"quit\":true}\n"
+    "time=2026-11-23T11:19:03.100Z user=u4 result=logged_in total_ms=100 messages=1 "
+    "commands=\"retr:1 dele:1 quit:1\" quit=true\n"
+    "time=2026-11-23T11:19:04.100Z user=u5 result=logged_in total_ms=100 messages=1 "
+    "commands=\"retr:1 dele:1 quit:1\" quit=true\n"
+    "time=2026-11-23T11:19:05.100Z user=u6 result=logged_in total_ms=100 messages=1 "
+    "commands=\"retr:1 dele:1 quit:1\" quit=true\n"
+    "time=2026-11-23T11:19:06.100Z user=u1 result=refused reason=quit_before_login total_ms=100\n"
+    "time=2026-11-23T11:19:07.100Z result=none reason=quit_before_login total_ms=100\n";
+
+TEST_F(StoreAndLoadTest, ASessionLogIsRepeated) {
+  StartStore(ListenTls::kOff);
+  load_options_.script = ScriptName::kReplay;
+  load_options_.replay =
+      std::make_shared<load::ReplayLog>(*load::ReplayLog::Parse(kSessionLog, "log"));
+  load_options_.speed = 20;
+  load_options_.sessions = 100;
+  load_options_.threads = 2;
+  const load::Results results = Run();
+  EXPECT_EQ(results.good(), 8u) << Summary(load_options_, results);
+  EXPECT_EQ(results.logins, 6u);
+  EXPECT_EQ(results.refusals, 1u);
+  EXPECT_EQ(results.verified, 6u);
+  EXPECT_EQ(results.span(load::Span::kUidl).count(), 1u);
+  EXPECT_EQ(results.span(load::Span::kList).count(), 1u);
+  EXPECT_EQ(store_->deletions(), 6u);
+  // The last one comes after 7 s, at twenty times the speed.
+  EXPECT_GE(results.seconds(), 0.35);
+  EXPECT_GE(results.span(load::Span::kSession).min(), 5 * kMillisecond);
+}
+
+TEST_F(StoreAndLoadTest, ASessionLogIsRepeatedWithOtherUsers) {
+  StartStore(ListenTls::kOff);
+  load_options_.script = ScriptName::kReplay;
+  load_options_.replay =
+      std::make_shared<load::ReplayLog>(*load::ReplayLog::Parse(kSessionLog, "log"));
+  load_options_.speed = 1000;
+  load_options_.map_users = true;
+  load_options_.users = *load::ParseUsers("one@example.org", 1);
+  load_options_.sessions = 1;
+  const load::Results results = Run();
+  EXPECT_EQ(results.good(), 8u) << Summary(load_options_, results);
+  // They share a mailbox of five messages.
+  EXPECT_EQ(results.verified, 5u);
+  EXPECT_EQ(store_->deletions(), 5u);
+}
+
+TEST_F(StoreAndLoadTest, TheSearchRunsAgainstARealServer) {
+  StartStore(ListenTls::kOff);
+  load_options_.SetScript(ScriptName::kLogin);
+  load_options_.rate = load::RatePlan::Constant(20, kSecond);
+  load_options_.rate_max = 40;
+  load_options_.step = 300 * kMillisecond;
+  load_options_.sessions = 100;
+  load_options_.objective = "p99<20s,errors=0";
+  load_options_.find_capacity = true;
+  const absl::StatusOr<load::Capacity> capacity = FindCapacity(
+      load_options_,
+      [](const load::Options& step) -> absl::StatusOr<load::Results> {
+        load::Generator generator(step);
+        const absl::Status status = generator.Start();
+        if (!status.ok()) return status;
+        return generator.Finish();
+      },
+      []() { return true; }, [](const load::CapacityStep&) {});
+  ASSERT_TRUE(capacity.ok()) << capacity.status();
+  EXPECT_EQ(capacity->limit, load::Capacity::Limit::kRateMax)
+      << CapacityText(load_options_, *capacity);
+  EXPECT_EQ(capacity->rate, 40);
 }
 
 struct FaultCase {

@@ -73,6 +73,27 @@ class ManTest(unittest.TestCase):
             self.assertIn("threads", options)
             for option in options:
                 self.assertIn(f"Fl Fl {option}", page, f"{program} --{option}")
+            items = " ".join(re.findall(r"^\.It (.*Fl Fl .*)$", page, re.MULTILINE))
+            explained = re.findall(r"Fl Fl ([a-z-]+)", items)
+            self.assertEqual(sorted(explained), sorted(options))
+
+    def test_results_of_the_load_generator_are_explained(self):
+        with open(os.path.join(ROOT, "deploy", "man", "postern-load.1"), encoding="utf-8") as file:
+            results = file.read().partition("\n.Sh RESULTS\n")[2]
+        words = " ".join(re.findall(r"^\.(?:It )?Cm (.*)$", results, re.MULTILINE)).split()
+        load = os.path.join(ROOT, "bench", "load")
+        for source in ("report.cc", "capacity_report.cc"):
+            with open(os.path.join(load, source), encoding="utf-8") as file:
+                keys = re.findall(r'(?:json\[|\{)"([a-z0-9_]+)"', file.read())
+            self.assertIn("target" if source == "report.cc" else "capacity", keys)
+            for key in keys:
+                self.assertIn(key, words, source)
+        with open(os.path.join(load, "results.cc"), encoding="utf-8") as file:
+            names = re.findall(r'"([a-z_]+)"', file.read())
+        self.assertIn("no_socket", names)
+        for name in names:
+            if name != "good":
+                self.assertIn(name, words)
 
     def test_keys_that_need_a_restart(self):
         with open(os.path.join(ROOT, "proxy", "server.cc"), encoding="utf-8") as file:
