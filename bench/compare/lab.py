@@ -112,9 +112,12 @@ class Lab:
 
     def run(self, command, network, core, timeout=300):
         """Runs a program to its end; its standard output."""
-        done = subprocess.run(
-            list(map(str, command)), capture_output=True, text=True, timeout=timeout,
-            stdin=subprocess.DEVNULL, preexec_fn=self._child_setup(network, core, None))
+        try:
+            done = subprocess.run(
+                list(map(str, command)), capture_output=True, text=True, timeout=timeout,
+                stdin=subprocess.DEVNULL, preexec_fn=self._child_setup(network, core, None))
+        except subprocess.TimeoutExpired as error:
+            raise LabError(f"{command[0]} did not end within {timeout} s") from error
         if done.returncode != 0 and not done.stdout.strip():
             raise LabError(f"{command[0]} failed: {done.stderr.strip()}")
         return done.stdout
@@ -187,7 +190,11 @@ class Lab:
             if load.poll() is None:
                 load.send_signal(signal.SIGTERM)
                 time.sleep(0.3)
-        text, errors = load.communicate(timeout=60)
+        try:
+            text, errors = load.communicate(timeout=60)
+        except subprocess.TimeoutExpired as error:
+            self.stop(load)
+            raise LabError("postern-load did not end within 60 s") from error
         self.running.remove(load)
         if not text.strip():
             raise LabError(f"postern-load failed: {(said + errors).strip()}")

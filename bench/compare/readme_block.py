@@ -17,7 +17,7 @@ LINES = (
     ("e", "mb_per_cpu_s", "TLS fetch, segments of 1448 bytes: MB per CPU second"),
     ("f", "mb_per_cpu_s", "TLS bulk: MB per CPU second"),
     ("g", "mb_per_cpu_s", "plain bulk: MB per CPU second"),
-    ("i", "rss_kb", "idle TLS session: KB resident"),
+    ("i", "pss_kb", "idle TLS session: KB resident (PSS)"),
     ("l-250", "p99_ms", "TLS login at 250 a second: p99 ms"),
     ("w", "quit_p99_ms", "a single client's wait at QUIT: p99 ms"),
 )
@@ -51,7 +51,7 @@ def block(report):
         rows.append([f"{what} ({better} is better)", with_spread(ours)] +
                     [cell(scenario, name, figure) for name in PEERS])
     at = report["conditions"]
-    versions = "; ".join(text for name, text in at["versions"].items() if name != "postern")
+    versions = ", ".join(text for name, text in at["versions"].items() if name != "postern")
     lines = [BEGIN,
              f"{at['date'][:10]}, {at['cpu']}, Linux {at['kernel'].split('-')[0]}, "
              f"{' '.join(at['openssl'].split()[:2])}. {versions}.", "",

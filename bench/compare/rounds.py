@@ -17,6 +17,7 @@ class Row:
             name, peer, title, setup, variant)
         self.entries = []
         self.total = None  # sessions of one run, found out by the first
+        self.broken = ""  # why it did not start
 
     def record(self):
         return {"peer": self.peer, "title": self.title, "variant": self.variant,
@@ -52,7 +53,7 @@ class Measurement:
         try:
             for row in rows:
                 peers[row.name] = PEERS[row.peer](self.lab, network, stores, row.setup)
-                peers[row.name].start()
+                self.start(row, peers[row.name])
             for number in range(rounds):
                 # Who goes first changes, so that a drift of the machine hits everybody alike.
                 shift = number % len(rows)
@@ -62,14 +63,23 @@ class Measurement:
                     self.progress.step(scenario, row, number, rounds, entry)
         finally:
             for peer in peers.values():
-                if peer.process:
-                    peer.stop()
+                peer.stop()
         return {"title": scenario.title, "about": scenario.about, "note": scenario.note,
                 "group": scenario.group or scenario.key, "rate": scenario.rate,
                 "figures": list(scenario.figures), "rows": {row.name: row.record() for row in rows}}
 
+    def start(self, row, peer):
+        """One that does not start voids its own rounds, not those of the others."""
+        try:
+            peer.start()
+        except LabError as error:
+            row.broken = str(error)
+            self.progress.say(f"{row.title}: {error}")
+
     def visit(self, scenario, row, peer, stores, number):
         """One run with one peer."""
+        if row.broken:
+            return {"void": [row.broken]}
         try:
             stores.start()
             try:

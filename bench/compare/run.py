@@ -95,7 +95,7 @@ def conditions(lab, options, names, left_out):
         "cpus": os.cpu_count(),
         "kernel": platform.release(),
         "openssl": first_line("openssl", "version"),
-        "versions": {name: f"{PEERS[name].title}: {PEERS[name].version(lab)}" for name in names},
+        "versions": {name: f"{PEERS[name].title} {PEERS[name].version(lab)}" for name in names},
         "left_out": left_out,
         "load_average": os.getloadavg(),
         "rounds": options.rounds,
@@ -195,6 +195,8 @@ def main():
             readme_block.rewrite(ROOT / "README.md", report)
     except (LabError, readme_block.BlockError, OSError, subprocess.CalledProcessError) as error:
         sys.exit(f"run.py: {error}")
+    except KeyboardInterrupt:
+        sys.exit("run.py: interrupted")
     print(markdown(report))
 
 

@@ -55,7 +55,7 @@ def sample_report():
         "conditions": {
             "date": "2026-01-02T03:04:05+00:00", "cpu": "A <fast> CPU", "cpus": 2,
             "kernel": "6.1.0-1", "openssl": "OpenSSL 3.0.1 1 Jan 2026", "left_out": ["x & y"],
-            "versions": {"postern": "Postern: 1", "haproxy": "HAProxy: 2", "nginx": "nginx: 3"},
+            "versions": {"postern": "Postern 1", "haproxy": "HAProxy 2", "nginx": "nginx 3"},
             "load_average": [0.1, 0, 0], "load_average_after": [1.5, 0, 0], "rounds": 3,
             "quick": False, "seconds_per_run": 3.0, "proxy_core": 0, "other_core": 1,
             "descriptors_max": 20000, "command": "bench/compare/run.py --only 'a&b'"},

@@ -21,7 +21,7 @@ class HaProxy(Peer):
 
     @classmethod
     def version(cls, lab):
-        return " ".join(first_line("haproxy", "-v").split()[:3])
+        return first_line("haproxy", "-v").split()[2]
 
     def start(self):
         self.tls, self.plain = self.network.port(), self.network.port()

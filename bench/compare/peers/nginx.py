@@ -13,6 +13,7 @@ class Nginx(Peer):
     name = "nginx"
     title = "nginx"
     colour = 2
+    responder = None
 
     @classmethod
     def missing(cls):
@@ -22,7 +23,7 @@ class Nginx(Peer):
 
     @classmethod
     def version(cls, lab):
-        return first_line("nginx", "-v").replace("nginx version: ", "")
+        return first_line("nginx", "-v").removeprefix("nginx version: nginx/")
 
     def _write(self, name, modules, text):
         return self.write(f"{name}.conf", f"""{modules}
@@ -84,4 +85,6 @@ mail {{
 
     def stop(self):
         super().stop()
-        self.lab.stop(self.responder)
+        if self.responder:
+            self.lab.stop(self.responder)
+            self.responder = None

@@ -10,7 +10,7 @@ class Postern(Peer):
 
     @classmethod
     def version(cls, lab):
-        return first_line(lab.bin / "postern", "version")
+        return first_line(lab.bin / "postern", "version").removeprefix("postern ")
 
     def start(self):
         self.tls, self.plain = self.network.port(), self.network.port()
