@@ -123,6 +123,7 @@ ALL = (
         "Full TLS 1.3 logins, so many at once, through Postern alone: what a login costs when its "
         "state is one of thousands. The limit of open files (see the conditions) allows no more.",
         tls=TLS13, variants_only=True, rounds_max=3, seconds=14, figures=("cpu_us", "per_second"),
+        note="With longer deadlines than usual: so many wait for the core of the clients and stores.",
         variants=tuple((f"postern-{count}", "postern", f"{count:,} at once", {"sessions": count})
                        for count in (1000, 5000, 9000))),
     Scenario(

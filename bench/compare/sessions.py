@@ -12,7 +12,7 @@ WARM = 40
 
 def load_arguments(scenario, peer, script=None):
     arguments = ["--target", f"127.0.0.1:{peer.tls if scenario.tls else peer.plain}", "--script",
-                 script or scenario.script, "--source", SOURCES]
+                 script or scenario.script, "--source", SOURCES, "--timeout-s", 60]
     if scenario.tls:
         version, cipher = scenario.tls.split()
         arguments += ["--tls", "implicit", "--tls-version", version.removeprefix("TLSv"),

@@ -16,7 +16,7 @@ def stay(at, scenario, peer, count, *more, rate=ARRIVALS_PER_S, urgent=False):
     """Logs in `count` sessions that stay until they are ended."""
     return at.lab.start_idle_load(
         peer.network, *load_arguments(scenario, peer, "idle"), "--total", count, "--sessions",
-        count, "--rate", rate, "--arrivals", "constant", "--hold-s", "900", "--timeout-s", "60",
+        count, "--rate", rate, "--arrivals", "constant", "--hold-s", "900",
         *more, urgent=urgent)
 
 

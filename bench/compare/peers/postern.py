@@ -18,6 +18,10 @@ class Postern(Peer):
             f"user{number}@example.org\t{'odd' if number % 2 else 'even'}\n"
             for number in range(1000)))
         tickets = "tickets_ecdsa = 1\ntickets_rsa = 1" if self.setup.get("tickets") else ""
+        # Thousands of logins at once wait for the client's and the stores' core, not for ours. With
+        # the usual deadlines Postern would connect to a store once more.
+        patient = ('[timeouts]\nhandshake = "60s"\nupstream_connect = "30s"\n'
+                   'upstream_greeting = "30s"') if self.setup.get("sessions") else ""
         log = self.dir / "sessions.log" if self.setup.get("log") else ""
         backends = "\n".join(
             f'[[backend]]\nname = "{name}"\naddress = "127.0.0.1:{port}"'
@@ -35,6 +39,7 @@ plaintext_logins = true
 [tls]
 certificates = [{{ chain = "{self.certificate}", key = "{self.key}" }}]
 {tickets}
+{patient}
 {backends}
 [[route]]
 map = "{users}"
