@@ -1,6 +1,7 @@
 // How the search for a capacity is told.
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -31,13 +32,15 @@ absl::string_view Name(Capacity::Limit limit) {
 
 std::string Verdict(const CapacityStep& step) {
   if (step.problem.empty()) return "met";
-  return absl::StrCat(step.problem, step.generator_limited ? " (the generator was too slow)" : "");
+  return absl::StrCat(step.problem,
+                      step.generator_limited ? " (the generator was late or out of CPU)" : "");
 }
 
 // p99 over the rate. The bars are logarithmic: what matters is where it begins to climb.
 std::string Plot(std::vector<CapacityStep> steps) {
-  std::stable_sort(steps.begin(), steps.end(),
-                   [](const CapacityStep& a, const CapacityStep& b) { return a.rate < b.rate; });
+  std::sort(steps.begin(), steps.end(), [](const CapacityStep& a, const CapacityStep& b) {
+    return std::tie(a.rate, a.p99) < std::tie(b.rate, b.p99);
+  });
   DurationNs least = kNever;
   DurationNs most = 1;
   for (const CapacityStep& step : steps) {

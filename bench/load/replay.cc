@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <tuple>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
@@ -166,9 +167,10 @@ absl::StatusOr<ReplayLog> ReplayLog::Parse(absl::string_view text, absl::string_
                    ? absl::StrCat(file, ": no lines")
                    : absl::StrCat(log.first_problem_, "; no line of this file is a session"));
   }
-  std::stable_sort(
-      log.sessions_.begin(), log.sessions_.end(),
-      [](const LoggedSession& a, const LoggedSession& b) { return a.start < b.start; });
+  std::sort(log.sessions_.begin(), log.sessions_.end(),
+            [](const LoggedSession& a, const LoggedSession& b) {
+              return std::tie(a.start, a.length, a.user) < std::tie(b.start, b.length, b.user);
+            });
   const DurationNs first = log.sessions_.front().start;
   for (LoggedSession& session : log.sessions_) session.start -= first;
   return log;

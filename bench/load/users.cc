@@ -116,7 +116,8 @@ absl::string_view UserFile::Password(uint64_t index) const {
 
 uint64_t UserChoice::Pick(uint64_t session) const {
   SessionBits bits(seed_, session);
-  if (skew_ <= 0) return bits() % population_;
+  // The distribution wants at least two to choose from.
+  if (skew_ <= 0 || population_ == 1) return bits() % population_;
   absl::zipf_distribution<uint64_t> zipf(population_ - 1, skew_, 1.0);
   return zipf(bits);
 }
