@@ -3,7 +3,7 @@
 #
 #   deploy/install-deps.sh build            to compile it and to run deploy/quickstart.sh
 #   deploy/install-deps.sh build test       to run tests/run.sh, too
-#   deploy/install-deps.sh build compare    to measure it against nginx (bench/compare)
+#   deploy/install-deps.sh build compare    to measure it and its peers side by side (bench/compare)
 #
 # Asks dpkg first: with nothing missing it changes nothing, needs no network and no root, and ends
 # in a blink. Some of the packages for tests are servers (Dovecot, Prometheus, nginx): they are not
@@ -28,7 +28,11 @@ test=(
   # promtool checks the alert rules; systemd-analyze checks the unit.
   prometheus systemd
 )
-compare=(nginx-light libnginx-mod-mail python3 util-linux procps)
+compare=(
+  # The peers, and what a network namespace with Ethernet's segments needs.
+  nginx-light libnginx-mod-mail haproxy dovecot-core dovecot-pop3d perdition
+  openssl ethtool iproute2 util-linux procps python3
+)
 
 usage() {
   sed -n '2,6s/^# \{0,1\}//p' "$0" >&2

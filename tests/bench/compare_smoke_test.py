@@ -1,0 +1,71 @@
+#!/usr/bin/env python3
+"""The comparison's program on the real programs, Postern alone: it measures, voids nothing, writes
+all its reports, and says clearly what it does not understand.
+
+    compare_smoke_test.py BIN_DIR
+"""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BIN_DIR = ""
+
+
+def run(*arguments):
+    return subprocess.run(
+        [sys.executable, "-B", ROOT / "bench/compare/run.py", "--bin-dir", BIN_DIR, *arguments],
+        capture_output=True, text=True, timeout=240, stdin=subprocess.DEVNULL)
+
+
+class SmokeTest(unittest.TestCase):
+    def setUp(self):
+        cores = sorted(os.sched_getaffinity(0))
+        if len(cores) < 2:
+            self.skipTest("a comparison needs two cores")
+        self.cores = ["--cores", f"{cores[0]},{cores[1]}"]
+
+    def test_postern_alone(self):
+        with tempfile.TemporaryDirectory(prefix="postern-compare-test-") as directory:
+            results, page = pathlib.Path(directory, "r.json"), pathlib.Path(directory, "r.html")
+            done = run("--quick", "--peers", "postern", "--only", "a,b,x", "--json", results,
+                       "--html", page, *self.cores)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            report = json.loads(results.read_text())
+            self.assertEqual(list(report["scenarios"]), ["b", "a", "x"])
+            for scenario in report["scenarios"].values():
+                for row in scenario["rows"].values():
+                    for entry in row["rounds"]:
+                        self.assertEqual(entry["void"], [])
+                        self.assertEqual(entry["good"], entry["sessions"])
+                        self.assertGreater(entry["cpu_us"], 0)
+            refused = report["scenarios"]["x"]["rows"]["postern"]["rounds"][0]["refused"]
+            self.assertGreater(refused, 0)
+            self.assertGreater(report["floor"]["x25519_keygen_us"], 0)
+            self.assertIn("Postern and its peers", page.read_text())
+            self.assertNotIn("VOID", done.stdout)
+            again = run("--from", results, *self.cores)
+            self.assertEqual((again.returncode, again.stdout), (0, done.stdout))
+
+    def test_mistakes(self):
+        for arguments, words in ((["--only", "a,zz"], "no scenario is called 'zz'"),
+                                 (["--peers", "exim"], "no peer is called 'exim'"),
+                                 (["--cores", "0,0"], "two different cores"),
+                                 (["--rounds", "0"], "--rounds is at least 1"),
+                                 (["--from", "/nowhere.json"], "/nowhere.json")):
+            with self.subTest(arguments=arguments):
+                cores = [] if "--cores" in arguments else self.cores
+                done = run(*arguments, *cores)
+                self.assertNotEqual(done.returncode, 0)
+                self.assertIn(words, done.stderr)
+                self.assertNotIn("Traceback", done.stderr)
+
+
+if __name__ == "__main__":
+    BIN_DIR = sys.argv.pop(1)
+    unittest.main(verbosity=2)
