@@ -50,6 +50,10 @@ coro::Task<bool> Session::Greet() {
     co_return false;
   }
   client_.set_sensitive(true);
+  if (at.proxy_protocol) {
+    const bool heard = co_await HearNeighbour();
+    if (!heard) co_return false;
+  }
   if (implicit_tls) {
     const bool done = co_await ShakeHands();
     if (!done) co_return false;
@@ -64,7 +68,9 @@ coro::Task<bool> Session::Greet() {
     challenge =
         pop3::MakeApopChallenge(options.hostname, absl::string_view(random, sizeof(random)));
   }
-  dialogue_ = std::make_unique<pop3::LoginDialogue>(&options, implicit_tls, std::move(challenge));
+  // TLS that ended at the neighbour is the client's all the same.
+  const bool tls_active = implicit_tls || (neighbour_ != nullptr && neighbour_->told.tls);
+  dialogue_ = std::make_unique<pop3::LoginDialogue>(&options, tls_active, std::move(challenge));
   client_.Queue(dialogue_->Greeting());
   co_return true;
 }
@@ -74,7 +80,12 @@ coro::Task<bool> Session::ShakeHands() {
   EnterPhase(Phase::kHandshake);
   ArmDeadline(
       std::min(started + config().timeouts.handshake, accepted_at_ + config().timeouts.login));
+  // What a neighbour sent in one piece with its PROXY header is the beginning of the handshake. The
+  // engine has used it up when it asks for more.
+  const std::string early(client_.input());
+  client_.ClearInput();
   client_.SetTls(snapshot_->server_tls->NewEngine(client_.output()));
+  if (!early.empty()) client_.tls()->SetInput(early);
   const Outcome outcome = co_await client_.Handshake();
   if (outcome != Outcome::kOk) {
     EndOnClient(outcome);

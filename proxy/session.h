@@ -24,6 +24,7 @@
 #include "proxy/coro/task.h"
 #include "proxy/coro/wake.h"
 #include "proxy/io/io.h"
+#include "proxy/neighbour.h"
 #include "proxy/pop3/login_dialogue.h"
 #include "proxy/relay.h"
 #include "proxy/session_record.h"
@@ -84,6 +85,8 @@ class Session : public ListNode<Session> {
   };
 
   coro::Task<void> Run();
+  // neighbour.cc: for whom the connection speaks.
+  coro::Task<bool> HearNeighbour();
   // client_login.cc: the AUTHORIZATION state up to a set of credentials.
   coro::Task<bool> Greet();
   coro::Task<bool> ShakeHands();
@@ -126,7 +129,8 @@ class Session : public ListNode<Session> {
   std::shared_ptr<const WorkerSnapshot> snapshot_;
   size_t listener_;
   uint64_t id_;
-  SocketAddress client_address_;
+  SocketAddress client_address_;          // of the client, whoever carries its bytes
+  std::unique_ptr<Neighbour> neighbour_;  // null without one
   Phase phase_ = Phase::kAccepted;
   Phase reached_ = Phase::kAccepted;
   CloseReason reason_ = CloseReason::kNone;

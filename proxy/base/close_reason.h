@@ -17,6 +17,9 @@ enum class CloseReason : uint8_t {
   kClientReset,            // transport error on the client's side
   kClientTls,              // the client's handshake or a record failed
   kClientNotPop3,          // an HTTP method, or TLS spoken to a plaintext port
+  kProxyUntrusted,         // came from outside the listener's proxy_networks
+  kProxyHeader,            // the PROXY header was malformed, or something else came
+  kProxyTimeout,           // no whole PROXY header inside its deadline
   kHandshakeTimeout,       // no finished TLS handshake inside its deadline
   kLoginTimeout,           // not logged in inside the total deadline
   kIdleTimeout,            // logged in, and no byte in either direction for too long

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "proxy/base/ip_network.h"
 #include "proxy/base/socket_address.h"
 #include "proxy/base/time.h"
 #include "proxy/pop3/login_dialogue.h"
@@ -31,6 +32,8 @@ struct Listener {
   bool plaintext_logins = false;
   bool v6only = true;              // IPv6 addresses only
   int backlog = 4096;
+  bool proxy_protocol = false;     // every connection begins with a PROXY header ...
+  std::vector<IpNetwork> proxy_networks;  // ... and comes from one of these
   int line = 0;                    // where the configuration has it
 };
 
@@ -48,6 +51,7 @@ struct Backend {
 };
 
 struct Timeouts {
+  DurationNs proxy_header = 3 * kSecond;        // the PROXY header, from the connection on
   DurationNs handshake = 15 * kSecond;          // TLS with the client
   DurationNs login = 60 * kSecond;              // accept to logged in, all attempts together
   DurationNs idle = 660 * kSecond;              // after login, no byte either way

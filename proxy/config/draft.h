@@ -34,6 +34,8 @@ struct ListenerDraft {
   Setting<ListenerTls> tls;
   Setting<bool> plaintext_logins;
   Setting<bool> v6only;
+  Setting<bool> proxy_protocol;
+  Setting<std::vector<IpNetwork>> proxy_networks;
 };
 
 // How to talk to a backend. A pool may say it for all the backends written inside it.
@@ -104,8 +106,13 @@ void ParseDocument(const TomlNode& root, const std::string& file_name, Draft* dr
 // The part of it about backends, pools and routes; `reader` stands at the top of the file.
 void ParseUpstreams(TableReader* reader, Draft* draft, Diagnostics* diagnostics);
 
+// The keys of a listener about neighbours in front of it.
+void ParseNeighbours(TableReader* reader, ListenerDraft* listener);
+
 // Compares the parts with each other and completes draft->config.
 void Validate(Draft* draft, Diagnostics* diagnostics);
+// The part of it about neighbours in front of a listener.
+void ValidateNeighbours(ListenerDraft* listener, Diagnostics* diagnostics);
 // The part of it about backends, pools and routes.
 void ValidateUpstreams(Draft* draft, Diagnostics* diagnostics);
 

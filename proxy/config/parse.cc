@@ -111,6 +111,7 @@ void ParseListeners(TableReader* top, Draft* draft, Diagnostics* diagnostics) {
     ReadSetting(reader, "v6only", &listener.v6only,
                 [&](bool* out) { return reader.Bool("v6only", out); });
     reader.Int("backlog", 1, 65535, &listener.value.backlog);
+    ParseNeighbours(&reader, &listener);
     reader.Finish();
     draft->listeners.push_back(std::move(listener));
   }
@@ -216,6 +217,7 @@ void ParseTimeouts(TableReader* top, Timeouts* timeouts, Diagnostics* diagnostic
   const TomlNode* table = top->Table("timeouts");
   if (table == nullptr) return;
   TableReader reader(*table, "[timeouts]", diagnostics, &TopLevelKeys());
+  reader.Duration("proxy_header", kMillisecond, kHour, &timeouts->proxy_header);
   reader.Duration("handshake", kMillisecond, kHour, &timeouts->handshake);
   reader.Duration("login", kMillisecond, kHour, &timeouts->login);
   reader.Duration("idle", kMillisecond, 24 * kHour, &timeouts->idle);

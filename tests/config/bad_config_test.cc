@@ -194,6 +194,34 @@ std::vector<BadCase> TypeAndRangeCases() {
   };
 }
 
+std::vector<BadCase> NeighbourCases() {
+  const std::string proxied = "[[listener]]\naddress = \"[::]:995\"\nproxy_protocol = true\n";
+  return {
+      {"ProxyProtocolFromAnybody",
+       proxied,
+       "TPR",
+       {{"3:18", "must be listed; write proxy_networks"}}},
+      {"ProxyProtocolFromNobody", proxied + "proxy_networks = []", "TPR", {{"4:18", "listed"}}},
+      {"ProxyNetworksAlone",
+       "[[listener]]\naddress = \"[::]:995\"\nproxy_networks = [\"10.0.0.0/8\"]",
+       "TPR",
+       {{"3:18", "proxy_networks means nothing without proxy_protocol = true"}}},
+      {"ProxyNetworkBits",
+       proxied + "proxy_networks = [\"::1\", \"10.1.0.0/8\"]",
+       "TPR",
+       {{"4:26", "the network is \"10.0.0.0/8\""}}},
+      {"ProxyNetworkName",
+       proxied + "proxy_networks = [\"lb.example.net\"]",
+       "TPR",
+       {{"4:19", "\"lb.example.net\" is not an IP address"}}},
+      {"ProxyProtocolWord",
+       "[[listener]]\naddress = \"[::]:995\"\nproxy_protocol = \"v1\"\nproxy_networks = "
+       "[\"::1\"]",
+       "TPR",
+       {{"3:18", "proxy_protocol"}}},
+  };
+}
+
 std::vector<BadCase> ListenerCases() {
   return {
       {"HostnameSyntax",
@@ -556,6 +584,7 @@ INSTANTIATE_TEST_SUITE_P(Syntax, BadConfig, ::testing::ValuesIn(SyntaxCases()), 
 INSTANTIATE_TEST_SUITE_P(TypeAndRange, BadConfig, ::testing::ValuesIn(TypeAndRangeCases()),
                          CaseName);
 INSTANTIATE_TEST_SUITE_P(Listener, BadConfig, ::testing::ValuesIn(ListenerCases()), CaseName);
+INSTANTIATE_TEST_SUITE_P(Neighbour, BadConfig, ::testing::ValuesIn(NeighbourCases()), CaseName);
 INSTANTIATE_TEST_SUITE_P(Auth, BadConfig, ::testing::ValuesIn(AuthCases()), CaseName);
 INSTANTIATE_TEST_SUITE_P(Upstream, BadConfig, ::testing::ValuesIn(UpstreamCases()), CaseName);
 

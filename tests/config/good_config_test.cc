@@ -73,6 +73,8 @@ address = "[::]:995"
 tls = "implicit"
 v6only = false
 backlog = 128
+proxy_protocol = true
+proxy_networks = ["10.0.0.0/8", "2001:db8::1"]
 
 [[listener]]
 address = "*:110"
@@ -99,6 +101,7 @@ secrets = "secrets"
 refused_reply = "-ERR no"
 
 [timeouts]
+proxy_header = "9s"
 handshake = "1s"
 login = "2s"
 idle = "3m"
@@ -188,11 +191,35 @@ TEST_F(EveryKey, TopAndListeners) {
   EXPECT_EQ(config_.listeners[0].name, "pop3s");
   EXPECT_FALSE(config_.listeners[0].v6only);
   EXPECT_EQ(config_.listeners[0].backlog, 128);
+  EXPECT_TRUE(config_.listeners[0].proxy_protocol);
+  ASSERT_EQ(config_.listeners[0].proxy_networks.size(), 2u);
+  EXPECT_EQ(config_.listeners[0].proxy_networks[0].ToString(), "10.0.0.0/8");
+  EXPECT_EQ(config_.listeners[0].proxy_networks[1].ToString(), "2001:db8::1/128");
+  EXPECT_FALSE(config_.listeners[1].proxy_protocol);
   EXPECT_EQ(config_.listeners[1].name, "*:110");
   EXPECT_EQ(config_.listeners[1].address.ToString(), "0.0.0.0:110");
   EXPECT_EQ(config_.listeners[1].tls, ListenerTls::kStls);
   EXPECT_TRUE(config_.listeners[1].plaintext_logins);
   EXPECT_EQ(config_.admin.address, "unix:/run/postern/admin.sock");
+}
+
+// A client whose TLS ends at the neighbour may log in where no other may.
+TEST(GoodConfig, NoTlsBehindANeighbour) {
+  const absl::StatusOr<Config> config = ParseConfig(R"(
+[[listener]]
+address = "*:110"
+tls = "off"
+proxy_protocol = true
+proxy_networks = ["10.0.0.1"]
+[[pool]]
+name = "mail"
+backends = [{ name = "mail1", address = "10.0.0.11:110" }]
+[[route]]
+users = "*"
+pool = "mail"
+)",
+                                                    "p.toml");
+  EXPECT_TRUE(config.ok()) << config.status().message();
 }
 
 TEST_F(EveryKey, TlsAndAuth) {
@@ -214,6 +241,7 @@ TEST_F(EveryKey, TlsAndAuth) {
 
 TEST_F(EveryKey, TimeoutsLimitsUsersLog) {
   const Timeouts& timeouts = config_.timeouts;
+  EXPECT_EQ(timeouts.proxy_header, 9 * kSecond);
   EXPECT_EQ(timeouts.handshake, kSecond);
   EXPECT_EQ(timeouts.login, 2 * kSecond);
   EXPECT_EQ(timeouts.idle, 180 * kSecond);
@@ -352,9 +380,9 @@ TEST(ExampleFile, CommentedKeysAreRealAndShowTheDefaults) {
   ASSERT_TRUE(plain.ok());
   const Timeouts &a = all->timeouts, &b = plain->timeouts;
   for (const auto field :
-       {&Timeouts::handshake, &Timeouts::login, &Timeouts::idle, &Timeouts::upstream_connect,
-        &Timeouts::upstream_greeting, &Timeouts::upstream_login, &Timeouts::refused_delay,
-        &Timeouts::close_linger, &Timeouts::drain, &Timeouts::resolve}) {
+       {&Timeouts::proxy_header, &Timeouts::handshake, &Timeouts::login, &Timeouts::idle,
+        &Timeouts::upstream_connect, &Timeouts::upstream_greeting, &Timeouts::upstream_login,
+        &Timeouts::refused_delay, &Timeouts::close_linger, &Timeouts::drain, &Timeouts::resolve}) {
     EXPECT_EQ(a.*field, b.*field);
   }
   EXPECT_EQ(all->limits.sessions_max, plain->limits.sessions_max);

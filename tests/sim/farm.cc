@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "proxy/coro/frame_pool.h"
+#include "proxy/pop3/proxy_protocol.h"
 #include "proxy/snapshot_builder.h"
 #include "tests/sim/test_tls.h"
 #include "tls/digest.h"
@@ -22,8 +23,14 @@ constexpr size_t kTurnsMax = 300'000;
 constexpr size_t kBlocksPerSession = 7;
 constexpr const char* kMasterUser = "master";
 constexpr const char* kMasterPassword = "master secret";
-constexpr const char* kListenAddresses[] = {"198.51.100.1:995", "198.51.100.1:110",
-                                            "198.51.100.1:1110"};
+constexpr size_t kListeners = 5;
+constexpr const char* kListenAddresses[kListeners] = {"198.51.100.1:995", "198.51.100.1:110",
+                                                      "198.51.100.1:1110", "198.51.100.1:2995",
+                                                      "198.51.100.1:2110"};
+constexpr const char* kNeighbourNetwork = "192.0.2.0/24";
+
+bool WantsProxyHeader(size_t listener) { return listener >= 3; }
+bool SpeaksTls(size_t listener) { return listener != 2 && listener != 4; }
 
 SocketAddress BackendAddress(size_t index, bool unix_socket) {
   return SocketAddress::Parse(unix_socket ? absl::StrCat("unix:/run/backend", index)
@@ -71,14 +78,18 @@ Farm::~Farm() = default;
 config::Config Farm::MakeConfig() {
   config::Config config;
   config.hostname = TestTls::kName;
-  for (int i = 0; i < 3; ++i) {
+  for (size_t i = 0; i < kListeners; ++i) {
     config::Listener listener;
     listener.address = SocketAddress::Parse(kListenAddresses[i]).value();
     listener.name = kListenAddresses[i];
-    listener.tls = i == 0   ? config::ListenerTls::kImplicit
-                   : i == 1 ? config::ListenerTls::kStls
-                            : config::ListenerTls::kOff;
+    listener.tls = !SpeaksTls(i) ? config::ListenerTls::kOff
+                   : i == 1      ? config::ListenerTls::kStls
+                                 : config::ListenerTls::kImplicit;
     listener.plaintext_logins = i == 2;
+    if (WantsProxyHeader(i)) {
+      listener.proxy_protocol = true;
+      listener.proxy_networks = {IpNetwork::Parse(kNeighbourNetwork).value()};
+    }
     config.listeners.push_back(std::move(listener));
   }
   config.tls.certificates = {TestTls::Get().files()};
@@ -165,6 +176,11 @@ void Farm::AddClient(const ClientSpec& spec) {
   client->spec = spec;
   const size_t number = clients_.size();
   client->address = SocketAddress::Parse(absl::StrCat("203.0.113.9:", 20000 + number)).value();
+  client->connects_from = client->address;
+  if (WantsProxyHeader(spec.listener) && spec.login != LoginKind::kProxyStranger) {
+    client->connects_from =
+        SocketAddress::Parse(absl::StrCat("192.0.2.1:", 20000 + number)).value();
+  }
   ClientStory& story = client->story;
   story.name = absl::StrCat("client ", number);
   story.user = spec.user;
@@ -185,7 +201,7 @@ void Farm::AddClient(const ClientSpec& spec) {
 
 void Farm::StartClient(Client* client) {
   Endpoint* endpoint = io_.ConnectTo(
-      SocketAddress::Parse(kListenAddresses[client->spec.listener]).value(), client->address);
+      SocketAddress::Parse(kListenAddresses[client->spec.listener]).value(), client->connects_from);
   client->peer = std::make_unique<ScriptedClient>(&io_, endpoint);
   client->peer->set_pace(client->spec.pace);
   WriteScript(client);
@@ -201,7 +217,10 @@ void Farm::StartClient(Client* client) {
 void Farm::WriteScript(Client* client) {
   const ClientSpec& spec = client->spec;
   ScriptedClient& peer = *client->peer;
-  if (spec.listener == 0) peer.Secure(TestTls::Get().ClientEngines());
+  if (WantsProxyHeader(spec.listener)) WriteProxyHeader(client);
+  if (SpeaksTls(spec.listener) && spec.listener != 1) {
+    peer.Secure(TestTls::Get().ClientEngines());
+  }
   peer.Expect();
   if (spec.listener == 1 && spec.secure && spec.login != LoginKind::kStlsInjection) {
     peer.Send("STLS\r\n");
@@ -215,6 +234,22 @@ void Farm::WriteScript(Client* client) {
   peer.Otherwise();
   peer.Send("QUIT\r\n");
   peer.WaitForEnd();
+}
+
+void Farm::WriteProxyHeader(Client* client) {
+  pop3::ClientIdentity identity;
+  identity.client = client->address;
+  identity.destination = SocketAddress::Parse("198.51.100.7:995").value();
+  if (!SpeaksTls(client->spec.listener)) {
+    identity.tls = true;
+    identity.tls_version = "TLSv1.3";
+    identity.server_name = TestTls::kName;
+  }
+  std::string header = SpeaksTls(client->spec.listener) ? pop3::WriteProxyV1(identity)
+                                                        : pop3::WriteProxyV2(identity, "id");
+  if (client->spec.login == LoginKind::kProxyRubbish) header.back() = '!';
+  if (client->spec.login == LoginKind::kProxySilence) header.resize(header.size() / 2);
+  client->peer->Send(header);
 }
 
 void Farm::WriteLogin(Client* client) {
@@ -295,7 +330,8 @@ void Farm::WriteHopelessLogin(Client* client) {
       for (int i = 0; i < 3; ++i) peer.Send(absl::StrCat("USER ", user, "\r\nPASS wrong\r\n"));
       break;
     case LoginKind::kEndlessLine:
-      peer.Send(std::string(100000, 'A'));
+      // Beyond every limit; more would only take long through a window of a few bytes.
+      peer.Send(std::string(20000, 'A'));
       break;
     case LoginKind::kHttp:
       peer.Send("GET / HTTP/1.1\r\nUSER victim\r\n\r\n");
@@ -332,7 +368,7 @@ void Farm::WriteSession(Client* client) {
 
 void Farm::WriteFarewell(Client* client) {
   ScriptedClient& peer = *client->peer;
-  const bool tls = client->spec.listener != 2 && client->spec.ends_tls;
+  const bool tls = SpeaksTls(client->spec.listener) && client->spec.ends_tls;
   switch (client->spec.farewell) {
     case Farewell::kLeave:
       if (tls) peer.EndTls();
@@ -357,7 +393,8 @@ void Farm::WriteFarewell(Client* client) {
 void Farm::OnSessionEnd(const SessionRecord& record) {
   ++history_.records;
   for (const std::unique_ptr<Client>& client : clients_) {
-    if (!(client->address == record.client)) continue;
+    // One who was never introduced is known by where it came from.
+    if (!(client->address == record.client) && !(client->connects_from == record.client)) continue;
     ++client->story.records;
     client->story.reason = record.reason;
     client->story.record_logged_in = record.logged_in;
@@ -424,7 +461,7 @@ void Farm::Tell() {
   }
   history_.may_turn_away = spec_.sessions_max < spec_.clients.size();
   history_.errors_injected = io_.errors_injected() > 0;
-  for (size_t i = 0; i < 3; ++i) {
+  for (size_t i = 0; i < kListeners; ++i) {
     history_.connections += stats_.listener(i).connections.Get();
   }
 }
@@ -440,7 +477,7 @@ void Farm::CheckBalance() {
   zero("blocks out", static_cast<int64_t>(worker_->blocks().blocks_out()));
   zero("coroutine frames", static_cast<int64_t>(coro::FramePool::ThisThread().live()));
   zero("connections_active", stats_.loop().connections_active.Get());
-  for (size_t i = 0; i < 3; ++i) {
+  for (size_t i = 0; i < kListeners; ++i) {
     metrics::ListenerStats& listener = stats_.listener(i);
     zero("sessions_active of a listener", listener.sessions_active.Get());
     uint64_t closed = 0;

@@ -48,6 +48,10 @@ enum class LoginKind {
   kEndlessLine,
   kHttp,
   kStlsInjection,  // USER behind STLS in one write
+  // only where a PROXY header is wanted
+  kProxyStranger,  // from outside of the networks
+  kProxyRubbish,   // a header that is none
+  kProxySilence,   // half a header
 };
 
 // How it leaves.
@@ -60,7 +64,9 @@ enum class Farewell {
 };
 
 struct ClientSpec {
-  size_t listener = 0;  // 0: implicit TLS, 1: STLS, 2: plain
+  // 0: implicit TLS, 1: STLS, 2: plain; behind a PROXY header: 3: implicit TLS, 4: no TLS, with
+  // credentials only where the header speaks of TLS.
+  size_t listener = 0;
   bool secure = true;   // listener 1: does STLS
   std::string user;
   std::string password;
@@ -120,6 +126,7 @@ class Farm : private SessionSink {
   struct Client {
     ClientSpec spec;
     SocketAddress address;
+    SocketAddress connects_from;  // another one where a neighbour speaks for it
     std::unique_ptr<ScriptedClient> peer;
     ClientStory story;
     bool reset_at_random = false;
@@ -135,6 +142,7 @@ class Farm : private SessionSink {
   void AddClient(const ClientSpec& spec);
   void StartClient(Client* client);
   void WriteScript(Client* client);
+  void WriteProxyHeader(Client* client);
   void WriteLogin(Client* client);
   void WriteHopelessLogin(Client* client);
   void WriteSession(Client* client);

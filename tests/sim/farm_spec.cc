@@ -72,6 +72,10 @@ class Drawing {
       const int first = static_cast<int>(random_.Chance(0.5) ? ServerFault::kCloseAt
                                                              : ServerFault::kCloseAtAccept);
       bad.fault = static_cast<ServerFault>(random_.Between(first, kServerFaultCount - 1));
+      // Those of STLS strike nowhere else.
+      if (backend.tls == config::UpstreamTls::kStls && random_.Chance(0.2)) {
+        bad.fault = random_.Pick({ServerFault::kStlsRefused, ServerFault::kStlsExtraLine});
+      }
       // Small offsets meet the first answers, large ones the inside of a message.
       bad.at = random_.Below(random_.Pick<size_t>({1, 40, 400, 5000, 60000}));
       bad.delay = random_.Pick<DurationNs>(
@@ -101,7 +105,7 @@ class Drawing {
   ClientSpec DrawClient() {
     ClientSpec client;
     const size_t number = spec_.clients.size();
-    client.listener = random_.Below(3);
+    client.listener = random_.Below(5);
     client.secure = random_.Chance(0.95);
     client.known = random_.Chance(0.95);
     client.user = absl::StrCat("user", number, client.known ? "@example.net" : "@nowhere.net");
@@ -109,6 +113,7 @@ class Drawing {
     client.password += absl::StrCat(number);
     client.password_right = random_.Chance(0.9);
     client.login = DrawLogin();
+    if (client.login >= LoginKind::kProxyStranger) client.listener = random_.Pick<size_t>({3, 4});
     client.pace = DrawPace();
     client.starts_after =
         random_.Between(0, random_.Pick<DurationNs>({1, 100 * kMillisecond, 10 * kSecond}));
@@ -131,7 +136,8 @@ class Drawing {
     if (random_.Chance(0.15)) {
       return random_.Pick({LoginKind::kNone, LoginKind::kQuit, LoginKind::kControlBytes,
                            LoginKind::kAlwaysWrong, LoginKind::kRubbish, LoginKind::kEndlessLine,
-                           LoginKind::kHttp, LoginKind::kStlsInjection});
+                           LoginKind::kHttp, LoginKind::kStlsInjection, LoginKind::kProxyStranger,
+                           LoginKind::kProxyRubbish, LoginKind::kProxySilence});
     }
     return random_.Pick(
         {LoginKind::kUserPass, LoginKind::kUserPassAtOnce, LoginKind::kEverythingAtOnce,

@@ -36,6 +36,11 @@ void AddLogins(std::vector<Scenario>* all) {
   all->push_back(Story("ImplicitTls"));
   client.listener = 1;
   all->push_back(Story("Stls", client));
+  client.listener = 3;
+  all->push_back(Story("ProxyHeaderThenTls", client));
+  client.listener = 4;
+  all->push_back(Story("ProxyHeaderThatSpeaksOfTls", client));
+  all->back().end = Peer::End::kFin;
   const std::pair<const char*, LoginKind> logins[] = {
       {"UserPassAtOnce", LoginKind::kUserPassAtOnce},
       {"EverythingAtOnce", LoginKind::kEverythingAtOnce},
@@ -154,6 +159,10 @@ void AddHopeless(std::vector<Scenario>* all) {
        Peer::End::kCloseNotify},
       {"Http", LoginKind::kHttp, 0, CloseReason::kClientNotPop3, Peer::End::kCloseNotify},
       {"StlsInjection", LoginKind::kStlsInjection, 1, CloseReason::kStlsInjection, Peer::End::kFin},
+      {"ProxyStranger", LoginKind::kProxyStranger, 4, CloseReason::kProxyUntrusted,
+       Peer::End::kFin},
+      {"ProxyRubbish", LoginKind::kProxyRubbish, 4, CloseReason::kProxyHeader, Peer::End::kFin},
+      {"ProxySilence", LoginKind::kProxySilence, 4, CloseReason::kProxyTimeout, Peer::End::kFin},
   };
   for (const Hopeless& story : hopeless) {
     ClientSpec client = Anna();

@@ -1,0 +1,70 @@
+// The session's talk with a neighbour that stands between us and the client.
+#include "proxy/neighbour.h"
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "proxy/base/ip_network.h"
+#include "proxy/pop3/proxy_protocol.h"
+#include "proxy/session.h"
+
+namespace postern {
+namespace {
+
+absl::string_view ProtocolName(const pop3::ProxyHeader& header) {
+  if (header.local) return "local";
+  return header.version == 1 ? "v1" : "v2";
+}
+
+pop3::ClientIdentity IdentityOf(pop3::ProxyHeader header) {
+  pop3::ClientIdentity identity;
+  identity.client = header.source;
+  identity.destination = header.destination;
+  identity.tls = header.ssl;
+  identity.tls_version = std::move(header.ssl_version);
+  identity.tls_cipher = std::move(header.ssl_cipher);
+  identity.server_name = std::move(header.authority);
+  identity.alpn_pop3 = header.alpn == "pop3";
+  return identity;
+}
+
+}  // namespace
+
+// Reads the PROXY header, which comes before anything else, TLS too. What the neighbour sent behind
+// it stays in the channel's input.
+coro::Task<bool> Session::HearNeighbour() {
+  if (!ContainsAddress(listener().proxy_networks, client_address_)) {
+    End(CloseReason::kProxyUntrusted);
+    co_return false;
+  }
+  neighbour_ = std::make_unique<Neighbour>();
+  neighbour_->address = client_address_;
+  ArmDeadline(accepted_at_ + config().timeouts.proxy_header);
+  pop3::ProxyHeader header;
+  size_t consumed = 0;
+  for (;;) {
+    const pop3::ProxyRead read =
+        pop3::ReadProxyHeader(client_.input(), &header, &consumed, &neighbour_->error);
+    if (read == pop3::ProxyRead::kDone) break;
+    if (read == pop3::ProxyRead::kBad) {
+      End(CloseReason::kProxyHeader);
+      co_return false;
+    }
+    const Outcome outcome = co_await client_.ReadMore();
+    if (outcome == Outcome::kOk) continue;
+    EndOnClient(outcome);
+    co_return false;
+  }
+  client_.ConsumeInput(consumed);
+  neighbour_->protocol = ProtocolName(header);
+  neighbour_->session = header.unique_id;
+  if (!header.local) {
+    client_address_ = header.source;
+    neighbour_->told = IdentityOf(std::move(header));
+  }
+  co_return true;
+}
+
+}  // namespace postern
