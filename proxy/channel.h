@@ -49,7 +49,7 @@ class Channel {
   // From now on everything is encrypted; call Handshake() next. Whatever was read in the clear must
   // be used up.
   void SetTls(std::unique_ptr<tls::Engine> engine);
-  tls::Engine* tls() { return tls_.get(); }
+  tls::Engine* tls() const { return tls_.get(); }
   ByteArena* output() { return &pending_; }
 
   // While on, buffers are overwritten before they are given back.

@@ -151,6 +151,11 @@ coro::Task<Session::Attempt> Session::TryBackend(size_t backend, absl::string_vi
     attempt.authorization_id = user_;
     attempt.password = snapshot_->shared->master_passwords[backend].view();
   }
+  if (target.proxy_protocol != config::UpstreamProxy::kOff ||
+      target.xclient != config::UpstreamXclient::kOff) {
+    attempt.identity = Identity();
+    attempt.session = SessionName();
+  }
   for (int i = 0; i < config().limits.upstream_tries; ++i) {
     const AddressList addresses = snapshot_->shared->addresses->Get(backend);
     if (addresses == nullptr || addresses->empty()) {

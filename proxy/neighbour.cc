@@ -1,12 +1,16 @@
 // The session's talk with a neighbour that stands between us and the client.
 #include "proxy/neighbour.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <memory>
 #include <string>
 #include <utility>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_format.h"
 #include "proxy/base/ip_network.h"
+#include "proxy/config/value_syntax.h"
 #include "proxy/pop3/proxy_protocol.h"
 #include "proxy/session.h"
 
@@ -28,6 +32,14 @@ pop3::ClientIdentity IdentityOf(pop3::ProxyHeader header) {
   identity.server_name = std::move(header.authority);
   identity.alpn_pop3 = header.alpn == "pop3";
   return identity;
+}
+
+// What may stand in a header, a command and a log as it is. Dovecot ignores longer ones.
+bool IsSessionName(absl::string_view text) {
+  constexpr size_t kBytesMax = 64;
+  return !text.empty() && text.size() <= kBytesMax &&
+         std::all_of(text.begin(), text.end(),
+                     [](char c) { return absl::ascii_isgraph(static_cast<unsigned char>(c)); });
 }
 
 }  // namespace
@@ -65,6 +77,29 @@ coro::Task<bool> Session::HearNeighbour() {
     neighbour_->told = IdentityOf(std::move(header));
   }
   co_return true;
+}
+
+pop3::ClientIdentity Session::Identity() const {
+  pop3::ClientIdentity identity;
+  if (neighbour_ != nullptr) identity = neighbour_->told;
+  identity.client = client_address_;
+  if (identity.destination.empty()) identity.destination = io_->LocalAddress(client_.fd());
+  if (tls::Engine* engine = client_.tls(); engine != nullptr && engine->handshake_done()) {
+    const tls::HandshakeInfo info = engine->info();
+    identity.tls = true;
+    identity.tls_version = std::string(info.version);
+    identity.tls_cipher = std::string(info.cipher);
+    identity.alpn_pop3 = info.alpn_pop3;
+    if (!info.server_name.empty()) identity.server_name = std::string(info.server_name);
+  }
+  // Receivers drop the connection over a name that is none.
+  if (!config::IsDnsName(identity.server_name)) identity.server_name.clear();
+  return identity;
+}
+
+std::string Session::SessionName() const {
+  if (neighbour_ != nullptr && IsSessionName(neighbour_->session)) return neighbour_->session;
+  return absl::StrFormat("%016x", id_);
 }
 
 }  // namespace postern

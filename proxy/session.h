@@ -25,6 +25,7 @@
 #include "proxy/coro/wake.h"
 #include "proxy/io/io.h"
 #include "proxy/neighbour.h"
+#include "proxy/pop3/client_identity.h"
 #include "proxy/pop3/login_dialogue.h"
 #include "proxy/relay.h"
 #include "proxy/session_record.h"
@@ -87,6 +88,9 @@ class Session : public ListNode<Session> {
   coro::Task<void> Run();
   // neighbour.cc: for whom the connection speaks.
   coro::Task<bool> HearNeighbour();
+  pop3::ClientIdentity Identity() const;
+  // What the next hop is to call this session: the neighbour's name for it, or our own.
+  std::string SessionName() const;
   // client_login.cc: the AUTHORIZATION state up to a set of credentials.
   coro::Task<bool> Greet();
   coro::Task<bool> ShakeHands();

@@ -9,8 +9,10 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "proxy/base/escape.h"
+#include "proxy/pop3/proxy_protocol.h"
 #include "proxy/pop3/reply.h"
 #include "proxy/pop3/sasl.h"
+#include "proxy/pop3/xclient.h"
 
 namespace postern {
 namespace {
@@ -39,6 +41,7 @@ class UpstreamDialogue {
       : attempt_(attempt), channel_(attempt->channel), verdict_(verdict) {}
 
   coro::Task<bool> Connect();
+  coro::Task<bool> SendProxyHeader();
   coro::Task<bool> ShakeHands();
   coro::Task<bool> ReadGreeting();
   coro::Task<bool> StartTls();
@@ -46,6 +49,10 @@ class UpstreamDialogue {
   coro::Task<bool> LogIn();
 
  private:
+  // XCLIENT alone, with its answer; nothing where none is wanted.
+  coro::Task<bool> Introduce();
+  bool TakeIntroduction(const Line& line);
+  bool MayPipeline() const;
   coro::Task<bool> LogInWithUserPass();
   coro::Task<bool> LogInWithPlain();
   coro::Task<Line> ReadLine(UpstreamError timeout);
@@ -62,14 +69,16 @@ class UpstreamDialogue {
   UpstreamAttempt* attempt_;
   Channel* channel_;
   UpstreamVerdict* verdict_;
+  bool introduces_ = false;  // XCLIENT stands in front of the login
 };
 
 bool UpstreamDialogue::Fail(UpstreamError error, absl::string_view detail) {
   verdict_->kind = UpstreamVerdict::Kind::kFailed;
   verdict_->error = error;
   verdict_->detail = absl::StrCat(attempt_->backend->name, ": ", detail);
-  // A wrong certificate or a refused STLS does not get better by asking again.
-  verdict_->retry_same = error != UpstreamError::kTls && error != UpstreamError::kStlsRefused;
+  // A wrong certificate, a refused STLS or XCLIENT does not get better by asking again.
+  verdict_->retry_same = error != UpstreamError::kTls && error != UpstreamError::kStlsRefused &&
+                         error != UpstreamError::kXclient;
   attempt_->stats->errors[static_cast<size_t>(error)].Add();
   return false;
 }
@@ -121,6 +130,16 @@ coro::Task<bool> UpstreamDialogue::Connect() {
   co_return true;
 }
 
+// In one write and in front of everything else, TLS too.
+coro::Task<bool> UpstreamDialogue::SendProxyHeader() {
+  const bool v1 = attempt_->backend->proxy_protocol == config::UpstreamProxy::kV1;
+  channel_->Queue(v1 ? pop3::WriteProxyV1(attempt_->identity)
+                     : pop3::WriteProxyV2(attempt_->identity, attempt_->session));
+  const Outcome outcome = co_await channel_->Flush();
+  if (outcome == Outcome::kOk) co_return true;
+  co_return FailOutcome(outcome, UpstreamError::kGreetingTimeout, "PROXY header");
+}
+
 coro::Task<bool> UpstreamDialogue::ShakeHands() {
   channel_->SetTls(attempt_->tls->NewEngine(channel_->output()));
   const Outcome outcome = co_await channel_->Handshake();
@@ -167,6 +186,12 @@ coro::Task<bool> UpstreamDialogue::ReadGreeting() {
   if (line.status != pop3::Status::kOk) {
     co_return Fail(UpstreamError::kBadGreeting,
                    absl::StrCat("greeting: \"", EscapeForLog(line.text, 80), "\""));
+  }
+  if (attempt_->backend->xclient != config::UpstreamXclient::kOff) {
+    introduces_ = pop3::AnnouncesXclient(line.text);
+    if (!introduces_ && attempt_->backend->xclient == config::UpstreamXclient::kOn) {
+      co_return Fail(UpstreamError::kXclient, "the greeting does not announce XCLIENT");
+    }
   }
   co_return NothingBehind("the greeting");
 }
@@ -232,10 +257,33 @@ bool UpstreamDialogue::Judge(const Line& line) {
   return line.status == pop3::Status::kOk;
 }
 
+bool UpstreamDialogue::MayPipeline() const {
+  return attempt_->backend->pipelining == config::Pipelining::kOn ||
+         (attempt_->backend->pipelining == config::Pipelining::kAuto &&
+          attempt_->memory->pipelining);
+}
+
+bool UpstreamDialogue::TakeIntroduction(const Line& line) {
+  if (line.status == pop3::Status::kOk) return true;
+  return Fail(UpstreamError::kXclient,
+              absl::StrCat("XCLIENT: \"", EscapeForLog(line.text, 80), "\""));
+}
+
+coro::Task<bool> UpstreamDialogue::Introduce() {
+  if (!introduces_) co_return true;
+  channel_->Queue(pop3::WriteXclient(attempt_->identity, attempt_->session));
+  if (MayPipeline()) co_return true;  // the login follows at once, and the answers in order
+  const bool sent = co_await Send();
+  if (!sent) co_return false;
+  introduces_ = false;
+  const Line line = co_await ReadLine(UpstreamError::kLoginTimeout);
+  if (!line.ok) co_return false;
+  if (!TakeIntroduction(line)) co_return false;
+  co_return NothingBehind("the answer to XCLIENT");
+}
+
 coro::Task<bool> UpstreamDialogue::LogInWithUserPass() {
-  const bool pipelining =
-      attempt_->backend->pipelining == config::Pipelining::kOn ||
-      (attempt_->backend->pipelining == config::Pipelining::kAuto && attempt_->memory->pipelining);
+  const bool pipelining = MayPipeline();
   channel_->Queue("USER ");
   channel_->Queue(attempt_->user);
   channel_->Queue("\r\n");
@@ -253,6 +301,11 @@ coro::Task<bool> UpstreamDialogue::LogInWithUserPass() {
   verdict_->password_sent = true;
   const bool sent = co_await Send();
   if (!sent) co_return false;
+  if (introduces_) {
+    const Line line = co_await ReadLine(UpstreamError::kLoginTimeout);
+    if (!line.ok) co_return false;
+    if (!TakeIntroduction(line)) co_return false;
+  }
   if (pipelining) {
     const Line line = co_await ReadLine(UpstreamError::kLoginTimeout);
     if (!line.ok) co_return false;
@@ -273,6 +326,12 @@ coro::Task<bool> UpstreamDialogue::LogInWithPlain() {
     channel_->Queue("\r\n");
     const bool sent = co_await Send();
     if (!sent) co_return false;
+    if (introduces_) {
+      const Line line = co_await ReadLine(UpstreamError::kLoginTimeout);
+      if (!line.ok) co_return false;
+      if (!TakeIntroduction(line)) co_return false;
+      introduces_ = false;
+    }
     const Line line = co_await ReadLine(UpstreamError::kLoginTimeout);
     if (!line.ok) co_return false;
     if (line.status != pop3::Status::kContinue) co_return Judge(line);
@@ -285,6 +344,11 @@ coro::Task<bool> UpstreamDialogue::LogInWithPlain() {
   verdict_->password_sent = true;
   const bool sent = co_await Send();
   if (!sent) co_return false;
+  if (introduces_) {
+    const Line line = co_await ReadLine(UpstreamError::kLoginTimeout);
+    if (!line.ok) co_return false;
+    if (!TakeIntroduction(line)) co_return false;
+  }
   const Line line = co_await ReadLine(UpstreamError::kLoginTimeout);
   if (!line.ok) co_return false;
   co_return Judge(line);
@@ -292,6 +356,8 @@ coro::Task<bool> UpstreamDialogue::LogInWithPlain() {
 
 coro::Task<bool> UpstreamDialogue::LogIn() {
   const TimeNs started = io()->Now();
+  const bool introduced = co_await Introduce();
+  if (!introduced) co_return false;
   const bool plain = attempt_->backend->mechanism == config::UpstreamMechanism::kAuthPlain ||
                      !attempt_->authorization_id.empty();
   bool accepted = false;
@@ -314,8 +380,10 @@ void SetStepDeadline(UpstreamAttempt* attempt, DurationNs from_now) {
 // Whether the backend must be asked for its capabilities before this login.
 bool MustAskCapabilities(const UpstreamAttempt& attempt) {
   if (attempt.backend->pipelining != config::Pipelining::kAuto) return false;
-  if (attempt.backend->mechanism != config::UpstreamMechanism::kUserPass) return false;
-  if (!attempt.authorization_id.empty()) return false;
+  // AUTH PLAIN is one write anyway; with XCLIENT in front of it, it may become one.
+  const bool one_write = attempt.backend->mechanism != config::UpstreamMechanism::kUserPass ||
+                         !attempt.authorization_id.empty();
+  if (one_write && attempt.backend->xclient == config::UpstreamXclient::kOff) return false;
   const TimeNs read_at = attempt.memory->capa_read_at;
   return read_at == 0 || attempt.channel->io()->Now() - read_at > kCapaLifetime;
 }
@@ -328,6 +396,10 @@ coro::Task<bool> RunDialogue(UpstreamDialogue* dialogue, UpstreamAttempt* attemp
   if (!ok) co_return false;
   const TimeNs connected = io->Now();
   SetStepDeadline(attempt, attempt->timeouts->upstream_greeting);
+  if (attempt->backend->proxy_protocol != config::UpstreamProxy::kOff) {
+    ok = co_await dialogue->SendProxyHeader();
+    if (!ok) co_return false;
+  }
   if (attempt->backend->tls == config::UpstreamTls::kImplicit) {
     ok = co_await dialogue->ShakeHands();
     if (!ok) co_return false;

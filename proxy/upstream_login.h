@@ -14,6 +14,7 @@
 #include "proxy/channel.h"
 #include "proxy/config/config.h"
 #include "proxy/coro/task.h"
+#include "proxy/pop3/client_identity.h"
 #include "tls/context.h"
 
 namespace postern {
@@ -47,6 +48,9 @@ struct UpstreamAttempt {
   absl::string_view user;
   absl::string_view authorization_id;  // set for a master login: the user; `user` is the master
   absl::string_view password;
+  // Whom we speak for and the session's name, for backends that want to know.
+  pop3::ClientIdentity identity;
+  std::string session;
 };
 
 struct UpstreamVerdict {

@@ -23,6 +23,10 @@ enum class UpstreamTls { kOff, kImplicit, kStls };
 // an authorization id. APOP users of a `password` pool are logged in with their stored secret.
 enum class UpstreamLogin { kPassword, kMaster };
 enum class UpstreamMechanism { kUserPass, kAuthPlain };
+// The PROXY header in front of each connection to a backend.
+enum class UpstreamProxy { kOff, kV1, kV2 };
+// XCLIENT in front of each login. auto: where the greeting announces it; on: it must.
+enum class UpstreamXclient { kOff, kAuto, kOn };
 enum class Pipelining { kAuto, kOn, kOff };   // auto: what the backend's CAPA says
 
 struct Listener {
@@ -45,6 +49,8 @@ struct Backend {
   UpstreamLogin login = UpstreamLogin::kPassword;
   UpstreamMechanism mechanism = UpstreamMechanism::kUserPass;
   Pipelining pipelining = Pipelining::kAuto;
+  UpstreamProxy proxy_protocol = UpstreamProxy::kOff;
+  UpstreamXclient xclient = UpstreamXclient::kOff;
   std::string master_user;         // with login = "master"
   std::string master_password_file;  // first line of a file that others may not read
   int line = 0;

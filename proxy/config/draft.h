@@ -47,6 +47,8 @@ struct UpstreamDraft {
   Setting<UpstreamLogin> login;
   Setting<UpstreamMechanism> mechanism;
   Setting<Pipelining> pipelining;
+  Setting<UpstreamProxy> proxy_protocol;
+  Setting<UpstreamXclient> xclient;
   Setting<std::string> master_user;
   Setting<std::string> master_password_file;
 };
@@ -108,16 +110,27 @@ void ParseUpstreams(TableReader* reader, Draft* draft, Diagnostics* diagnostics)
 
 // The keys of a listener about neighbours in front of it.
 void ParseNeighbours(TableReader* reader, ListenerDraft* listener);
+// The keys of a backend or pool about what it is told of the client.
+void ParseIntroduction(TableReader* reader, UpstreamDraft* upstream);
 
 // Compares the parts with each other and completes draft->config.
 void Validate(Draft* draft, Diagnostics* diagnostics);
 // The part of it about neighbours in front of a listener.
 void ValidateNeighbours(ListenerDraft* listener, Diagnostics* diagnostics);
+// Completes the backend's part about what it is told of the client.
+void ResolveIntroduction(const UpstreamDraft& own, const UpstreamDraft& pool, Backend* backend,
+                         Diagnostics* diagnostics);
 // The part of it about backends, pools and routes.
 void ValidateUpstreams(Draft* draft, Diagnostics* diagnostics);
 
 // The path as the process must open it: relative ones start at the directory of `file_name`.
 std::string ResolvePath(const std::string& file_name, const std::string& path);
+
+// What is written at the backend itself, or else at its pool.
+template <typename T>
+const Setting<T>& Effective(const Setting<T>& own, const Setting<T>& inherited) {
+  return own.written || !inherited.written ? own : inherited;
+}
 
 // The keys that stand at the top of the file, outside of any table.
 const std::vector<std::string>& TopLevelKeys();

@@ -1,4 +1,5 @@
-// The keys of a listener about neighbours in front of it: read, and compared with each other.
+// What we are told of clients and what we tell: the keys of a listener about neighbours in front of
+// it, and those of a backend about how it learns who the client is.
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -33,6 +34,37 @@ void ParseNeighbours(TableReader* reader, ListenerDraft* listener) {
   ReadSetting(
       *reader, "proxy_networks", &listener->proxy_networks,
       [&](std::vector<IpNetwork>* out) { return ReadNetworks(reader, "proxy_networks", out); });
+}
+
+void ParseIntroduction(TableReader* reader, UpstreamDraft* upstream) {
+  ReadSetting(*reader, "proxy_protocol", &upstream->proxy_protocol, [&](UpstreamProxy* out) {
+    return reader->Word<UpstreamProxy>(
+        "proxy_protocol",
+        {{"off", UpstreamProxy::kOff}, {"v1", UpstreamProxy::kV1}, {"v2", UpstreamProxy::kV2}},
+        out);
+  });
+  ReadSetting(*reader, "xclient", &upstream->xclient, [&](UpstreamXclient* out) {
+    return reader->Word<UpstreamXclient>("xclient",
+                                         {{"auto", UpstreamXclient::kAuto},
+                                          {"on", UpstreamXclient::kOn},
+                                          {"off", UpstreamXclient::kOff}},
+                                         out);
+  });
+}
+
+void ResolveIntroduction(const UpstreamDraft& own, const UpstreamDraft& pool, Backend* backend,
+                         Diagnostics* diagnostics) {
+  const Setting<UpstreamXclient>& xclient = Effective(own.xclient, pool.xclient);
+  backend->proxy_protocol = Effective(own.proxy_protocol, pool.proxy_protocol).value;
+  backend->xclient = xclient.value;
+  if (backend->proxy_protocol == UpstreamProxy::kOff || backend->xclient == UpstreamXclient::kOff) {
+    return;
+  }
+  diagnostics->Add(xclient.position,
+                   absl::StrCat("backend \"", backend->name,
+                                "\" has both xclient and proxy_protocol: behind a PROXY header a "
+                                "server trusts the client's address, not ours, and takes no "
+                                "XCLIENT; keep one of them"));
 }
 
 void ValidateNeighbours(ListenerDraft* listener, Diagnostics* diagnostics) {

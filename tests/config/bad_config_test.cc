@@ -214,6 +214,21 @@ std::vector<BadCase> NeighbourCases() {
        proxied + "proxy_networks = [\"lb.example.net\"]",
        "TPR",
        {{"4:19", "\"lb.example.net\" is not an IP address"}}},
+      {"UpstreamProxyProtocol",
+       "[[pool]]\nname = \"mail\"\nproxy_protocol = true\nbackends = [{ name = \"a\", address = "
+       "\"h:110\", proxy_protocol = \"v3\" }]",
+       "LTR",
+       {{"3:18", "must be one of \"off\", \"v1\", \"v2\""}, {"4:63", "not one of"}}},
+      {"XclientBehindAProxyHeader",
+       "[[pool]]\nname = \"mail\"\nproxy_protocol = \"v2\"\nbackends = [{ name = \"a\", address = "
+       "\"h:110\", xclient = \"auto\" }, { name = \"b\", address = \"h:110\" }]",
+       "LTR",
+       {{"4:56", "backend \"a\" has both xclient and proxy_protocol"}}},
+      {"XclientWord",
+       "[[pool]]\nname = \"mail\"\nxclient = true\nbackends = [{ name = \"a\", address = \"h:110\" "
+       "}]",
+       "LTR",
+       {{"3:11", "must be one of \"auto\", \"on\", \"off\""}}},
       {"ProxyProtocolWord",
        "[[listener]]\naddress = \"[::]:995\"\nproxy_protocol = \"v1\"\nproxy_networks = "
        "[\"::1\"]",

@@ -151,10 +151,11 @@ login = "master"
 master_user = "proxy"
 master_password_file = "master"
 pipelining = "off"
+proxy_protocol = "v2"
 backends = [
   { name = "mail1", address = "mail1.example.net:995" },
-  { name = "mail2", address = "[2001:db8::2]:110", tls = "stls", server_name = "mail2.example.net", weight = 0 },
-  { name = "mail3", address = "10.0.0.3:995", insecure = true, pipelining = "on" },
+  { name = "mail2", address = "[2001:db8::2]:110", tls = "stls", server_name = "mail2.example.net", weight = 0, proxy_protocol = "off", xclient = "auto" },
+  { name = "mail3", address = "10.0.0.3:995", insecure = true, pipelining = "on", proxy_protocol = "off" },
   { name = "mail4", address = "10.0.0.4:110", tls = "off", login = "password", mechanism = "auth-plain" },
   "single",
 ]

@@ -18,7 +18,8 @@ namespace {
 
 // No world may go on longer than this; the longest deadline of a session is its idle limit.
 constexpr DurationNs kWorldTime = 4 * 3600 * kSecond;
-constexpr size_t kTurnsMax = 300'000;
+// A window of one byte makes a turn of every byte.
+constexpr size_t kTurnsMax = 2'000'000;
 // Blocks a session may hold: input, two outputs on each side, and one in transit.
 constexpr size_t kBlocksPerSession = 7;
 constexpr const char* kMasterUser = "master";
@@ -121,6 +122,8 @@ config::Config Farm::MakeConfig() {
     backend.tls_options.server_name = TestTls::kName;
     backend.mechanism = spec.mechanism;
     backend.pipelining = spec.pipelining;
+    backend.proxy_protocol = spec.proxy_protocol;
+    backend.xclient = spec.xclient;
     if (spec.master) {
       if (directory_ == nullptr) directory_ = std::make_unique<tls::testing::TestDirectory>();
       backend.login = config::UpstreamLogin::kMaster;
@@ -156,12 +159,15 @@ void Farm::AddBackend(size_t index) {
         ServerScript script = backend.scripts[io_.random().Below(backend.scripts.size())];
         script.implicit_tls = backend.tls == config::UpstreamTls::kImplicit;
         script.model.stls = backend.tls == config::UpstreamTls::kStls;
+        script.proxy_header = backend.proxy_protocol != config::UpstreamProxy::kOff;
         script.tls = TestTls::Get().ServerEngines();
         if (backend.master) {
           script.model.master_user = kMasterUser;
           script.model.master_password = kMasterPassword;
         }
         Server server;
+        script.model.xclient = backend.xclient != config::UpstreamXclient::kOff;
+        server.wants_client = script.proxy_header || script.model.xclient;
         server.name = absl::StrCat("backend ", index, " connection ", servers_.size());
         server.peer = std::make_unique<ScriptedServer>(&io_, endpoint, &store_, std::move(script));
         servers_.push_back(std::move(server));
@@ -183,6 +189,7 @@ void Farm::AddClient(const ClientSpec& spec) {
   }
   ClientStory& story = client->story;
   story.name = absl::StrCat("client ", number);
+  story.address = client->address.ToString();
   story.user = spec.user;
   if (spec.login == LoginKind::kWrongFirst) story.passwords.push_back("wrong");
   if (spec.login == LoginKind::kAlwaysWrong) story.passwords.assign(3, "wrong");
@@ -457,6 +464,9 @@ void Farm::Tell() {
     story.fault = server.peer->script().fault;
     story.struck = server.peer->struck();
     story.broken = server.peer->broken();
+    story.wants_client = server.wants_client;
+    story.told_client = server.peer->told_client();
+    if (story.told_client.empty()) story.told_client = story.record.told_client;
     history_.servers.push_back(std::move(story));
   }
   history_.may_turn_away = spec_.sessions_max < spec_.clients.size();

@@ -67,7 +67,7 @@ struct ClientSpec {
   // 0: implicit TLS, 1: STLS, 2: plain; behind a PROXY header: 3: implicit TLS, 4: no TLS, with
   // credentials only where the header speaks of TLS.
   size_t listener = 0;
-  bool secure = true;   // listener 1: does STLS
+  bool secure = true;  // listener 1: does STLS
   std::string user;
   std::string password;
   bool password_right = true;
@@ -88,6 +88,8 @@ struct BackendSpec {
   config::UpstreamMechanism mechanism = config::UpstreamMechanism::kUserPass;
   config::Pipelining pipelining = config::Pipelining::kAuto;
   bool master = false;
+  config::UpstreamProxy proxy_protocol = config::UpstreamProxy::kOff;  // not with implicit TLS
+  config::UpstreamXclient xclient = config::UpstreamXclient::kOff;     // not with a PROXY header
   bool unix_socket = false;
   bool absent = false;  // nobody listens at the address
   // Drawn anew for each connection.
@@ -133,6 +135,7 @@ class Farm : private SessionSink {
   };
   struct Server {
     std::string name;
+    bool wants_client = false;
     std::unique_ptr<ScriptedServer> peer;
   };
 

@@ -53,6 +53,15 @@ class Drawing {
                                        config::Pipelining::kOn, config::Pipelining::kOff});
     backend.master = spec_.apop && random_.Chance(0.3);
     backend.unix_socket = random_.Chance(0.1);
+    if (backend.tls != config::UpstreamTls::kImplicit) {
+      backend.proxy_protocol =
+          random_.Pick({config::UpstreamProxy::kOff, config::UpstreamProxy::kOff,
+                        config::UpstreamProxy::kV1, config::UpstreamProxy::kV2});
+    }
+    if (backend.proxy_protocol == config::UpstreamProxy::kOff) {
+      backend.xclient = random_.Pick({config::UpstreamXclient::kOff, config::UpstreamXclient::kAuto,
+                                      config::UpstreamXclient::kOn});
+    }
     ServerScript good;
     good.model.pipelining = random_.Chance(0.7);
     good.model.capa = random_.Chance(0.9);

@@ -94,6 +94,8 @@ MaildropModel::Answer MaildropModel::BeforeLogin(const std::string& verb,
   } else if (verb == "STLS" && options_.stls) {
     answer.event = Event::kStartTls;
     answer.text = "+OK go\r\n";
+  } else if (verb == "XCLIENT" && options_.xclient) {
+    return Xclient(argument);
   } else if (verb == "USER") {
     user_ = argument;
     record_.users_offered.push_back(argument);
@@ -109,6 +111,20 @@ MaildropModel::Answer MaildropModel::BeforeLogin(const std::string& verb,
     answer.event = Event::kQuit;
     answer.text = "+OK bye\r\n";
   }
+  return answer;
+}
+
+MaildropModel::Answer MaildropModel::Xclient(const std::string& argument) {
+  std::string ip, port;
+  for (const absl::string_view word : absl::StrSplit(argument, ' ')) {
+    const std::pair<absl::string_view, absl::string_view> pair =
+        absl::StrSplit(word, absl::MaxSplits('=', 1));
+    if (pair.first == "ADDR") ip = std::string(pair.second);
+    if (pair.first == "PORT") port = std::string(pair.second);
+  }
+  record_.told_client = absl::StrCat(ip, ":", port);
+  Answer answer;
+  answer.text = "+OK Updated\r\n";
   return answer;
 }
 
