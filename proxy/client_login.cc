@@ -3,6 +3,7 @@
 #include <string>
 #include <utility>
 
+#include "proxy/base/ip_network.h"
 #include "proxy/session.h"
 #include "tls/random.h"
 
@@ -71,6 +72,8 @@ coro::Task<bool> Session::Greet() {
   // TLS that ended at the neighbour is the client's all the same.
   const bool tls_active = implicit_tls || (neighbour_ != nullptr && neighbour_->told.tls);
   dialogue_ = std::make_unique<pop3::LoginDialogue>(&options, tls_active, std::move(challenge));
+  // By who speaks, not by who carries: behind a PROXY header it is the client's own word.
+  if (ContainsAddress(at.xclient_networks, client_address_)) dialogue_->TrustXclient();
   client_.Queue(dialogue_->Greeting());
   co_return true;
 }
@@ -127,6 +130,9 @@ coro::Task<pop3::Decision> Session::NextDecision() {
       case pop3::Action::kLogin:
       case pop3::Action::kClose:
         co_return decision;
+      case pop3::Action::kXclient:
+        TakeXclient(*decision.xclient);
+        [[fallthrough]];
       case pop3::Action::kReply:
         client_.Queue(decision.reply);
         if (client_.queued_bytes() > kQueuedBytesMax) {

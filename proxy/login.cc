@@ -67,6 +67,11 @@ coro::Task<Session::Attempt> Session::TryLogin(pop3::Credentials* credentials) {
     co_return Attempt::kRefused;
   }
   user_ = *user;
+  if (neighbour_ != nullptr && neighbour_->told.ttl <= 1) {
+    // Each proxy takes one away: somebody sends the user round and round.
+    End(CloseReason::kProxyLoop);
+    co_return Attempt::kUnavailable;
+  }
   // Our own secrets are asked before the routes, so that a wrong digest costs no backend anything.
   absl::string_view password = credentials->password.view();
   if (credentials->method == pop3::LoginMethod::kApop && !VerifyHere(*credentials, &password)) {

@@ -1,17 +1,16 @@
 // The session's talk with a neighbour that stands between us and the client.
 #include "proxy/neighbour.h"
 
-#include <algorithm>
 #include <cstddef>
 #include <memory>
 #include <string>
 #include <utility>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_format.h"
 #include "proxy/base/ip_network.h"
 #include "proxy/config/value_syntax.h"
 #include "proxy/pop3/proxy_protocol.h"
+#include "proxy/pop3/xclient.h"
 #include "proxy/session.h"
 
 namespace postern {
@@ -32,14 +31,6 @@ pop3::ClientIdentity IdentityOf(pop3::ProxyHeader header) {
   identity.server_name = std::move(header.authority);
   identity.alpn_pop3 = header.alpn == "pop3";
   return identity;
-}
-
-// What may stand in a header, a command and a log as it is. Dovecot ignores longer ones.
-bool IsSessionName(absl::string_view text) {
-  constexpr size_t kBytesMax = 64;
-  return !text.empty() && text.size() <= kBytesMax &&
-         std::all_of(text.begin(), text.end(),
-                     [](char c) { return absl::ascii_isgraph(static_cast<unsigned char>(c)); });
 }
 
 }  // namespace
@@ -79,12 +70,30 @@ coro::Task<bool> Session::HearNeighbour() {
   co_return true;
 }
 
+void Session::TakeXclient(const pop3::XclientFacts& facts) {
+  if (neighbour_ == nullptr) {
+    neighbour_ = std::make_unique<Neighbour>();
+    neighbour_->address = client_address_;
+  }
+  neighbour_->protocol = "xclient";
+  neighbour_->told_tls = true;
+  if (!facts.client.empty()) client_address_ = facts.client;
+  if (!facts.session.empty()) neighbour_->session = facts.session;
+  pop3::ClientIdentity& told = neighbour_->told;
+  if (!facts.destination.empty()) told.destination = facts.destination;
+  if (!facts.server_name.empty()) told.server_name = facts.server_name;
+  told.tls = facts.tls.value_or(told.tls);
+  told.ttl = facts.ttl.value_or(told.ttl);
+}
+
 pop3::ClientIdentity Session::Identity() const {
   pop3::ClientIdentity identity;
   if (neighbour_ != nullptr) identity = neighbour_->told;
   identity.client = client_address_;
   if (identity.destination.empty()) identity.destination = io_->LocalAddress(client_.fd());
-  if (tls::Engine* engine = client_.tls(); engine != nullptr && engine->handshake_done()) {
+  const bool told_tls = neighbour_ != nullptr && neighbour_->told_tls;
+  tls::Engine* engine = client_.tls();
+  if (!told_tls && engine != nullptr && engine->handshake_done()) {
     const tls::HandshakeInfo info = engine->info();
     identity.tls = true;
     identity.tls_version = std::string(info.version);
@@ -98,7 +107,7 @@ pop3::ClientIdentity Session::Identity() const {
 }
 
 std::string Session::SessionName() const {
-  if (neighbour_ != nullptr && IsSessionName(neighbour_->session)) return neighbour_->session;
+  if (neighbour_ != nullptr && pop3::IsSessionName(neighbour_->session)) return neighbour_->session;
   return absl::StrFormat("%016x", id_);
 }
 

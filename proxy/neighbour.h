@@ -12,11 +12,14 @@ namespace postern {
 
 // What a session knows of its neighbour. Only sessions that have one hold it.
 struct Neighbour {
-  SocketAddress address;       // the neighbour's own end
-  absl::string_view protocol;  // "v1", "v2", "local" (it speaks for nobody); empty: nothing yet
-  std::string error;           // why its PROXY header is none
-  std::string session;         // its own name for the session; empty when it gave none
-  pop3::ClientIdentity told;   // peer text; empty when it speaks for nobody
+  SocketAddress address;  // the neighbour's own end
+  // "v1", "v2", "local" (a PROXY header that speaks for nobody), "xclient"; empty: nothing yet.
+  absl::string_view protocol;
+  // It has told of the client's TLS, so that ours, with the neighbour, says nothing about it.
+  bool told_tls = false;
+  std::string error;          // why its PROXY header is none
+  std::string session;        // its own name for the session; empty when it gave none
+  pop3::ClientIdentity told;  // peer text; empty when it speaks for nobody
 };
 
 }  // namespace postern

@@ -88,6 +88,7 @@ class Session : public ListNode<Session> {
   coro::Task<void> Run();
   // neighbour.cc: for whom the connection speaks.
   coro::Task<bool> HearNeighbour();
+  void TakeXclient(const pop3::XclientFacts& facts);
   pop3::ClientIdentity Identity() const;
   // What the next hop is to call this session: the neighbour's name for it, or our own.
   std::string SessionName() const;

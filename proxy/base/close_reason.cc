@@ -18,6 +18,7 @@ constexpr std::array<absl::string_view, kCloseReasonCount> kReasonNames = {
     "proxy_untrusted",
     "proxy_header",
     "proxy_timeout",
+    "proxy_loop",
     "handshake_timeout",
     "login_timeout",
     "idle_timeout",

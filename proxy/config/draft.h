@@ -36,6 +36,7 @@ struct ListenerDraft {
   Setting<bool> v6only;
   Setting<bool> proxy_protocol;
   Setting<std::vector<IpNetwork>> proxy_networks;
+  Setting<std::vector<IpNetwork>> xclient_networks;
 };
 
 // How to talk to a backend. A pool may say it for all the backends written inside it.

@@ -34,6 +34,9 @@ void ParseNeighbours(TableReader* reader, ListenerDraft* listener) {
   ReadSetting(
       *reader, "proxy_networks", &listener->proxy_networks,
       [&](std::vector<IpNetwork>* out) { return ReadNetworks(reader, "proxy_networks", out); });
+  ReadSetting(
+      *reader, "xclient_networks", &listener->xclient_networks,
+      [&](std::vector<IpNetwork>* out) { return ReadNetworks(reader, "xclient_networks", out); });
 }
 
 void ParseIntroduction(TableReader* reader, UpstreamDraft* upstream) {
@@ -82,6 +85,7 @@ void ValidateNeighbours(ListenerDraft* listener, Diagnostics* diagnostics) {
   }
   listener->value.proxy_protocol = wanted.value;
   listener->value.proxy_networks = std::move(networks.value);
+  listener->value.xclient_networks = std::move(listener->xclient_networks.value);
 }
 
 }  // namespace postern::config

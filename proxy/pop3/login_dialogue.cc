@@ -81,7 +81,8 @@ LoginDialogue::LoginDialogue(const DialogueOptions* options, bool tls_active,
 }
 
 std::string LoginDialogue::Greeting() const {
-  std::string greeting = absl::StrCat("+OK ", options_->hostname, " POP3 ready");
+  std::string greeting =
+      absl::StrCat("+OK ", xclient_trusted_ ? "[XCLIENT] " : "", options_->hostname, " POP3 ready");
   const bool ever_usable = !apop_challenge_.empty() && (CredentialsAllowed() || CanStartTls());
   if (ever_usable) absl::StrAppend(&greeting, " ", apop_challenge_);
   greeting += "\r\n";
@@ -131,6 +132,9 @@ bool LoginDialogue::IsOffered(Mechanism mechanism) const {
 
 size_t LoginDialogue::LineLimit(absl::string_view pending) const {
   const bool sasl = awaiting_ != Awaiting::kCommand || absl::StartsWithIgnoreCase(pending, "AUTH ");
+  if (xclient_trusted_ && absl::StartsWithIgnoreCase(pending, "XCLIENT ")) {
+    return std::max(options_->line_bytes_max, kXclientBytesMax);
+  }
   return sasl ? options_->sasl_bytes_max : options_->line_bytes_max;
 }
 
@@ -165,6 +169,9 @@ Decision LoginDialogue::OnCommand(absl::string_view line, bool more_behind) {
     case Verb::kQuit:
       if (!argument.empty()) return Bad("-ERR QUIT takes no argument");
       return Close("+OK Goodbye", CloseReason::kQuitBeforeLogin);
+    case Verb::kXclient:
+      if (!xclient_trusted_) break;
+      return OnXclient(command.argument);
     case Verb::kTransaction:
       return Bad("-ERR Log in first");
     case Verb::kUnknown:
@@ -247,6 +254,16 @@ Decision LoginDialogue::OnStls(absl::string_view argument, bool more_behind) {
   if (more_behind) return Close("", CloseReason::kStlsInjection);
   Decision decision = Reply("+OK Begin TLS negotiation");
   decision.action = Action::kStartTls;
+  return decision;
+}
+
+Decision LoginDialogue::OnXclient(absl::string_view argument) {
+  std::optional<XclientFacts> facts = ReadXclient(argument);
+  if (!facts.has_value()) return Bad("-ERR Invalid parameters");
+  if (facts->tls.has_value()) neighbour_has_tls_ = *facts->tls;
+  Decision decision = Reply("+OK Updated");
+  decision.action = Action::kXclient;
+  decision.xclient = std::make_unique<XclientFacts>(*std::move(facts));
   return decision;
 }
 

@@ -15,12 +15,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/strings/string_view.h"
 #include "proxy/base/close_reason.h"
 #include "proxy/base/secret.h"
+#include "proxy/pop3/xclient.h"
 
 namespace postern::pop3 {
 
@@ -61,6 +63,7 @@ enum class Action {
   kNeedInput,  // nothing to do until more bytes come
   kReply,      // send `reply`, go on
   kStartTls,   // send `reply` in the clear, then shake hands, then call OnTlsStarted()
+  kXclient,    // `xclient` is true of the client from now on; send `reply`, go on
   kLogin,      // try `credentials`, then call OnLoginRefused(), or leave the dialogue
   kClose,      // send `reply` (may be empty), then end the session with `reason`
 };
@@ -69,6 +72,7 @@ struct Decision {
   Action action = Action::kNeedInput;
   std::string reply;                        // whole lines with CRLF
   Credentials credentials;                  // kLogin only
+  std::unique_ptr<XclientFacts> xclient;    // kXclient only
   CloseReason reason = CloseReason::kNone;  // kClose only
 };
 
@@ -77,6 +81,9 @@ class LoginDialogue {
   // `options` must outlive the dialogue. `apop_challenge` is the whole "<digits.digits@host>" or
   // empty when APOP is not usable.
   LoginDialogue(const DialogueOptions* options, bool tls_active, std::string apop_challenge);
+
+  // The client is a neighbour we trust: XCLIENT is announced and taken. Before Greeting().
+  void TrustXclient() { xclient_trusted_ = true; }
 
   // "+OK <hostname> ... [<challenge>]\r\n". The challenge is in it only if APOP can be used now or
   // after STLS: the greeting comes once, and clients try APOP when they see a '<'.
@@ -108,7 +115,9 @@ class LoginDialogue {
   // What the next line answers.
   enum class Awaiting : uint8_t { kCommand, kPlainMessage, kLoginUser, kLoginPassword };
 
-  bool CredentialsAllowed() const { return tls_active_ || options_->plaintext_logins; }
+  bool CredentialsAllowed() const {
+    return tls_active_ || neighbour_has_tls_ || options_->plaintext_logins;
+  }
   bool CanStartTls() const { return options_->stls && !tls_active_; }
   bool ApopUsable() const { return CredentialsAllowed() && !apop_challenge_.empty(); }
   bool IsOffered(Mechanism mechanism) const;
@@ -119,6 +128,7 @@ class LoginDialogue {
   Decision OnPass(absl::string_view password);
   Decision OnApop(absl::string_view argument);
   Decision OnAuth(absl::string_view argument);
+  Decision OnXclient(absl::string_view argument);
   Decision OnStls(absl::string_view argument, bool more_behind);
   Decision OnSaslLine(absl::string_view line);
   Decision OnSaslResponse(Awaiting answered, absl::string_view base64);
@@ -134,6 +144,8 @@ class LoginDialogue {
   int bad_commands_ = 0;
   int refused_logins_ = 0;
   bool tls_active_;
+  bool xclient_trusted_ = false;
+  bool neighbour_has_tls_ = false;  // XCLIENT said that the client speaks TLS with the neighbour
   Awaiting awaiting_ = Awaiting::kCommand;
 };
 

@@ -4,9 +4,11 @@
 #define POSTERN_PROXY_POP3_XCLIENT_H_
 
 #include <cstddef>
+#include <optional>
 #include <string>
 
 #include "absl/strings/string_view.h"
+#include "proxy/base/socket_address.h"
 #include "proxy/pop3/client_identity.h"
 
 namespace postern::pop3 {
@@ -24,6 +26,25 @@ bool AnnouncesXclient(absl::string_view greeting_line);
 // identity.server_name: a DNS name or empty; any other is refused there. TTL is one less than
 // identity.ttl.
 std::string WriteXclient(const ClientIdentity& identity, absl::string_view session);
+
+// What one XCLIENT command said; what it left out is empty.
+struct XclientFacts {
+  SocketAddress client;  // ADDR and PORT; port 0 without PORT
+  SocketAddress destination;
+  std::string session;      // visible ASCII, at most kSessionBytesMax; any other is ignored
+  std::string server_name;  // any text without spaces and control bytes
+  std::optional<bool> tls;  // CLIENT-TRANSPORT
+  std::optional<int> ttl;   // at most kTtlMax
+};
+inline constexpr size_t kSessionBytesMax = 64;
+inline constexpr int kTtlMax = 255;
+
+// `argument` is what stands behind the verb and one space. Keys are taken in any case, and unknown
+// ones ignored. Nothing: a word without '=', or a key of ours with a value that cannot be.
+std::optional<XclientFacts> ReadXclient(absl::string_view argument);
+
+// What may name a session from one hop to the next.
+bool IsSessionName(absl::string_view text);
 
 }  // namespace postern::pop3
 

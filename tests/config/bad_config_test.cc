@@ -219,6 +219,10 @@ std::vector<BadCase> NeighbourCases() {
        "\"h:110\", proxy_protocol = \"v3\" }]",
        "LTR",
        {{"3:18", "must be one of \"off\", \"v1\", \"v2\""}, {"4:63", "not one of"}}},
+      {"XclientNetwork",
+       "[[listener]]\naddress = \"[::]:995\"\nxclient_networks = [\"10.0.0.0/40\"]",
+       "TPR",
+       {{"3:21", "xclient_networks: \"10.0.0.0/40\" has no prefix length between 0 and 32"}}},
       {"XclientBehindAProxyHeader",
        "[[pool]]\nname = \"mail\"\nproxy_protocol = \"v2\"\nbackends = [{ name = \"a\", address = "
        "\"h:110\", xclient = \"auto\" }, { name = \"b\", address = \"h:110\" }]",

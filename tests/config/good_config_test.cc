@@ -80,6 +80,7 @@ proxy_networks = ["10.0.0.0/8", "2001:db8::1"]
 address = "*:110"
 tls = "stls"
 plaintext_logins = true
+xclient_networks = ["10.0.0.5"]
 
 [tls]
 certificates = [
@@ -197,6 +198,9 @@ TEST_F(EveryKey, TopAndListeners) {
   EXPECT_EQ(config_.listeners[0].proxy_networks[0].ToString(), "10.0.0.0/8");
   EXPECT_EQ(config_.listeners[0].proxy_networks[1].ToString(), "2001:db8::1/128");
   EXPECT_FALSE(config_.listeners[1].proxy_protocol);
+  EXPECT_TRUE(config_.listeners[0].xclient_networks.empty());
+  ASSERT_EQ(config_.listeners[1].xclient_networks.size(), 1u);
+  EXPECT_EQ(config_.listeners[1].xclient_networks[0].ToString(), "10.0.0.5/32");
   EXPECT_EQ(config_.listeners[1].name, "*:110");
   EXPECT_EQ(config_.listeners[1].address.ToString(), "0.0.0.0:110");
   EXPECT_EQ(config_.listeners[1].tls, ListenerTls::kStls);

@@ -18,6 +18,7 @@ namespace {
 struct Setup {
   DialogueOptions options;
   bool tls_active = false;
+  bool xclient = false;
 };
 
 Setup MakeSetup(uint8_t bits) {
@@ -36,6 +37,7 @@ Setup MakeSetup(uint8_t bits) {
     setup.options.credential_bytes_max = 20;
   }
   if ((bits & 128) != 0) setup.options.bad_commands_max = 1000;
+  setup.xclient = (bits & 128) != 0;
   return setup;
 }
 
@@ -45,6 +47,7 @@ class Client {
       : setup_(setup),
         dialogue_(&setup.options, setup.tls_active, setup.options.apop ? "<1.2@localhost>" : ""),
         tls_active_(setup.tls_active) {
+    if (setup.xclient) dialogue_.TrustXclient();
     const std::string greeting = dialogue_.Greeting();
     CHECK(absl::StartsWith(greeting, "+OK ") && absl::EndsWith(greeting, "\r\n"));
   }
@@ -83,6 +86,12 @@ class Client {
         dialogue_.OnTlsStarted();
         tls_active_ = true;
         break;
+      case Action::kXclient:
+        CHECK(setup_.xclient && decision.xclient != nullptr);
+        CHECK(decision.xclient->session.size() <= kSessionBytesMax);
+        neighbour_has_tls_ = decision.xclient->tls.value_or(neighbour_has_tls_);
+        transcript_ += decision.xclient->client.ToString();
+        break;
       case Action::kLogin:
         JudgeLogin(decision.credentials);
         ended_ = !dialogue_.OnLoginRefused();
@@ -98,7 +107,7 @@ class Client {
   }
 
   void JudgeLogin(const Credentials& credentials) {
-    CHECK(tls_active_ || setup_.options.plaintext_logins);
+    CHECK(tls_active_ || neighbour_has_tls_ || setup_.options.plaintext_logins);
     CHECK(!credentials.user.empty() && !HasControlBytes(credentials.user));
     CHECK(!HasControlBytes(credentials.password.view()));
     const bool apop = credentials.method == LoginMethod::kApop;
@@ -113,6 +122,7 @@ class Client {
   const Setup& setup_;
   LoginDialogue dialogue_;
   bool tls_active_;
+  bool neighbour_has_tls_ = false;
   bool ended_ = false;
   std::string pending_;
   std::string transcript_;

@@ -1,10 +1,12 @@
-"""Load balancers in front that say for whom they speak: the PROXY protocol."""
+"""Neighbours in front that say for whom they speak, by the PROXY protocol or by XCLIENT."""
 
+import os
 import struct
 
 import pytest
 
-from harness import Pop3Connection
+from harness import Pop3Connection, free_port
+from harness.dovecot import Dovecot
 from harness.farm import PASSWORD
 from harness.haproxy import Haproxy, joined_certificate
 from harness.waiting import wait_until
@@ -244,3 +246,111 @@ def test_haproxy_in_front(start, tmp, leaf):
         assert " DOWN" not in haproxy.log()
     finally:
         haproxy.stop()
+
+
+XCLIENT = (
+    b"XCLIENT ADDR=203.0.113.9 PORT=4711 SESSION=front-7 TTL=6 CLIENT-TRANSPORT=%s "
+    b"DESTNAME=pop.example.net DESTADDR=192.0.2.1 DESTPORT=995\r\n"
+)
+
+
+def xclient_listeners(networks):
+    return [
+        {"name": "stls", "tls": "stls", "xclient_networks": networks},
+        {"name": "plain", "tls": "off", "plaintext_logins": True, "xclient_networks": networks},
+        {"name": "proxied", "tls": "off", "plaintext_logins": True, "xclient_networks": networks,
+         "proxy_protocol": True, "proxy_networks": ["127.0.0.1"]},
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("tls", [True, False])
+def test_xclient_of_a_neighbour(tls, start_proxy, farm):
+    proxy = start_proxy({**farm.config(), "listener": xclient_listeners(["127.0.0.1"])})
+    with Wire(proxy.ports["stls"]) as wire:
+        assert wire.line().startswith(b"+OK [XCLIENT] ")
+        wire.send(XCLIENT % (b"TLS" if tls else b"insecure"))
+        assert wire.line() == b"+OK Updated\r\n"
+        # Credentials are taken where the client's own TLS ends at the neighbour.
+        answer = wire.command(f"USER {USER}")
+        assert answer.startswith(b"+OK") == tls
+        if tls:
+            assert wire.command(f"PASS {PASSWORD}").startswith(b"+OK")
+        wire.command("QUIT")
+    (line,) = proxy.session_lines()
+    assert f" client={CLIENT} via=127.0.0.1:" in line
+    assert " via_protocol=xclient via_session=front-7 " in line and "sni=pop.example.net" in line
+
+
+def test_xclient_is_for_the_trusted_only(start_proxy, farm):
+    proxy = start_proxy({**farm.config(), "listener": xclient_listeners(["192.0.2.7"])})
+    with Wire(proxy.ports["plain"]) as wire:
+        assert b"XCLIENT" not in wire.line()
+        wire.send(XCLIENT % b"TLS")
+        assert wire.line() == b"-ERR Unknown command\r\n"
+        wire.command("QUIT")
+    assert " client=127.0.0.1:" in proxy.session_lines()[0]
+    # Behind a PROXY header the client speaks for itself, however trusted its neighbour is.
+    for client, trusted in (("192.0.2.7", True), ("203.0.113.9", False)):
+        with Wire(proxy.ports["proxied"]) as wire:
+            wire.send(b"PROXY TCP4 %s 192.0.2.1 4711 995\r\n" % client.encode())
+            assert (b"XCLIENT" in wire.line()) == trusted
+            wire.command("QUIT")
+
+
+def test_a_dovecot_proxy_in_front(start_proxy, farm, tmp):
+    """A sender that somebody else wrote; what it says reaches the server behind us."""
+    certificate = farm.certificate
+    port = free_port()
+    front = Dovecot("front", os.path.join(tmp, "front"), certificate, {})
+    back = Dovecot(
+        "back", os.path.join(tmp, "back"), certificate, {USER: PASSWORD},
+        extra="\nlogin_trusted_networks = 127.0.0.1\n",
+    )  # fmt: skip
+    try:
+        with open(os.path.join(front.base, "users"), "a") as file:
+            file.write(f"{USER}:{{PLAIN}}{PASSWORD}::::::proxy=y host=127.0.0.1 port={port}\n")
+        proxy = start_proxy(
+            {
+                "listener": [
+                    {"name": "plain", "address": f"127.0.0.1:{port}", "tls": "off",
+                     "plaintext_logins": True, "xclient_networks": ["127.0.0.1"]},
+                ],
+                "backend": [{"name": "mail1", "address": back.address(), "xclient": "on"}],
+                "route": [{"users": "*", "backend": "mail1"}],
+            }
+        )  # fmt: skip
+        with Pop3Connection(front.port, source="127.0.0.77") as client:
+            address = "127.0.0.77:%d" % client.socket.getsockname()[1]
+            assert client.login(USER, PASSWORD).startswith(b"+OK"), front.log() + proxy.log()
+            client.quit()
+        (line,) = proxy.session_lines()
+        assert f" client={address} via=127.0.0.1:" in line and " via_protocol=xclient " in line
+        session = line.split("via_session=")[1].split()[0].strip('"')
+        logged = [text for text in back.log().splitlines() if " Login: " in text][-1]
+        assert "rip=127.0.0.77," in logged and f"session=<{session}>" in logged
+    finally:
+        front.stop()
+        back.stop()
+
+
+def test_a_loop_ends(start_proxy):
+    """The proxy is its own backend: seven hops and no more."""
+    port = free_port()
+    proxy = start_proxy(
+        {
+            "listener": [
+                {"name": "plain", "address": f"127.0.0.1:{port}", "tls": "off",
+                 "plaintext_logins": True, "xclient_networks": ["127.0.0.1"]},
+            ],
+            "backend": [{"name": "me", "address": f"127.0.0.1:{port}", "xclient": "on"}],
+            "route": [{"users": "*", "backend": "me"}],
+        }
+    )  # fmt: skip
+    with Pop3Connection(port) as client:
+        assert client.login(USER, PASSWORD).startswith(b"-ERR [SYS/TEMP]")
+        client.quit()
+    lines = proxy.session_lines(7)
+    assert len(lines) == 7
+    assert sum("reason=proxy_loop" in line for line in lines) == 1
+    # All of them are one session.
+    assert len({line.split("via_session=")[1].split()[0] for line in lines if "via_session" in line}) == 1

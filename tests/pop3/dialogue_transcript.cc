@@ -19,6 +19,8 @@ std::string Describe(const Decision& decision) {
       return absl::StrCat("login:", LoginMethodName(credentials.method), ":", credentials.user, ":",
                           apop ? credentials.apop_digest.view() : credentials.password.view());
     }
+    case Action::kXclient:
+      return absl::StrCat("xclient:", decision.reply);
     case Action::kClose:
       return absl::StrCat("close:", CloseReasonName(decision.reason), ":", decision.reply);
   }

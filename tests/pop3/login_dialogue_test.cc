@@ -44,6 +44,52 @@ std::vector<std::string> InClear(absl::string_view input, DialogueOptions option
 
 constexpr char kDigest[] = "0123456789abcdef0123456789abcdef";
 
+TEST(LoginDialogue, XclientIsForThoseWeTrust) {
+  const DialogueOptions options = TestOptions();
+  EXPECT_EQ(Decisions(options, true, {"XCLIENT ADDR=192.0.2.1\r\n"}),
+            std::vector<std::string>{"reply:-ERR Unknown command\r\n"});
+  LoginDialogue dialogue(&options, false, "");
+  dialogue.TrustXclient();
+  EXPECT_EQ(dialogue.Greeting(), "+OK [XCLIENT] pop.example.net POP3 ready\r\n");
+  size_t consumed = 0;
+  Decision decision =
+      dialogue.OnInput("xclient ADDR=192.0.2.1 PORT=7 TTL=3\r\nUSER a\r\n", &consumed);
+  ASSERT_EQ(decision.action, Action::kXclient);
+  EXPECT_EQ(decision.reply, "+OK Updated\r\n");
+  EXPECT_EQ(consumed, 37u);
+  EXPECT_EQ(decision.xclient->client.ToString(), "192.0.2.1:7");
+  EXPECT_EQ(decision.xclient->ttl, 3);
+  decision = dialogue.OnInput("XCLIENT ADDR=nobody\r\n", &consumed);
+  EXPECT_EQ(decision.reply, "-ERR Invalid parameters\r\n");
+  EXPECT_EQ(dialogue.bad_commands(), 1);
+}
+
+TEST(LoginDialogue, XclientMayTellOfTls) {
+  const DialogueOptions options = TestOptions();
+  LoginDialogue dialogue(&options, false, "");
+  dialogue.TrustXclient();
+  const auto user = [&dialogue](absl::string_view xclient) {
+    size_t consumed = 0;
+    EXPECT_EQ(dialogue.OnInput(absl::StrCat(xclient, "\r\n"), &consumed).action, Action::kXclient);
+    return dialogue.OnInput("USER anna\r\n", &consumed).reply;
+  };
+  EXPECT_THAT(user("XCLIENT ADDR=192.0.2.1"), StartsWith("-ERR"));
+  EXPECT_EQ(user("XCLIENT CLIENT-TRANSPORT=TLS"), "+OK\r\n");
+  EXPECT_THAT(user("XCLIENT CLIENT-TRANSPORT=insecure"), StartsWith("-ERR"));
+}
+
+TEST(LoginDialogue, XclientLinesMayBeLong) {
+  const DialogueOptions options = TestOptions();
+  const std::string line = absl::StrCat("XCLIENT FORWARD=", std::string(900, 'x'), "\r\n");
+  LoginDialogue trusted(&options, true, "");
+  trusted.TrustXclient();
+  size_t consumed = 0;
+  EXPECT_EQ(trusted.OnInput(line, &consumed).action, Action::kXclient);
+  EXPECT_EQ(trusted.OnInput(std::string(1024, 'x'), &consumed).reason, CloseReason::kLineTooLong);
+  LoginDialogue stranger(&options, true, "");
+  EXPECT_EQ(stranger.OnInput(line, &consumed).reason, CloseReason::kLineTooLong);
+}
+
 TEST(LoginDialogue, GreetingShowsTheChallengeOnlyWhereApopCanBeUsed) {
   DialogueOptions options = TestOptions();
   EXPECT_EQ(LoginDialogue(&options, true, "").Greeting(), "+OK pop.example.net POP3 ready\r\n");

@@ -87,6 +87,7 @@ config::Config Farm::MakeConfig() {
                    : i == 1      ? config::ListenerTls::kStls
                                  : config::ListenerTls::kImplicit;
     listener.plaintext_logins = i == 2;
+    if (i == 2) listener.xclient_networks = {IpNetwork::Parse(kNeighbourNetwork).value()};
     if (WantsProxyHeader(i)) {
       listener.proxy_protocol = true;
       listener.proxy_networks = {IpNetwork::Parse(kNeighbourNetwork).value()};
@@ -183,7 +184,9 @@ void Farm::AddClient(const ClientSpec& spec) {
   const size_t number = clients_.size();
   client->address = SocketAddress::Parse(absl::StrCat("203.0.113.9:", 20000 + number)).value();
   client->connects_from = client->address;
-  if (WantsProxyHeader(spec.listener) && spec.login != LoginKind::kProxyStranger) {
+  const bool introduced = WantsProxyHeader(spec.listener) ? spec.login != LoginKind::kProxyStranger
+                                                          : spec.login == LoginKind::kXclient;
+  if (introduced || spec.login == LoginKind::kXclientLoop) {
     client->connects_from =
         SocketAddress::Parse(absl::StrCat("192.0.2.1:", 20000 + number)).value();
   }
@@ -303,6 +306,11 @@ void Farm::WriteLogin(Client* client) {
       peer.Expect();
       peer.Send(absl::Base64Escape(spec.password) + "\r\n");
       break;
+    case LoginKind::kXclient:
+      peer.Send(absl::StrCat("XCLIENT ADDR=", client->address.IpText(),
+                             " PORT=", client->address.port(), " TTL=2\r\n", user, pass));
+      peer.Expect(2);
+      break;
     case LoginKind::kApop:
       peer.SendMade([client] {
         const std::string& greeting = client->peer->replies().front();
@@ -339,6 +347,10 @@ void Farm::WriteHopelessLogin(Client* client) {
     case LoginKind::kEndlessLine:
       // Beyond every limit; more would only take long through a window of a few bytes.
       peer.Send(std::string(20000, 'A'));
+      break;
+    case LoginKind::kXclientLoop:
+      peer.Send(
+          absl::StrCat("XCLIENT TTL=1\r\nUSER ", user, "\r\nPASS ", client->spec.password, "\r\n"));
       break;
     case LoginKind::kHttp:
       peer.Send("GET / HTTP/1.1\r\nUSER victim\r\n\r\n");

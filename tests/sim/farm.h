@@ -38,6 +38,7 @@ enum class LoginKind {
   kAuthPlainTwoSteps,
   kAuthLogin,
   kApop,
+  kXclient,     // says by XCLIENT who it is; plain listener only
   kWrongFirst,  // a wrong password, then the right one
   // these must not get anywhere
   kNone,          // says nothing
@@ -52,6 +53,7 @@ enum class LoginKind {
   kProxyStranger,  // from outside of the networks
   kProxyRubbish,   // a header that is none
   kProxySilence,   // half a header
+  kXclientLoop,    // by XCLIENT, the last proxy of a long row; plain listener only
 };
 
 // How it leaves.

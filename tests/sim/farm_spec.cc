@@ -123,6 +123,9 @@ class Drawing {
     client.password_right = random_.Chance(0.9);
     client.login = DrawLogin();
     if (client.login >= LoginKind::kProxyStranger) client.listener = random_.Pick<size_t>({3, 4});
+    if (client.login == LoginKind::kXclient || client.login == LoginKind::kXclientLoop) {
+      client.listener = 2;
+    }
     client.pace = DrawPace();
     client.starts_after =
         random_.Between(0, random_.Pick<DurationNs>({1, 100 * kMillisecond, 10 * kSecond}));
@@ -146,13 +149,14 @@ class Drawing {
       return random_.Pick({LoginKind::kNone, LoginKind::kQuit, LoginKind::kControlBytes,
                            LoginKind::kAlwaysWrong, LoginKind::kRubbish, LoginKind::kEndlessLine,
                            LoginKind::kHttp, LoginKind::kStlsInjection, LoginKind::kProxyStranger,
-                           LoginKind::kProxyRubbish, LoginKind::kProxySilence});
+                           LoginKind::kProxyRubbish, LoginKind::kProxySilence,
+                           LoginKind::kXclientLoop});
     }
     return random_.Pick(
         {LoginKind::kUserPass, LoginKind::kUserPassAtOnce, LoginKind::kEverythingAtOnce,
          LoginKind::kEverythingAtOnce, LoginKind::kAuthPlain, LoginKind::kAuthPlainTwoSteps,
-         LoginKind::kAuthLogin, spec_.apop ? LoginKind::kApop : LoginKind::kUserPass,
-         LoginKind::kWrongFirst});
+         LoginKind::kAuthLogin, LoginKind::kXclient,
+         spec_.apop ? LoginKind::kApop : LoginKind::kUserPass, LoginKind::kWrongFirst});
   }
 
   void DrawSession(ClientSpec* client) {

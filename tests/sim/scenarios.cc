@@ -36,6 +36,12 @@ void AddLogins(std::vector<Scenario>* all) {
   all->push_back(Story("ImplicitTls"));
   client.listener = 1;
   all->push_back(Story("Stls", client));
+  client.login = LoginKind::kXclient;
+  client.listener = 2;
+  all->push_back(Story("Xclient", client));
+  all->back().spec.backends[0].xclient = config::UpstreamXclient::kOn;
+  all->back().end = Peer::End::kFin;
+  client.login = LoginKind::kUserPass;
   client.listener = 3;
   all->push_back(Story("ProxyHeaderThenTls", client));
   client.listener = 4;
@@ -177,6 +183,7 @@ void AddHopeless(std::vector<Scenario>* all) {
       {"StlsInjection", LoginKind::kStlsInjection, 1, CloseReason::kStlsInjection, Peer::End::kFin},
       {"ProxyStranger", LoginKind::kProxyStranger, 4, CloseReason::kProxyUntrusted,
        Peer::End::kFin},
+      {"XclientLoop", LoginKind::kXclientLoop, 2, CloseReason::kProxyLoop, Peer::End::kFin},
       {"ProxyRubbish", LoginKind::kProxyRubbish, 4, CloseReason::kProxyHeader, Peer::End::kFin},
       {"ProxySilence", LoginKind::kProxySilence, 4, CloseReason::kProxyTimeout, Peer::End::kFin},
   };
