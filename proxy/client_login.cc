@@ -128,6 +128,8 @@ coro::Task<pop3::Decision> Session::NextDecision() {
     Outcome outcome = Outcome::kOk;
     switch (decision.action) {
       case pop3::Action::kLogin:
+      case pop3::Action::kSaslResponse:
+      case pop3::Action::kSaslAbort:
       case pop3::Action::kClose:
         co_return decision;
       case pop3::Action::kXclient:

@@ -31,9 +31,9 @@ coro::Task<bool> Session::LogIn() {
     const Attempt attempt = co_await TryLogin(&decision.credentials);
     if (attempt == Attempt::kJoined) co_return true;
     if (attempt == Attempt::kGone) co_return false;
-    if (expire_reason_ != CloseReason::kNone) {
+    if (expire_reason_ != CloseReason::kNone || attempt == Attempt::kCancelled) {
       EnterPhase(Phase::kLogin);
-      continue;  // the dialogue says the last words
+      continue;  // after an expiry the dialogue says the last words
     }
     if (attempt == Attempt::kUnavailable) {
       CountLogin(metrics::LoginResult::kUnavailable);
@@ -56,7 +56,7 @@ coro::Task<bool> Session::LogIn() {
 
 coro::Task<Session::Attempt> Session::TryLogin(pop3::Credentials* credentials) {
   refusal_ = config().auth.refused_reply;
-  method_ = pop3::LoginMethodName(credentials->method);
+  method_ = credentials->method_name();
   backend_ = -1;
   password_sent_ = false;
   const absl::StatusOr<std::string> user =
@@ -71,6 +71,13 @@ coro::Task<Session::Attempt> Session::TryLogin(pop3::Credentials* credentials) {
     // Each proxy takes one away: somebody sends the user round and round.
     End(CloseReason::kProxyLoop);
     co_return Attempt::kUnavailable;
+  }
+  if (credentials->carried() && user_ != credentials->user) {
+    // The name stands inside a message that is not ours to change, and what we route and what the
+    // backend sees must be one name.
+    upstream_error_ = "the name is not as [users] would write it, and it is carried as it is";
+    CountLogin(metrics::LoginResult::kRefused);
+    co_return Attempt::kRefused;
   }
   // Our own secrets are asked before the routes, so that a wrong digest costs no backend anything.
   absl::string_view password = credentials->password.view();
@@ -92,11 +99,12 @@ coro::Task<Session::Attempt> Session::TryLogin(pop3::Credentials* credentials) {
   }
   EnterPhase(Phase::kUpstreamLogin);
   const TimeNs started = io_->Now();
-  const Attempt attempt = co_await TryCandidates(&route, password);
+  const Attempt attempt = co_await TryCandidates(&route, credentials, password);
   upstream_time_ += io_->Now() - started;
   if (attempt == Attempt::kRefused) CountLogin(metrics::LoginResult::kRefused);
   if (attempt == Attempt::kJoined) CountLogin(metrics::LoginResult::kAccepted);
   credentials->password.Wipe();
+  credentials->sasl_message.Wipe();
   co_return attempt;
 }
 
@@ -129,10 +137,11 @@ bool Session::VerifyHere(const pop3::Credentials& credentials, absl::string_view
 }
 
 coro::Task<Session::Attempt> Session::TryCandidates(const routing::Decision* route,
+                                                    const pop3::Credentials* credentials,
                                                     absl::string_view password) {
   for (int i = 0; i < route->candidate_count; ++i) {
     const auto backend = static_cast<size_t>(route->candidates[static_cast<size_t>(i)]);
-    const Attempt attempt = co_await TryBackend(backend, password);
+    const Attempt attempt = co_await TryBackend(backend, credentials, password);
     if (attempt != Attempt::kUnavailable) co_return attempt;
     // The deadline or a shutdown came in between: the dialogue says the last words.
     if (expire_reason_ != CloseReason::kNone) break;
@@ -141,7 +150,9 @@ coro::Task<Session::Attempt> Session::TryCandidates(const routing::Decision* rou
   co_return Attempt::kUnavailable;
 }
 
-coro::Task<Session::Attempt> Session::TryBackend(size_t backend, absl::string_view password) {
+coro::Task<Session::Attempt> Session::TryBackend(size_t backend,
+                                                 const pop3::Credentials* credentials,
+                                                 absl::string_view password) {
   const config::Backend& target = config().backends[backend];
   metrics::BackendStats& stats = backend_stats(backend);
   backend_ = static_cast<int>(backend);
@@ -155,6 +166,11 @@ coro::Task<Session::Attempt> Session::TryBackend(size_t backend, absl::string_vi
     attempt.user = target.master_user;
     attempt.authorization_id = user_;
     attempt.password = snapshot_->shared->master_passwords[backend].view();
+  }
+  if (target.login == config::UpstreamLogin::kSasl &&
+      credentials->method == pop3::LoginMethod::kAuth) {
+    attempt.mechanism = pop3::InfoOf(credentials->mechanism).name;
+    attempt.sasl_message = credentials->sasl_message.view();
   }
   if (target.proxy_protocol != config::UpstreamProxy::kOff ||
       target.xclient != config::UpstreamXclient::kOff) {
@@ -175,6 +191,17 @@ coro::Task<Session::Attempt> Session::TryBackend(size_t backend, absl::string_vi
     if (expire_reason_ != CloseReason::kNone || io_->Now() >= attempt.deadline) break;
     attempt.address = (*addresses)[static_cast<size_t>(i) % addresses->size()];
     UpstreamVerdict verdict = co_await LogInUpstream(&attempt);
+    if (verdict.kind == UpstreamVerdict::Kind::kChallenge) {
+      const Attempt carried = co_await CarryExchange(&attempt, &verdict);
+      if (carried != Attempt::kJoined) {
+        upstream_.Close(/*abortive=*/false);
+        password_sent_ = true;
+        if (carried == Attempt::kUnavailable) {
+          stats.logins[static_cast<size_t>(metrics::LoginResult::kUnavailable)].Add();
+        }
+        co_return carried;
+      }
+    }
     upstream_error_ = std::move(verdict.detail);
     if (verdict.kind == UpstreamVerdict::Kind::kAccepted && upstream_.stopped()) {
       // We had given the upstream up before its answer was read.

@@ -82,6 +82,7 @@ class Session : public ListNode<Session> {
     kJoined,
     kRefused,      // credentials judged wrong; the reply is in refusal_
     kUnavailable,  // nobody to judge them
+    kCancelled,    // the client broke its SASL exchange off, and has been answered
     kGone,         // the session has ended meanwhile
   };
 
@@ -99,8 +100,13 @@ class Session : public ListNode<Session> {
   // login.cc: from credentials to a joined upstream.
   coro::Task<bool> LogIn();
   coro::Task<Attempt> TryLogin(pop3::Credentials* credentials);
-  coro::Task<Attempt> TryCandidates(const routing::Decision* route, absl::string_view password);
-  coro::Task<Attempt> TryBackend(size_t backend, absl::string_view password);
+  coro::Task<Attempt> TryCandidates(const routing::Decision* route,
+                                    const pop3::Credentials* credentials,
+                                    absl::string_view password);
+  coro::Task<Attempt> TryBackend(size_t backend, const pop3::Credentials* credentials,
+                                 absl::string_view password);
+  // carried_login.cc
+  coro::Task<Attempt> CarryExchange(UpstreamAttempt* attempt, UpstreamVerdict* verdict);
   bool LeadsToMasterLogin(const routing::Decision& route) const;
   bool VerifyHere(const pop3::Credentials& credentials, absl::string_view* password) const;
   coro::Task<void> Pause(DurationNs duration);

@@ -26,6 +26,8 @@ constexpr int kCapaLinesMax = 64;
 // RFC 5034 section 4: an initial response that would make the command longer than 255 octets is
 // sent as the answer to an empty challenge.
 constexpr size_t kCommandBytesMax = 255;
+// A challenge; OAuth servers send JSON of some length.
+constexpr size_t kChallengeBytesMax = 12288;
 
 // One step of the dialogue: what the backend said, or why there is nothing.
 struct Line {
@@ -47,14 +49,19 @@ class UpstreamDialogue {
   coro::Task<bool> StartTls();
   coro::Task<bool> LearnCapabilities();
   coro::Task<bool> LogIn();
+  coro::Task<bool> Answer(absl::string_view response);
 
  private:
   // XCLIENT alone, with its answer; nothing where none is wanted.
   coro::Task<bool> Introduce();
   bool TakeIntroduction(const Line& line);
   bool MayPipeline() const;
+  size_t LineBytesMax() const {
+    return attempt_->sasl_message.empty() ? 8 * pop3::kResponseBytesMax : kChallengeBytesMax;
+  }
   coro::Task<bool> LogInWithUserPass();
   coro::Task<bool> LogInWithPlain();
+  coro::Task<bool> LogInWithSasl(absl::string_view mechanism, absl::string_view message);
   coro::Task<Line> ReadLine(UpstreamError timeout);
   coro::Task<bool> Send();
   // Notes a failure; always false, so that `co_return Fail(...)` ends a step.
@@ -64,6 +71,8 @@ class UpstreamDialogue {
   // many would be taken for the answer to that command, and make any password a good one.
   bool NothingBehind(absl::string_view step);
   bool Judge(const Line& line);
+  // Of a carried exchange: a challenge is no verdict yet.
+  bool TakeChallenge(const Line& line);
   io::Io* io() const { return channel_->io(); }
 
   UpstreamAttempt* attempt_;
@@ -159,7 +168,7 @@ coro::Task<Line> UpstreamDialogue::ReadLine(UpstreamError timeout) {
       channel_->ConsumeInput(consumed);
       co_return line;
     }
-    if (channel_->input().size() > 8 * pop3::kResponseBytesMax) {
+    if (channel_->input().size() > LineBytesMax()) {
       Fail(timeout == UpstreamError::kGreetingTimeout ? UpstreamError::kBadGreeting
                                                       : UpstreamError::kBadReply,
            "a line without end");
@@ -320,9 +329,15 @@ coro::Task<bool> UpstreamDialogue::LogInWithUserPass() {
 coro::Task<bool> UpstreamDialogue::LogInWithPlain() {
   const Secret message =
       pop3::EncodePlain(attempt_->authorization_id, attempt_->user, attempt_->password);
-  const absl::string_view command = "AUTH PLAIN";
-  channel_->Queue(command);
-  if (command.size() + 1 + message.size() + 2 > kCommandBytesMax) {
+  co_return co_await LogInWithSasl("PLAIN", message.view());
+}
+
+coro::Task<bool> UpstreamDialogue::LogInWithSasl(absl::string_view mechanism,
+                                                 absl::string_view message) {
+  constexpr absl::string_view kCommand = "AUTH ";
+  channel_->Queue(kCommand);
+  channel_->Queue(mechanism);
+  if (kCommand.size() + mechanism.size() + 1 + message.size() + 2 > kCommandBytesMax) {
     channel_->Queue("\r\n");
     const bool sent = co_await Send();
     if (!sent) co_return false;
@@ -339,7 +354,7 @@ coro::Task<bool> UpstreamDialogue::LogInWithPlain() {
   } else {
     channel_->Queue(" ");
   }
-  channel_->Queue(message.view());
+  channel_->Queue(message);
   channel_->Queue("\r\n");
   verdict_->password_sent = true;
   const bool sent = co_await Send();
@@ -351,7 +366,32 @@ coro::Task<bool> UpstreamDialogue::LogInWithPlain() {
   }
   const Line line = co_await ReadLine(UpstreamError::kLoginTimeout);
   if (!line.ok) co_return false;
+  if (!attempt_->sasl_message.empty()) co_return TakeChallenge(line);
   co_return Judge(line);
+}
+
+bool UpstreamDialogue::TakeChallenge(const Line& line) {
+  if (line.status != pop3::Status::kContinue) return Judge(line);
+  // RFC 5034 section 4: base64 behind "+ ". Nothing else is for the client's eyes.
+  const absl::string_view challenge = pop3::ParseStatusLine(line.text).text;
+  if (!pop3::DecodeBase64(challenge).ok()) {
+    return Fail(UpstreamError::kBadReply, "login: a challenge that is no base64");
+  }
+  if (!NothingBehind("a challenge")) return false;
+  verdict_->kind = UpstreamVerdict::Kind::kChallenge;
+  verdict_->reply = absl::StrCat("+ ", challenge, "\r\n");
+  return false;
+}
+
+coro::Task<bool> UpstreamDialogue::Answer(absl::string_view response) {
+  verdict_->password_sent = true;
+  channel_->Queue(response);
+  channel_->Queue("\r\n");
+  const bool sent = co_await Send();
+  if (!sent) co_return false;
+  const Line line = co_await ReadLine(UpstreamError::kLoginTimeout);
+  if (!line.ok) co_return false;
+  co_return TakeChallenge(line);
 }
 
 coro::Task<bool> UpstreamDialogue::LogIn() {
@@ -359,14 +399,19 @@ coro::Task<bool> UpstreamDialogue::LogIn() {
   const bool introduced = co_await Introduce();
   if (!introduced) co_return false;
   const bool plain = attempt_->backend->mechanism == config::UpstreamMechanism::kAuthPlain ||
-                     !attempt_->authorization_id.empty();
+                     !attempt_->authorization_id.empty() || attempt_->mechanism == "PLAIN";
   bool accepted = false;
-  if (plain) {
+  if (!attempt_->sasl_message.empty()) {
+    accepted = co_await LogInWithSasl(attempt_->mechanism, attempt_->sasl_message);
+  } else if (plain) {
     accepted = co_await LogInWithPlain();
   } else {
     accepted = co_await LogInWithUserPass();
   }
-  if (verdict_->kind != UpstreamVerdict::Kind::kFailed) {
+  // With a carried exchange it is as much the client's time as the backend's.
+  const bool judged = verdict_->kind == UpstreamVerdict::Kind::kAccepted ||
+                      verdict_->kind == UpstreamVerdict::Kind::kRefused;
+  if (judged) {
     attempt_->stats->login_seconds.Record(io()->Now() - started);
   }
   co_return accepted;
@@ -382,7 +427,8 @@ bool MustAskCapabilities(const UpstreamAttempt& attempt) {
   if (attempt.backend->pipelining != config::Pipelining::kAuto) return false;
   // AUTH PLAIN is one write anyway; with XCLIENT in front of it, it may become one.
   const bool one_write = attempt.backend->mechanism != config::UpstreamMechanism::kUserPass ||
-                         !attempt.authorization_id.empty();
+                         !attempt.authorization_id.empty() || !attempt.sasl_message.empty() ||
+                         attempt.mechanism == "PLAIN";
   if (one_write && attempt.backend->xclient == config::UpstreamXclient::kOff) return false;
   const TimeNs read_at = attempt.memory->capa_read_at;
   return read_at == 0 || attempt.channel->io()->Now() - read_at > kCapaLifetime;
@@ -420,6 +466,19 @@ coro::Task<bool> RunDialogue(UpstreamDialogue* dialogue, UpstreamAttempt* attemp
   co_return ok;
 }
 
+// Leaves the channel as its next user expects it.
+void Conclude(UpstreamAttempt* attempt, bool accepted, const UpstreamVerdict& verdict) {
+  Channel* channel = attempt->channel;
+  if (accepted) {
+    channel->SetDeadline(kNever);
+    channel->set_sensitive(false);
+  } else if (verdict.kind == UpstreamVerdict::Kind::kChallenge) {
+    channel->SetDeadline(kNever);
+  } else {
+    channel->Stop(/*abortive=*/false);
+  }
+}
+
 }  // namespace
 
 coro::Task<UpstreamVerdict> LogInUpstream(UpstreamAttempt* attempt) {
@@ -427,12 +486,16 @@ coro::Task<UpstreamVerdict> LogInUpstream(UpstreamAttempt* attempt) {
   UpstreamDialogue dialogue(attempt, &verdict);
   attempt->channel->set_sensitive(true);
   const bool accepted = co_await RunDialogue(&dialogue, attempt);
-  if (accepted) {
-    attempt->channel->SetDeadline(kNever);
-    attempt->channel->set_sensitive(false);
-  } else {
-    attempt->channel->Stop(/*abortive=*/false);
-  }
+  Conclude(attempt, accepted, verdict);
+  co_return verdict;
+}
+
+coro::Task<UpstreamVerdict> AnswerChallenge(UpstreamAttempt* attempt, absl::string_view response) {
+  UpstreamVerdict verdict;
+  UpstreamDialogue dialogue(attempt, &verdict);
+  SetStepDeadline(attempt, attempt->timeouts->upstream_login);
+  const bool accepted = co_await dialogue.Answer(response);
+  Conclude(attempt, accepted, verdict);
   co_return verdict;
 }
 

@@ -21,7 +21,8 @@ enum class ListenerTls { kImplicit, kStls, kOff };
 enum class UpstreamTls { kOff, kImplicit, kStls };
 // How to log in upstream: with the client's own password, or as a master user by SASL PLAIN with
 // an authorization id. APOP users of a `password` pool are logged in with their stored secret.
-enum class UpstreamLogin { kPassword, kMaster };
+// kSasl: like kPassword, and clients' own SASL exchanges are carried to the backend.
+enum class UpstreamLogin { kPassword, kMaster, kSasl };
 enum class UpstreamMechanism { kUserPass, kAuthPlain };
 // The PROXY header in front of each connection to a backend.
 enum class UpstreamProxy { kOff, kV1, kV2 };

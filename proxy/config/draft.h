@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "proxy/config/config.h"
@@ -97,7 +98,8 @@ struct Draft {
   std::vector<PoolDraft> pools;
   std::vector<RouteDraft> routes;
   bool certificates_written = false;
-  Position auth;  // the [auth] table
+  Position auth;                                                 // the [auth] table
+  std::vector<std::pair<pop3::Mechanism, Position>> mechanisms;  // as written
   Setting<bool> apop;
   bool secrets_written = false;
   Setting<std::string> admin;
@@ -116,6 +118,8 @@ void ParseIntroduction(TableReader* reader, UpstreamDraft* upstream);
 
 // Compares the parts with each other and completes draft->config.
 void Validate(Draft* draft, Diagnostics* diagnostics);
+// The part of it about mechanisms and the backends that must take them; after ValidateUpstreams().
+void ValidateMechanisms(const Draft& draft, Diagnostics* diagnostics);
 // The part of it about neighbours in front of a listener.
 void ValidateNeighbours(ListenerDraft* listener, Diagnostics* diagnostics);
 // Completes the backend's part about what it is told of the client.

@@ -142,6 +142,7 @@ void Validate(Draft* draft, Diagnostics* diagnostics) {
   ValidateAuth(*draft, diagnostics);
   ValidateAdmin(*draft, diagnostics);
   ValidateUpstreams(draft, diagnostics);
+  ValidateMechanisms(*draft, diagnostics);
 }
 
 }  // namespace postern::config

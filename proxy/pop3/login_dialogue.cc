@@ -12,15 +12,12 @@
 #include "proxy/pop3/command.h"
 #include "proxy/pop3/reply.h"
 #include "proxy/pop3/sasl.h"
+#include "proxy/pop3/sasl_first_message.h"
 
 namespace postern::pop3 {
 namespace {
 
 constexpr size_t kApopDigestDigits = 32;
-
-absl::string_view MechanismName(Mechanism mechanism) {
-  return mechanism == Mechanism::kPlain ? "PLAIN" : "LOGIN";
-}
 
 Decision Reply(absl::string_view line) {
   Decision decision;
@@ -60,16 +57,14 @@ Secret LowerCase(absl::string_view digest) {
 
 }  // namespace
 
-absl::string_view LoginMethodName(LoginMethod method) {
+absl::string_view Credentials::method_name() const {
   switch (method) {
     case LoginMethod::kUserPass:
       return "user_pass";
     case LoginMethod::kApop:
       return "apop";
-    case LoginMethod::kAuthPlain:
-      return "auth_plain";
-    case LoginMethod::kAuthLogin:
-      return "auth_login";
+    case LoginMethod::kAuth:
+      return InfoOf(mechanism).method;
   }
   CHECK(false);
 }
@@ -125,9 +120,11 @@ bool LoginDialogue::OnLoginRefused() {
   return refused_logins_ < options_->logins_max;
 }
 
-bool LoginDialogue::IsOffered(Mechanism mechanism) const {
-  const auto& offered = options_->mechanisms;
-  return std::find(offered.begin(), offered.end(), mechanism) != offered.end();
+std::optional<Mechanism> LoginDialogue::FindOffered(absl::string_view name) const {
+  for (const Mechanism mechanism : options_->mechanisms) {
+    if (absl::EqualsIgnoreCase(name, InfoOf(mechanism).name)) return mechanism;
+  }
+  return std::nullopt;
 }
 
 size_t LoginDialogue::LineLimit(absl::string_view pending) const {
@@ -141,9 +138,10 @@ size_t LoginDialogue::LineLimit(absl::string_view pending) const {
 Decision LoginDialogue::OnLine(absl::string_view line, bool more_behind) {
   if (HasControlBytes(line)) {
     // A bare CR too: what one parser takes for a line end, another takes for text.
-    awaiting_ = Awaiting::kCommand;
+    constexpr absl::string_view kReply = "-ERR Control characters are not allowed";
+    const Awaiting answered = std::exchange(awaiting_, Awaiting::kCommand);
     user_.clear();
-    return Bad("-ERR Control characters are not allowed");
+    return answered == Awaiting::kSaslResponse ? BadSaslResponse(kReply) : Bad(kReply);
   }
   return awaiting_ == Awaiting::kCommand ? OnCommand(line, more_behind) : OnSaslLine(line);
 }
@@ -195,7 +193,7 @@ Decision LoginDialogue::OnPass(absl::string_view password) {
   if (user_.empty()) return Bad("-ERR USER comes first");
   std::string user = std::exchange(user_, std::string());
   if (password.empty()) return Bad("-ERR PASS needs a password");
-  return Login(LoginMethod::kUserPass, std::move(user), Secret(password), Secret());
+  return Login(LoginMethod::kUserPass, std::move(user), Secret(password));
 }
 
 Decision LoginDialogue::OnApop(absl::string_view argument) {
@@ -210,7 +208,9 @@ Decision LoginDialogue::OnApop(absl::string_view argument) {
   if (WithoutTrailingSpaces(user).empty() || !IsApopDigest(digest)) {
     return Bad("-ERR APOP needs a name and a digest");
   }
-  return Login(LoginMethod::kApop, std::string(user), Secret(), LowerCase(digest));
+  Decision decision = Login(LoginMethod::kApop, std::string(user), Secret());
+  decision.credentials.apop_digest = LowerCase(digest);
+  return decision;
 }
 
 Decision LoginDialogue::OnAuth(absl::string_view argument) {
@@ -226,14 +226,10 @@ Decision LoginDialogue::OnAuth(absl::string_view argument) {
   if (has_initial_response) initial_response = argument.substr(space + 1);
   const bool says_nothing = initial_response == "=";  // RFC 5034 section 4: the empty one
 
-  if (absl::EqualsIgnoreCase(name, "PLAIN") && IsOffered(Mechanism::kPlain)) {
-    if (has_initial_response) {
-      return OnSaslResponse(Awaiting::kPlainMessage, says_nothing ? "" : initial_response);
-    }
-    awaiting_ = Awaiting::kPlainMessage;
-    return Reply("+ ");
-  }
-  if (absl::EqualsIgnoreCase(name, "LOGIN") && IsOffered(Mechanism::kLogin)) {
+  const std::optional<Mechanism> mechanism = FindOffered(name);
+  if (!mechanism.has_value()) return Bad("-ERR Unknown mechanism");
+  mechanism_ = *mechanism;
+  if (mechanism_ == Mechanism::kLogin) {
     // In LOGIN the server speaks first, so a client that opens with nothing (Dovecot's proxy
     // writes "AUTH LOGIN =") waits for the prompt.
     if (has_initial_response && !says_nothing) {
@@ -242,7 +238,11 @@ Decision LoginDialogue::OnAuth(absl::string_view argument) {
     awaiting_ = Awaiting::kLoginUser;
     return Reply("+ VXNlcm5hbWU6");  // "Username:"
   }
-  return Bad("-ERR Unknown mechanism");
+  const Awaiting first =
+      mechanism_ == Mechanism::kPlain ? Awaiting::kPlainMessage : Awaiting::kFirstMessage;
+  if (has_initial_response) return OnSaslResponse(first, says_nothing ? "" : initial_response);
+  awaiting_ = first;
+  return Reply("+ ");
 }
 
 Decision LoginDialogue::OnStls(absl::string_view argument, bool more_behind) {
@@ -269,6 +269,7 @@ Decision LoginDialogue::OnXclient(absl::string_view argument) {
 
 Decision LoginDialogue::OnSaslLine(absl::string_view line) {
   const Awaiting answered = std::exchange(awaiting_, Awaiting::kCommand);
+  if (answered == Awaiting::kSaslResponse) return OnCarriedLine(line);
   if (line == "*") {
     user_.clear();
     return Bad("-ERR Cancelled");
@@ -280,6 +281,7 @@ Decision LoginDialogue::OnSaslResponse(Awaiting answered, absl::string_view base
   std::string user = std::exchange(user_, std::string());
   absl::StatusOr<Secret> response = DecodeBase64(base64);
   if (!response.ok()) return Bad("-ERR Not valid base64");
+  if (answered == Awaiting::kFirstMessage) return OnFirstMessage(base64, response->view());
   const size_t bytes_max = options_->credential_bytes_max;
 
   if (answered == Awaiting::kPlainMessage) {
@@ -291,8 +293,7 @@ Decision LoginDialogue::OnSaslResponse(Awaiting answered, absl::string_view base
     if (!message->authorization_id.empty() && message->authorization_id != message->user) {
       return Bad("-ERR An authorization identity of another user is not accepted");
     }
-    return Login(LoginMethod::kAuthPlain, std::move(message->user), std::move(message->password),
-                 Secret());
+    return Login(LoginMethod::kAuth, std::move(message->user), std::move(message->password));
   }
 
   CHECK(answered == Awaiting::kLoginUser || answered == Awaiting::kLoginPassword);
@@ -304,7 +305,38 @@ Decision LoginDialogue::OnSaslResponse(Awaiting answered, absl::string_view base
     awaiting_ = Awaiting::kLoginPassword;
     return Reply("+ UGFzc3dvcmQ6");  // "Password:"
   }
-  return Login(LoginMethod::kAuthLogin, std::move(user), *std::move(response), Secret());
+  return Login(LoginMethod::kAuth, std::move(user), *std::move(response));
+}
+
+Decision LoginDialogue::OnFirstMessage(absl::string_view base64, absl::string_view message) {
+  std::string user;
+  switch (ReadFirstMessage(mechanism_, message, &user)) {
+    case FirstMessage::kGood:
+      break;
+    case FirstMessage::kMalformed:
+      return Bad("-ERR Malformed first message");
+    case FirstMessage::kForeign:
+      return Bad("-ERR An authorization identity of another user is not accepted");
+  }
+  if (user.size() > options_->credential_bytes_max) return Bad("-ERR Malformed first message");
+  Decision decision = Login(LoginMethod::kAuth, std::move(user), Secret());
+  decision.credentials.sasl_message = Secret(base64);
+  return decision;
+}
+
+// The backend understands the answer, or cancels with it; we only see to its form.
+Decision LoginDialogue::OnCarriedLine(absl::string_view line) {
+  if (line != "*" && !DecodeBase64(line).ok()) return BadSaslResponse("-ERR Not valid base64");
+  Decision decision;
+  decision.action = Action::kSaslResponse;
+  decision.sasl_response = Secret(line);
+  return decision;
+}
+
+Decision LoginDialogue::BadSaslResponse(absl::string_view reply) {
+  Decision decision = Bad(reply);
+  if (decision.action == Action::kReply) decision.action = Action::kSaslAbort;
+  return decision;
 }
 
 Decision LoginDialogue::Capabilities() const {
@@ -313,7 +345,7 @@ Decision LoginDialogue::Capabilities() const {
   if (CredentialsAllowed()) {
     state.user_pass = options_->user_pass;
     for (const Mechanism mechanism : options_->mechanisms) {
-      mechanisms.push_back(MechanismName(mechanism));
+      mechanisms.push_back(InfoOf(mechanism).name);
     }
   }
   state.mechanisms = mechanisms;
@@ -327,7 +359,7 @@ Decision LoginDialogue::Capabilities() const {
 Decision LoginDialogue::MechanismList() const {
   std::string lines = "+OK Mechanism list follows\r\n";
   for (const Mechanism mechanism : options_->mechanisms) {
-    absl::StrAppend(&lines, MechanismName(mechanism), "\r\n");
+    absl::StrAppend(&lines, InfoOf(mechanism).name, "\r\n");
   }
   return Reply(absl::StrCat(lines, "."));
 }
@@ -344,14 +376,13 @@ Decision LoginDialogue::RefuseCredentials() {
   return Bad(CanStartTls() ? "-ERR Use STLS first" : "-ERR Logins are not accepted without TLS");
 }
 
-Decision LoginDialogue::Login(LoginMethod method, std::string user, Secret password,
-                              Secret digest) {
+Decision LoginDialogue::Login(LoginMethod method, std::string user, Secret password) {
   Decision decision;
   decision.action = Action::kLogin;
   decision.credentials.method = method;
+  decision.credentials.mechanism = mechanism_;
   decision.credentials.user = std::move(user);
   decision.credentials.password = std::move(password);
-  decision.credentials.apop_digest = std::move(digest);
   return decision;
 }
 

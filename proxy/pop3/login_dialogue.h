@@ -16,17 +16,17 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/strings/string_view.h"
 #include "proxy/base/close_reason.h"
 #include "proxy/base/secret.h"
+#include "proxy/pop3/mechanism.h"
 #include "proxy/pop3/xclient.h"
 
 namespace postern::pop3 {
-
-enum class Mechanism { kPlain, kLogin };
 
 struct DialogueOptions {
   std::string hostname = "localhost";  // in the greeting and in APOP challenges
@@ -46,26 +46,32 @@ struct DialogueOptions {
   int logins_max = 3;                  // the refused login that reaches it ends the session
 };
 
-enum class LoginMethod { kUserPass, kApop, kAuthPlain, kAuthLogin };
-// "user_pass", "apop", "auth_plain", "auth_login": for logs.
-absl::string_view LoginMethodName(LoginMethod method);
+enum class LoginMethod { kUserPass, kApop, kAuth };
 
 // What the client gave us; user and one of the secrets are never empty. Control bytes never get
 // this far (one identity, one string).
 struct Credentials {
   LoginMethod method = LoginMethod::kUserPass;
-  std::string user;    // as sent; not normalised
-  Secret password;     // empty for APOP
-  Secret apop_digest;  // 32 hexadecimal digits, lower case; APOP only
+  Mechanism mechanism = Mechanism::kPlain;  // kAuth only
+  std::string user;                         // as sent; not normalised
+  Secret password;                          // empty for APOP and where the exchange is carried
+  Secret apop_digest;                       // 32 hexadecimal digits, lower case; APOP only
+  Secret sasl_message;  // the first message of a carried exchange, in base64 as it was sent
+
+  bool carried() const { return !sasl_message.empty(); }
+  // "user_pass", "apop", "auth_plain", ...: for logs.
+  absl::string_view method_name() const;
 };
 
 enum class Action {
-  kNeedInput,  // nothing to do until more bytes come
-  kReply,      // send `reply`, go on
-  kStartTls,   // send `reply` in the clear, then shake hands, then call OnTlsStarted()
-  kXclient,    // `xclient` is true of the client from now on; send `reply`, go on
-  kLogin,      // try `credentials`, then call OnLoginRefused(), or leave the dialogue
-  kClose,      // send `reply` (may be empty), then end the session with `reason`
+  kNeedInput,     // nothing to do until more bytes come
+  kReply,         // send `reply`, go on
+  kStartTls,      // send `reply` in the clear, then shake hands, then call OnTlsStarted()
+  kXclient,       // `xclient` is true of the client from now on; send `reply`, go on
+  kLogin,         // try `credentials`, then call OnLoginRefused(), or leave the dialogue
+  kSaslResponse,  // after ExpectSaslResponse(): `sasl_response` is for the backend
+  kSaslAbort,     // after ExpectSaslResponse(): end the exchange, send `reply`, go on
+  kClose,         // send `reply` (may be empty), then end the session with `reason`
 };
 
 struct Decision {
@@ -73,6 +79,7 @@ struct Decision {
   std::string reply;                        // whole lines with CRLF
   Credentials credentials;                  // kLogin only
   std::unique_ptr<XclientFacts> xclient;    // kXclient only
+  Secret sasl_response;                     // kSaslResponse only: base64, or "*" to cancel
   CloseReason reason = CloseReason::kNone;  // kClose only
 };
 
@@ -103,6 +110,9 @@ class LoginDialogue {
   // (RFC 2595 section 4).
   void OnTlsStarted();
 
+  // The backend's challenge is on its way to the client, whose next line answers it.
+  void ExpectSaslResponse() { awaiting_ = Awaiting::kSaslResponse; }
+
   // The login just tried was refused. The session sends the reply itself (it may be the
   // backend's); this returns whether the client may try again.
   bool OnLoginRefused();
@@ -113,14 +123,22 @@ class LoginDialogue {
 
  private:
   // What the next line answers.
-  enum class Awaiting : uint8_t { kCommand, kPlainMessage, kLoginUser, kLoginPassword };
+  enum class Awaiting : uint8_t {
+    kCommand,
+    kPlainMessage,
+    kLoginUser,
+    kLoginPassword,
+    kFirstMessage,  // of mechanism_, a carried one
+    kSaslResponse,  // for the backend
+  };
 
   bool CredentialsAllowed() const {
     return tls_active_ || neighbour_has_tls_ || options_->plaintext_logins;
   }
   bool CanStartTls() const { return options_->stls && !tls_active_; }
   bool ApopUsable() const { return CredentialsAllowed() && !apop_challenge_.empty(); }
-  bool IsOffered(Mechanism mechanism) const;
+  // The mechanism of that name, if it is offered.
+  std::optional<Mechanism> FindOffered(absl::string_view name) const;
   size_t LineLimit(absl::string_view pending) const;
   Decision OnLine(absl::string_view line, bool more_behind);
   Decision OnCommand(absl::string_view line, bool more_behind);
@@ -132,11 +150,14 @@ class LoginDialogue {
   Decision OnStls(absl::string_view argument, bool more_behind);
   Decision OnSaslLine(absl::string_view line);
   Decision OnSaslResponse(Awaiting answered, absl::string_view base64);
+  Decision OnFirstMessage(absl::string_view base64, absl::string_view message);
+  Decision OnCarriedLine(absl::string_view line);
   Decision Capabilities() const;
   Decision MechanismList() const;
   Decision Bad(absl::string_view reply);
   Decision RefuseCredentials();
-  Decision Login(LoginMethod method, std::string user, Secret password, Secret digest);
+  Decision BadSaslResponse(absl::string_view reply);
+  Decision Login(LoginMethod method, std::string user, Secret password);
 
   const DialogueOptions* options_;
   std::string apop_challenge_;
@@ -147,6 +168,7 @@ class LoginDialogue {
   bool xclient_trusted_ = false;
   bool neighbour_has_tls_ = false;  // XCLIENT said that the client speaks TLS with the neighbour
   Awaiting awaiting_ = Awaiting::kCommand;
+  Mechanism mechanism_ = Mechanism::kPlain;  // of the AUTH under way
 };
 
 // "<digits.digits@hostname>" from 128 bits that the caller took from a CSPRNG. The form is what

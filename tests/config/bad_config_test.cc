@@ -194,6 +194,30 @@ std::vector<BadCase> TypeAndRangeCases() {
   };
 }
 
+std::vector<BadCase> CarriedCases() {
+  const std::string auth = "[auth]\nmechanisms = [\"plain\", \"scram-sha-256\", \"xoauth2\"]\n";
+  const std::string sasl =
+      "[[pool]]\nname = \"new\"\nlogin = \"sasl\"\nbackends = [{ name = \"new1\", address = "
+      "\"h:110\" }]\n";
+  return {
+      {"PoolThatCannotCarry",
+       auth,
+       "LTPR",
+       {{"2:24", "mechanism \"scram-sha-256\" shows us no password"},
+        {"2:41", "mechanism \"xoauth2\" shows us no password"}}},
+      {"BackendThatAMapMayName",
+       auth + sasl + "[[route]]\nmap = \"users.map\"\n",
+       "LTPR",
+       {{"2:24", "\"mail1\" does not; set login = \"sasl\""}, {"2:41", "\"mail1\""}}},
+      {"BackendOfARoute",
+       auth + sasl +
+           "[[backend]]\nname = \"old\"\naddress = \"h:110\"\n[[route]]\nusers = \"a\"\nbackend = "
+           "\"old\"\n[[route]]\nusers = \"*\"\npool = \"new\"\n",
+       "LT",
+       {{"2:24", "\"old\" does not"}, {"2:41", "\"old\" does not"}}},
+  };
+}
+
 std::vector<BadCase> NeighbourCases() {
   const std::string proxied = "[[listener]]\naddress = \"[::]:995\"\nproxy_protocol = true\n";
   return {
@@ -488,9 +512,9 @@ std::vector<BadCase> UpstreamCases() {
        "LTPR",
        {{"3:11", "is not one of \"user-hash\", \"rendezvous\", \"maglev\""}}},
       {"LoginWord",
-       Pool("{ name = \"a\", address = \"h:110\", login = \"sasl\" }"),
+       Pool("{ name = \"a\", address = \"h:110\", login = \"token\" }"),
        "LTR",
-       {{"4:42", "login = \"sasl\" is not one of \"password\", \"master\""}}},
+       {{"4:42", "login = \"token\" is not one of \"password\", \"master\", \"sasl\""}}},
       {"UpstreamTlsWord",
        Pool("{ name = \"a\", address = \"h:110\", tls = true }"),
        "LTR",
@@ -603,6 +627,7 @@ INSTANTIATE_TEST_SUITE_P(Syntax, BadConfig, ::testing::ValuesIn(SyntaxCases()), 
 INSTANTIATE_TEST_SUITE_P(TypeAndRange, BadConfig, ::testing::ValuesIn(TypeAndRangeCases()),
                          CaseName);
 INSTANTIATE_TEST_SUITE_P(Listener, BadConfig, ::testing::ValuesIn(ListenerCases()), CaseName);
+INSTANTIATE_TEST_SUITE_P(Carried, BadConfig, ::testing::ValuesIn(CarriedCases()), CaseName);
 INSTANTIATE_TEST_SUITE_P(Neighbour, BadConfig, ::testing::ValuesIn(NeighbourCases()), CaseName);
 INSTANTIATE_TEST_SUITE_P(Auth, BadConfig, ::testing::ValuesIn(AuthCases()), CaseName);
 INSTANTIATE_TEST_SUITE_P(Upstream, BadConfig, ::testing::ValuesIn(UpstreamCases()), CaseName);

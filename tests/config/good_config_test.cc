@@ -209,6 +209,34 @@ TEST_F(EveryKey, TopAndListeners) {
 }
 
 // A client whose TLS ends at the neighbour may log in where no other may.
+TEST(GoodConfig, CarriedMechanisms) {
+  const absl::StatusOr<Config> config = ParseConfig(R"(
+[[listener]]
+address = "*:110"
+tls = "off"
+plaintext_logins = true
+[auth]
+mechanisms = ["scram-sha-1", "scram-sha-256", "xoauth2", "oauthbearer", "plain"]
+[[backend]]
+name = "nobody-goes-there"
+address = "10.0.0.9:110"
+[[pool]]
+name = "mail"
+login = "sasl"
+backends = [{ name = "mail1", address = "10.0.0.11:110" }]
+[[route]]
+users = "*"
+pool = "mail"
+)",
+                                                    "p.toml");
+  ASSERT_TRUE(config.ok()) << config.status().message();
+  EXPECT_THAT(config->dialogue.mechanisms,
+              ElementsAre(pop3::Mechanism::kScramSha1, pop3::Mechanism::kScramSha256,
+                          pop3::Mechanism::kXoauth2, pop3::Mechanism::kOauthbearer,
+                          pop3::Mechanism::kPlain));
+  EXPECT_EQ(config->backends[1].login, UpstreamLogin::kSasl);
+}
+
 TEST(GoodConfig, NoTlsBehindANeighbour) {
   const absl::StatusOr<Config> config = ParseConfig(R"(
 [[listener]]

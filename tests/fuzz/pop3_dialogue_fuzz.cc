@@ -29,6 +29,10 @@ Setup MakeSetup(uint8_t bits) {
   setup.options.apop = (bits & 8) != 0;
   setup.options.user_pass = (bits & 16) == 0;
   if ((bits & 32) != 0) setup.options.mechanisms = {Mechanism::kLogin};
+  if (setup.options.apop) {
+    setup.options.mechanisms.push_back(Mechanism::kScramSha256);
+    setup.options.mechanisms.push_back(Mechanism::kXoauth2);
+  }
   setup.options.logins_max = 50;
   // Small limits are met by small inputs.
   if ((bits & 64) != 0) {
@@ -94,6 +98,16 @@ class Client {
         break;
       case Action::kLogin:
         JudgeLogin(decision.credentials);
+        // A carried exchange goes on with the client's answer to a challenge.
+        if (decision.credentials.carried()) {
+          dialogue_.ExpectSaslResponse();
+        } else {
+          ended_ = !dialogue_.OnLoginRefused();
+        }
+        break;
+      case Action::kSaslResponse:
+        transcript_.append(decision.sasl_response.view().data(), decision.sasl_response.size());
+        CHECK(!HasControlBytes(decision.sasl_response.view()));
         ended_ = !dialogue_.OnLoginRefused();
         break;
       case Action::kClose:
@@ -111,7 +125,7 @@ class Client {
     CHECK(!credentials.user.empty() && !HasControlBytes(credentials.user));
     CHECK(!HasControlBytes(credentials.password.view()));
     const bool apop = credentials.method == LoginMethod::kApop;
-    CHECK(credentials.password.empty() == apop);
+    CHECK(credentials.password.empty() == (apop || credentials.carried()));
     CHECK(credentials.apop_digest.size() == (apop ? 32 : 0));
     CHECK(!apop || setup_.options.apop);
     transcript_ += credentials.user;

@@ -16,11 +16,15 @@ std::string Describe(const Decision& decision) {
     case Action::kLogin: {
       const Credentials& credentials = decision.credentials;
       const bool apop = credentials.method == LoginMethod::kApop;
-      return absl::StrCat("login:", LoginMethodName(credentials.method), ":", credentials.user, ":",
+      return absl::StrCat("login:", credentials.method_name(), ":", credentials.user, ":",
                           apop ? credentials.apop_digest.view() : credentials.password.view());
     }
     case Action::kXclient:
       return absl::StrCat("xclient:", decision.reply);
+    case Action::kSaslResponse:
+      return absl::StrCat("sasl_response:", decision.sasl_response.view());
+    case Action::kSaslAbort:
+      return absl::StrCat("sasl_abort:", decision.reply);
     case Action::kClose:
       return absl::StrCat("close:", CloseReasonName(decision.reason), ":", decision.reply);
   }

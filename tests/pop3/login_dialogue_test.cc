@@ -523,10 +523,14 @@ TEST(LoginDialogue, OneDecisionPerCallTheRestStaysWithTheCaller) {
 }
 
 TEST(LoginDialogue, MethodNames) {
-  EXPECT_EQ(LoginMethodName(LoginMethod::kUserPass), "user_pass");
-  EXPECT_EQ(LoginMethodName(LoginMethod::kApop), "apop");
-  EXPECT_EQ(LoginMethodName(LoginMethod::kAuthPlain), "auth_plain");
-  EXPECT_EQ(LoginMethodName(LoginMethod::kAuthLogin), "auth_login");
+  Credentials credentials;
+  EXPECT_EQ(credentials.method_name(), "user_pass");
+  credentials.method = LoginMethod::kApop;
+  EXPECT_EQ(credentials.method_name(), "apop");
+  credentials.method = LoginMethod::kAuth;
+  EXPECT_EQ(credentials.method_name(), "auth_plain");
+  credentials.mechanism = Mechanism::kOauthbearer;
+  EXPECT_EQ(credentials.method_name(), "auth_oauthbearer");
 }
 
 }  // namespace

@@ -105,6 +105,7 @@ config::Config Farm::MakeConfig() {
     }
     config.auth.secrets_file = directory_->Write("secrets", secrets);
   }
+  if (spec_.sasl) config.dialogue.mechanisms.push_back(pop3::Mechanism::kXoauth2);
   routing::PoolOptions pool;
   pool.name = "mail";
   pool.failover = spec_.failover;
@@ -125,6 +126,7 @@ config::Config Farm::MakeConfig() {
     backend.pipelining = spec.pipelining;
     backend.proxy_protocol = spec.proxy_protocol;
     backend.xclient = spec.xclient;
+    if (spec_.sasl) backend.login = config::UpstreamLogin::kSasl;
     if (spec.master) {
       if (directory_ == nullptr) directory_ = std::make_unique<tls::testing::TestDirectory>();
       backend.login = config::UpstreamLogin::kMaster;
@@ -167,6 +169,7 @@ void Farm::AddBackend(size_t index) {
           script.model.master_password = kMasterPassword;
         }
         Server server;
+        script.model.xoauth2 = spec_.sasl;
         script.model.xclient = backend.xclient != config::UpstreamXclient::kOff;
         server.wants_client = script.proxy_header || script.model.xclient;
         server.name = absl::StrCat("backend ", index, " connection ", servers_.size());
@@ -200,7 +203,8 @@ void Farm::AddClient(const ClientSpec& spec) {
   story.password_right = spec.password_right;
   story.known = spec.known;
   story.may_log_in = spec.login < LoginKind::kNone && (spec.listener != 1 || spec.secure) &&
-                     spec.known && (spec.login != LoginKind::kApop || spec_.apop);
+                     spec.known && (spec.login != LoginKind::kApop || spec_.apop) &&
+                     (spec.login != LoginKind::kXoauth2 || spec_.sasl);
   story.session_text = absl::StrJoin(spec.commands, "");
   story.wants_quit = !spec.commands.empty() && spec.commands.back() == "QUIT\r\n";
   store_.Add(spec.user, RealPassword(spec), spec_.messages, spec_.message_bytes);
@@ -305,6 +309,18 @@ void Farm::WriteLogin(Client* client) {
       peer.Send(absl::Base64Escape(spec.user) + "\r\n");
       peer.Expect();
       peer.Send(absl::Base64Escape(spec.password) + "\r\n");
+      break;
+    case LoginKind::kXoauth2:
+      peer.Send(
+          absl::StrCat("AUTH XOAUTH2 ",
+                       absl::Base64Escape(absl::StrCat("user=", spec.user, "\x01", "auth=Bearer ",
+                                                       spec.password, "\x01\x01")),
+                       "\r\n"));
+      // An error challenge comes first, and wants an empty answer.
+      if (!spec.password_right && spec.known) {
+        peer.Expect();
+        peer.Send("\r\n");
+      }
       break;
     case LoginKind::kXclient:
       peer.Send(absl::StrCat("XCLIENT ADDR=", client->address.IpText(),

@@ -38,6 +38,7 @@ enum class LoginKind {
   kAuthPlainTwoSteps,
   kAuthLogin,
   kApop,
+  kXoauth2,     // the exchange is carried; FarmSpec::sasl only
   kXclient,     // says by XCLIENT who it is; plain listener only
   kWrongFirst,  // a wrong password, then the right one
   // these must not get anywhere
@@ -106,6 +107,7 @@ struct FarmSpec {
   config::Timeouts timeouts;
   bool failover = false;
   bool apop = false;
+  bool sasl = false;  // XOAUTH2 is offered and carried to every backend; none has a master login
   size_t sessions_max = 100000;
   size_t messages = 3;
   size_t message_bytes = 2000;

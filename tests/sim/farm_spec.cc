@@ -25,6 +25,7 @@ class Drawing {
     }
     spec_.failover = random_.Chance(0.5);
     spec_.apop = random_.Chance(0.3);
+    spec_.sasl = !spec_.apop && random_.Chance(0.4);
     spec_.messages = random_.Below(5);
     spec_.message_bytes = random_.Pick<size_t>({0, 200, 3000, 40000});
     // Megabytes through windows of a few bytes are no new story, only a long one.
@@ -156,6 +157,7 @@ class Drawing {
         {LoginKind::kUserPass, LoginKind::kUserPassAtOnce, LoginKind::kEverythingAtOnce,
          LoginKind::kEverythingAtOnce, LoginKind::kAuthPlain, LoginKind::kAuthPlainTwoSteps,
          LoginKind::kAuthLogin, LoginKind::kXclient,
+         spec_.sasl ? LoginKind::kXoauth2 : LoginKind::kUserPass,
          spec_.apop ? LoginKind::kApop : LoginKind::kUserPass, LoginKind::kWrongFirst});
   }
 

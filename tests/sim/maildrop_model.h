@@ -43,6 +43,7 @@ struct MaildropOptions {
   bool stls = false;
   bool auth_plain = true;
   bool xclient = false;  // announced and believed
+  bool xoauth2 = false;  // the password is the token; a wrong one gets a challenge first
   // May log in as anybody by SASL PLAIN with an authorization id.
   std::string master_user;
   std::string master_password;
@@ -99,6 +100,7 @@ class MaildropModel {
   Answer AfterLogin(const std::string& verb, const std::string& argument);
   Answer Xclient(const std::string& argument);
   Answer Plain(const std::string& base64);
+  Answer Xoauth2(const std::string& base64);
   Answer Login(const std::string& user, const std::string& password);
   Answer Refusal() const;
   Answer Accept(const std::string& user);
@@ -111,6 +113,8 @@ class MaildropModel {
   MaildropOptions options_;
   Maildrop* drop_ = nullptr;
   bool plain_pending_ = false;
+  bool xoauth2_pending_ = false;
+  bool xoauth2_refused_ = false;  // the error challenge waits for its empty answer
   std::string user_;
   std::string partial_;
   MaildropRecord record_;

@@ -36,6 +36,16 @@ void AddLogins(std::vector<Scenario>* all) {
   all->push_back(Story("ImplicitTls"));
   client.listener = 1;
   all->push_back(Story("Stls", client));
+  client.listener = 0;
+  client.login = LoginKind::kXoauth2;
+  all->push_back(Story("CarriedXoauth2", client));
+  all->back().spec.sasl = true;
+  client.password_right = false;
+  all->push_back(Story("CarriedXoauth2WithAWrongToken", client));
+  all->back().spec.sasl = true;
+  all->back().logged_in = all->back().deleted = false;
+  all->back().reason = CloseReason::kQuitBeforeLogin;
+  client.password_right = true;
   client.login = LoginKind::kXclient;
   client.listener = 2;
   all->push_back(Story("Xclient", client));
