@@ -63,12 +63,7 @@ coro::Task<bool> Session::Greet() {
   ArmDeadline(accepted_at_ + config().timeouts.login);
   const pop3::DialogueOptions& options = snapshot_->shared->dialogues[listener_];
   std::string challenge;
-  if (options.apop) {
-    char random[16];
-    tls::RandomBytes(random, sizeof(random));
-    challenge =
-        pop3::MakeApopChallenge(options.hostname, absl::string_view(random, sizeof(random)));
-  }
+  if (options.apop) challenge = NewChallenge();
   // TLS that ended at the neighbour is the client's all the same.
   const bool tls_active = implicit_tls || (neighbour_ != nullptr && neighbour_->told.tls);
   dialogue_ = std::make_unique<pop3::LoginDialogue>(&options, tls_active, std::move(challenge));
@@ -76,6 +71,12 @@ coro::Task<bool> Session::Greet() {
   if (ContainsAddress(at.xclient_networks, client_address_)) dialogue_->TrustXclient();
   client_.Queue(dialogue_->Greeting());
   co_return true;
+}
+
+std::string Session::NewChallenge() const {
+  char random[16];
+  tls::RandomBytes(random, sizeof(random));
+  return pop3::MakeApopChallenge(config().hostname, absl::string_view(random, sizeof(random)));
 }
 
 coro::Task<bool> Session::ShakeHands() {
@@ -132,6 +133,9 @@ coro::Task<pop3::Decision> Session::NextDecision() {
       case pop3::Action::kSaslAbort:
       case pop3::Action::kClose:
         co_return decision;
+      case pop3::Action::kCramChallenge:
+        client_.Queue(dialogue_->OnCramChallenge(NewChallenge()));
+        break;
       case pop3::Action::kXclient:
         TakeXclient(*decision.xclient);
         [[fallthrough]];

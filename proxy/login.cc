@@ -81,7 +81,7 @@ coro::Task<Session::Attempt> Session::TryLogin(pop3::Credentials* credentials) {
   }
   // Our own secrets are asked before the routes, so that a wrong digest costs no backend anything.
   absl::string_view password = credentials->password.view();
-  if (credentials->method == pop3::LoginMethod::kApop && !VerifyHere(*credentials, &password)) {
+  if (credentials->shows_digest() && !VerifyHere(*credentials, &password)) {
     CountLogin(metrics::LoginResult::kRefused);
     co_return Attempt::kRefused;
   }
@@ -92,7 +92,7 @@ coro::Task<Session::Attempt> Session::TryLogin(pop3::Credentials* credentials) {
     co_return route.known ? Attempt::kUnavailable : Attempt::kRefused;
   }
   // A master login shows the backend no password of the user's: nobody but us can judge it.
-  if (credentials->method != pop3::LoginMethod::kApop && LeadsToMasterLogin(route) &&
+  if (!credentials->shows_digest() && LeadsToMasterLogin(route) &&
       !VerifyHere(*credentials, &password)) {
     CountLogin(metrics::LoginResult::kRefused);
     co_return Attempt::kRefused;
@@ -116,18 +116,21 @@ bool Session::LeadsToMasterLogin(const routing::Decision& route) const {
   return false;
 }
 
-// Verifies a password, or an APOP digest (RFC 1939 section 7), against the stored secret, which
-// then is the password upstream. In constant time: also for a user who has none.
+// Verifies a password, or the digest of APOP (RFC 1939 section 7) or CRAM-MD5 (RFC 2195), against
+// the stored secret, which then is the password upstream. In constant time: also for a user who has
+// none.
 bool Session::VerifyHere(const pop3::Credentials& credentials, absl::string_view* password) const {
   const Secret nobody("no such user");
   const Secret* secret =
       snapshot_->shared->secrets == nullptr ? nullptr : snapshot_->shared->secrets->Find(user_);
   const absl::string_view key = secret == nullptr ? nobody.view() : secret->view();
   bool same = false;
-  if (credentials.method == pop3::LoginMethod::kApop) {
-    const absl::StatusOr<std::string> digest = tls::Md5Hex(dialogue_->apop_challenge(), key);
+  if (credentials.shows_digest()) {
+    const absl::StatusOr<std::string> digest = credentials.method == pop3::LoginMethod::kApop
+                                                   ? tls::Md5Hex(credentials.challenge, key)
+                                                   : tls::HmacMd5Hex(key, credentials.challenge);
     if (!digest.ok()) return false;
-    same = ConstantTimeEquals(*digest, credentials.apop_digest.view());
+    same = ConstantTimeEquals(*digest, credentials.digest.view());
   } else {
     same = ConstantTimeEquals(key, credentials.password.view());
   }

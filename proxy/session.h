@@ -96,6 +96,7 @@ class Session : public ListNode<Session> {
   // client_login.cc: the AUTHORIZATION state up to a set of credentials.
   coro::Task<bool> Greet();
   coro::Task<bool> ShakeHands();
+  std::string NewChallenge() const;  // for APOP and CRAM-MD5
   coro::Task<pop3::Decision> NextDecision();
   // login.cc: from credentials to a joined upstream.
   coro::Task<bool> LogIn();

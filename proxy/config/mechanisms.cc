@@ -28,6 +28,11 @@ std::set<size_t> Reachable(const Config& config) {
 void ValidateMechanisms(const Draft& draft, Diagnostics* diagnostics) {
   const std::set<size_t> reachable = Reachable(draft.config);
   for (const auto& [mechanism, position] : draft.mechanisms) {
+    if (mechanism == pop3::Mechanism::kCramMd5 && !draft.secrets_written) {
+      diagnostics->Add(position,
+                       "mechanism \"cram-md5\" needs the users' secrets to verify against; write "
+                       "secrets = \"/etc/postern/secrets\", or remove the mechanism");
+    }
     if (!pop3::InfoOf(mechanism).carried) continue;
     for (const size_t i : reachable) {
       const Backend& backend = draft.config.backends[i];

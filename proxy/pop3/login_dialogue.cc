@@ -17,7 +17,7 @@
 namespace postern::pop3 {
 namespace {
 
-constexpr size_t kApopDigestDigits = 32;
+constexpr size_t kDigestDigits = 32;
 
 Decision Reply(absl::string_view line) {
   Decision decision;
@@ -38,20 +38,20 @@ Decision Close(absl::string_view line, CloseReason reason) {
 // The first two bytes of any TLS record that opens a handshake.
 bool LooksLikeTls(absl::string_view input) { return absl::StartsWith(input, "\x16\x03"); }
 
-bool IsApopDigest(absl::string_view text) {
-  return text.size() == kApopDigestDigits && std::all_of(text.begin(), text.end(), [](char c) {
+bool IsDigest(absl::string_view text) {
+  return text.size() == kDigestDigits && std::all_of(text.begin(), text.end(), [](char c) {
            return absl::ascii_isxdigit(static_cast<unsigned char>(c));
          });
 }
 
 Secret LowerCase(absl::string_view digest) {
-  char lower[kApopDigestDigits];
-  CHECK(digest.size() == kApopDigestDigits);
-  for (size_t i = 0; i < kApopDigestDigits; ++i) {
+  char lower[kDigestDigits];
+  CHECK(digest.size() == kDigestDigits);
+  for (size_t i = 0; i < kDigestDigits; ++i) {
     lower[i] = absl::ascii_tolower(static_cast<unsigned char>(digest[i]));
   }
-  Secret result(absl::string_view(lower, kApopDigestDigits));
-  WipeMemory(lower, kApopDigestDigits);
+  Secret result(absl::string_view(lower, kDigestDigits));
+  WipeMemory(lower, kDigestDigits);
   return result;
 }
 
@@ -205,11 +205,12 @@ Decision LoginDialogue::OnApop(absl::string_view argument) {
   if (space == absl::string_view::npos) return Bad("-ERR APOP needs a name and a digest");
   const absl::string_view user = argument.substr(0, space);
   const absl::string_view digest = argument.substr(space + 1);
-  if (WithoutTrailingSpaces(user).empty() || !IsApopDigest(digest)) {
+  if (WithoutTrailingSpaces(user).empty() || !IsDigest(digest)) {
     return Bad("-ERR APOP needs a name and a digest");
   }
   Decision decision = Login(LoginMethod::kApop, std::string(user), Secret());
-  decision.credentials.apop_digest = LowerCase(digest);
+  decision.credentials.digest = LowerCase(digest);
+  decision.credentials.challenge = apop_challenge_;
   return decision;
 }
 
@@ -237,6 +238,14 @@ Decision LoginDialogue::OnAuth(absl::string_view argument) {
     }
     awaiting_ = Awaiting::kLoginUser;
     return Reply("+ VXNlcm5hbWU6");  // "Username:"
+  }
+  if (mechanism_ == Mechanism::kCramMd5) {
+    // The server speaks first (RFC 5034 section 4 has no initial response then).
+    if (has_initial_response && !says_nothing)
+      return Bad("-ERR CRAM-MD5 begins with our challenge");
+    Decision decision;
+    decision.action = Action::kCramChallenge;
+    return decision;
   }
   const Awaiting first =
       mechanism_ == Mechanism::kPlain ? Awaiting::kPlainMessage : Awaiting::kFirstMessage;
@@ -281,6 +290,7 @@ Decision LoginDialogue::OnSaslResponse(Awaiting answered, absl::string_view base
   std::string user = std::exchange(user_, std::string());
   absl::StatusOr<Secret> response = DecodeBase64(base64);
   if (!response.ok()) return Bad("-ERR Not valid base64");
+  if (answered == Awaiting::kCramResponse) return OnCramResponse(response->view());
   if (answered == Awaiting::kFirstMessage) return OnFirstMessage(base64, response->view());
   const size_t bytes_max = options_->credential_bytes_max;
 
@@ -321,6 +331,31 @@ Decision LoginDialogue::OnFirstMessage(absl::string_view base64, absl::string_vi
   if (user.size() > options_->credential_bytes_max) return Bad("-ERR Malformed first message");
   Decision decision = Login(LoginMethod::kAuth, std::move(user), Secret());
   decision.credentials.sasl_message = Secret(base64);
+  return decision;
+}
+
+std::string LoginDialogue::OnCramChallenge(std::string challenge) {
+  cram_challenge_ = std::move(challenge);
+  awaiting_ = Awaiting::kCramResponse;
+  return absl::StrCat("+ ", EncodeBase64(cram_challenge_), "\r\n");
+}
+
+// RFC 2195: the name, a space, the digest; a name may hold spaces.
+Decision LoginDialogue::OnCramResponse(absl::string_view message) {
+  std::string challenge = std::exchange(cram_challenge_, std::string());
+  const size_t space = message.rfind(' ');
+  if (space == absl::string_view::npos || HasControlBytes(message)) {
+    return Bad("-ERR Malformed CRAM-MD5 response");
+  }
+  const absl::string_view user = message.substr(0, space);
+  const absl::string_view digest = message.substr(space + 1);
+  if (WithoutTrailingSpaces(user).empty() || user.size() > options_->credential_bytes_max ||
+      !IsDigest(digest)) {
+    return Bad("-ERR Malformed CRAM-MD5 response");
+  }
+  Decision decision = Login(LoginMethod::kAuth, std::string(user), Secret());
+  decision.credentials.digest = LowerCase(digest);
+  decision.credentials.challenge = std::move(challenge);
   return decision;
 }
 

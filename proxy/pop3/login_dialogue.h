@@ -55,23 +55,28 @@ struct Credentials {
   Mechanism mechanism = Mechanism::kPlain;  // kAuth only
   std::string user;                         // as sent; not normalised
   Secret password;                          // empty for APOP and where the exchange is carried
-  Secret apop_digest;                       // 32 hexadecimal digits, lower case; APOP only
+  // APOP and CRAM-MD5: 32 hexadecimal digits, lower case, and what they were made with.
+  Secret digest;
+  std::string challenge;
   Secret sasl_message;  // the first message of a carried exchange, in base64 as it was sent
 
   bool carried() const { return !sasl_message.empty(); }
+  // Only who has the secret can judge it.
+  bool shows_digest() const { return !digest.empty(); }
   // "user_pass", "apop", "auth_plain", ...: for logs.
   absl::string_view method_name() const;
 };
 
 enum class Action {
-  kNeedInput,     // nothing to do until more bytes come
-  kReply,         // send `reply`, go on
-  kStartTls,      // send `reply` in the clear, then shake hands, then call OnTlsStarted()
-  kXclient,       // `xclient` is true of the client from now on; send `reply`, go on
-  kLogin,         // try `credentials`, then call OnLoginRefused(), or leave the dialogue
-  kSaslResponse,  // after ExpectSaslResponse(): `sasl_response` is for the backend
-  kSaslAbort,     // after ExpectSaslResponse(): end the exchange, send `reply`, go on
-  kClose,         // send `reply` (may be empty), then end the session with `reason`
+  kNeedInput,      // nothing to do until more bytes come
+  kReply,          // send `reply`, go on
+  kStartTls,       // send `reply` in the clear, then shake hands, then call OnTlsStarted()
+  kXclient,        // `xclient` is true of the client from now on; send `reply`, go on
+  kLogin,          // try `credentials`, then call OnLoginRefused(), or leave the dialogue
+  kCramChallenge,  // make a challenge and give it to OnCramChallenge(), whose reply is sent
+  kSaslResponse,   // after ExpectSaslResponse(): `sasl_response` is for the backend
+  kSaslAbort,      // after ExpectSaslResponse(): end the exchange, send `reply`, go on
+  kClose,          // send `reply` (may be empty), then end the session with `reason`
 };
 
 struct Decision {
@@ -110,6 +115,10 @@ class LoginDialogue {
   // (RFC 2595 section 4).
   void OnTlsStarted();
 
+  // `challenge` is "<digits.digits@host>" of fresh randomness; the next line of the client answers
+  // it, and nothing else ever does. Returns the line for the client.
+  std::string OnCramChallenge(std::string challenge);
+
   // The backend's challenge is on its way to the client, whose next line answers it.
   void ExpectSaslResponse() { awaiting_ = Awaiting::kSaslResponse; }
 
@@ -129,6 +138,7 @@ class LoginDialogue {
     kLoginUser,
     kLoginPassword,
     kFirstMessage,  // of mechanism_, a carried one
+    kCramResponse,
     kSaslResponse,  // for the backend
   };
 
@@ -152,6 +162,7 @@ class LoginDialogue {
   Decision OnSaslResponse(Awaiting answered, absl::string_view base64);
   Decision OnFirstMessage(absl::string_view base64, absl::string_view message);
   Decision OnCarriedLine(absl::string_view line);
+  Decision OnCramResponse(absl::string_view message);
   Decision Capabilities() const;
   Decision MechanismList() const;
   Decision Bad(absl::string_view reply);
@@ -169,6 +180,7 @@ class LoginDialogue {
   bool neighbour_has_tls_ = false;  // XCLIENT said that the client speaks TLS with the neighbour
   Awaiting awaiting_ = Awaiting::kCommand;
   Mechanism mechanism_ = Mechanism::kPlain;  // of the AUTH under way
+  std::string cram_challenge_;               // while awaiting its response
 };
 
 // "<digits.digits@hostname>" from 128 bits that the caller took from a CSPRNG. The form is what

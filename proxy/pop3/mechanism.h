@@ -9,7 +9,7 @@
 
 namespace postern::pop3 {
 
-enum class Mechanism { kPlain, kLogin, kScramSha1, kScramSha256, kXoauth2, kOauthbearer };
+enum class Mechanism { kPlain, kLogin, kScramSha1, kScramSha256, kXoauth2, kOauthbearer, kCramMd5 };
 
 struct MechanismInfo {
   absl::string_view name;    // as SASL knows it
@@ -21,13 +21,15 @@ struct MechanismInfo {
 };
 
 // In the order of the enum.
-inline constexpr std::array<MechanismInfo, 6> kMechanisms = {{
+inline constexpr std::array<MechanismInfo, 7> kMechanisms = {{
     {"PLAIN", "plain", "auth_plain", false},
     {"LOGIN", "login", "auth_login", false},
     {"SCRAM-SHA-1", "scram-sha-1", "auth_scram_sha_1", true},
     {"SCRAM-SHA-256", "scram-sha-256", "auth_scram_sha_256", true},
     {"XOAUTH2", "xoauth2", "auth_xoauth2", true},
     {"OAUTHBEARER", "oauthbearer", "auth_oauthbearer", true},
+    // Verified here against our own secrets, like APOP.
+    {"CRAM-MD5", "cram-md5", "auth_cram_md5", false},
 }};
 
 constexpr const MechanismInfo& InfoOf(Mechanism mechanism) {

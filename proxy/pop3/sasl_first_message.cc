@@ -107,6 +107,7 @@ FirstMessage ReadFirstMessage(Mechanism mechanism, absl::string_view message, st
       return ReadXoauth2(message, user);
     case Mechanism::kPlain:
     case Mechanism::kLogin:
+    case Mechanism::kCramMd5:
       break;
   }
   CHECK(false);

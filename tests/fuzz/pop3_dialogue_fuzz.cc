@@ -32,6 +32,7 @@ Setup MakeSetup(uint8_t bits) {
   if (setup.options.apop) {
     setup.options.mechanisms.push_back(Mechanism::kScramSha256);
     setup.options.mechanisms.push_back(Mechanism::kXoauth2);
+    setup.options.mechanisms.push_back(Mechanism::kCramMd5);
   }
   setup.options.logins_max = 50;
   // Small limits are met by small inputs.
@@ -105,6 +106,9 @@ class Client {
           ended_ = !dialogue_.OnLoginRefused();
         }
         break;
+      case Action::kCramChallenge:
+        CHECK(absl::StartsWith(dialogue_.OnCramChallenge("<1.2@localhost>"), "+ "));
+        break;
       case Action::kSaslResponse:
         transcript_.append(decision.sasl_response.view().data(), decision.sasl_response.size());
         CHECK(!HasControlBytes(decision.sasl_response.view()));
@@ -125,12 +129,15 @@ class Client {
     CHECK(!credentials.user.empty() && !HasControlBytes(credentials.user));
     CHECK(!HasControlBytes(credentials.password.view()));
     const bool apop = credentials.method == LoginMethod::kApop;
-    CHECK(credentials.password.empty() == (apop || credentials.carried()));
-    CHECK(credentials.apop_digest.size() == (apop ? 32 : 0));
+    const bool digest = apop || (credentials.method == LoginMethod::kAuth &&
+                                 credentials.mechanism == Mechanism::kCramMd5);
+    CHECK(credentials.shows_digest() == digest && credentials.challenge.empty() != digest);
+    CHECK(credentials.password.empty() == (digest || credentials.carried()));
+    CHECK(credentials.digest.size() == (digest ? 32 : 0));
     CHECK(!apop || setup_.options.apop);
     transcript_ += credentials.user;
     transcript_.append(credentials.password.view().data(), credentials.password.size());
-    transcript_.append(credentials.apop_digest.view().data(), credentials.apop_digest.size());
+    transcript_.append(credentials.digest.view().data(), credentials.digest.size());
   }
 
   const Setup& setup_;

@@ -533,5 +533,45 @@ TEST(LoginDialogue, MethodNames) {
   EXPECT_EQ(credentials.method_name(), "auth_oauthbearer");
 }
 
+DialogueOptions CramOptions() {
+  DialogueOptions options = TestOptions();
+  options.mechanisms = {Mechanism::kCramMd5};
+  return options;
+}
+
+TEST(CramMd5, AnswersTheChallenge) {
+  const DialogueOptions options = CramOptions();
+  LoginDialogue dialogue(&options, true, "");
+  size_t consumed = 0;
+  ASSERT_EQ(dialogue.OnInput("AUTH cram-md5\r\n", &consumed).action, Action::kCramChallenge);
+  EXPECT_EQ(dialogue.OnCramChallenge("<1.2@h>"),
+            absl::StrCat("+ ", EncodeBase64("<1.2@h>"), "\r\n"));
+  const std::string response =
+      EncodeBase64(absl::StrCat("anna b ", absl::AsciiStrToUpper(kDigest)));
+  Decision decision = dialogue.OnInput(response + "\r\n", &consumed);
+  ASSERT_EQ(decision.action, Action::kLogin);
+  EXPECT_EQ(decision.credentials.user, "anna b");
+  EXPECT_EQ(decision.credentials.digest.view(), kDigest);
+  EXPECT_EQ(decision.credentials.challenge, "<1.2@h>");
+  EXPECT_EQ(decision.credentials.method_name(), "auth_cram_md5");
+  // The same answer again is a command, and no good one.
+  EXPECT_THAT(dialogue.OnInput(response + "\r\n", &consumed).reply, StartsWith("-ERR"));
+}
+
+TEST(CramMd5, Malformed) {
+  for (const std::string& response :
+       {std::string("anna"), std::string("anna "), absl::StrCat(" ", kDigest),
+        absl::StrCat("anna ", kDigest, "0"), absl::StrCat("an\tna ", kDigest),
+        absl::StrCat(std::string(1001, 'a'), " ", kDigest)}) {
+    EXPECT_THAT(
+        InTls(absl::StrCat("AUTH CRAM-MD5\r\n", EncodeBase64(response), "\r\n"), CramOptions()),
+        ElementsAre("cram_challenge", "reply:-ERR Malformed CRAM-MD5 response\r\n"));
+  }
+  EXPECT_THAT(
+      InTls("AUTH CRAM-MD5 YQ==\r\nAUTH CRAM-MD5\r\n*\r\nAUTH CRAM-MD5 =\r\n!\r\n", CramOptions()),
+      ElementsAre("reply:-ERR CRAM-MD5 begins with our challenge\r\n", "cram_challenge",
+                  "reply:-ERR Cancelled\r\n", "cram_challenge", "reply:-ERR Not valid base64\r\n"));
+}
+
 }  // namespace
 }  // namespace postern::pop3
