@@ -1,5 +1,6 @@
 // The login dialogue: byte 0 chooses the options, byte 1 where the rest is cut. Whatever a client
 // sends, decisions do not depend on the cuts and credentials come only where they may.
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -66,7 +67,8 @@ class Client {
       CHECK((decision.action == Action::kNeedInput) == (consumed == 0));
       pending_.erase(0, consumed);
       if (decision.action == Action::kNeedInput) {
-        CHECK(pending_.size() < setup_.options.sasl_bytes_max);
+        const size_t xclient_bytes_max = setup_.xclient ? kXclientBytesMax : 0;
+        CHECK(pending_.size() < std::max(setup_.options.sasl_bytes_max, xclient_bytes_max));
         CHECK(!absl::StrContains(pending_, '\n'));
         return;
       }
