@@ -6,8 +6,8 @@
 #   deploy/install-deps.sh build compare    to measure it and its peers side by side (bench/compare)
 #
 # Asks dpkg first: with nothing missing it changes nothing, needs no network and no root, and ends
-# in a blink. Some of the packages for tests are servers (Dovecot, Prometheus, nginx): they are not
-# started, and the tests run them with configurations and ports of their own.
+# in a blink. Some of the packages for tests are servers (Dovecot, HAProxy, Prometheus, nginx): they
+# are not started, and the tests run them with configurations and ports of their own.
 set -euo pipefail
 
 build=(
@@ -22,7 +22,7 @@ test=(
   clang-19 libclang-rt-19-dev llvm-19 ccache
   libgtest-dev libgmock-dev libbenchmark-dev
   # Real servers and real clients.
-  dovecot-core dovecot-pop3d curl openssl fetchmail mpop getmail6 socat
+  dovecot-core dovecot-pop3d haproxy curl openssl fetchmail mpop getmail6 socat
   # Whatever drives them.
   python3 python3-pytest python3-pytest-xdist git gdb procps iproute2 man-db shellcheck
   # promtool checks the alert rules; systemd-analyze checks the unit.

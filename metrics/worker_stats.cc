@@ -17,7 +17,7 @@ static_assert(std::size(kLoginResultNames) == kLoginResultCount);
 constexpr absl::string_view kUpstreamErrorNames[] = {
     "refused",       "unreachable", "connect_timeout", "resolve", "greeting_timeout",
     "bad_greeting",  "extra_lines", "closed",          "tls",     "stls_refused",
-    "login_timeout", "bad_reply",   "local",
+    "xclient",       "login_timeout", "bad_reply",     "local",
 };
 static_assert(static_cast<int>(UpstreamError::kLocal) + 1 == kUpstreamErrorCount);
 static_assert(std::size(kUpstreamErrorNames) == kUpstreamErrorCount);

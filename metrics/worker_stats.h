@@ -35,11 +35,12 @@ enum class UpstreamError {
   kClosed,        // ended or reset before the login was answered
   kTls,           // handshake failed: certificate, version, plaintext
   kStlsRefused,   // STLS required and not to be had
+  kXclient,       // XCLIENT wanted and not announced, or refused
   kLoginTimeout,  // no answer to USER, PASS or AUTH
   kBadReply,      // an answer that is no status line
   kLocal,         // no file descriptor or no memory on our side
 };
-inline constexpr int kUpstreamErrorCount = 13;
+inline constexpr int kUpstreamErrorCount = 14;
 absl::string_view UpstreamErrorName(UpstreamError error);
 
 enum class TlsVersion { kTls12, kTls13, kOther };

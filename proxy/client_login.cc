@@ -3,6 +3,7 @@
 #include <string>
 #include <utility>
 
+#include "proxy/base/ip_network.h"
 #include "proxy/session.h"
 #include "tls/random.h"
 
@@ -50,6 +51,10 @@ coro::Task<bool> Session::Greet() {
     co_return false;
   }
   client_.set_sensitive(true);
+  if (at.proxy_protocol) {
+    const bool heard = co_await HearNeighbour();
+    if (!heard) co_return false;
+  }
   if (implicit_tls) {
     const bool done = co_await ShakeHands();
     if (!done) co_return false;
@@ -58,15 +63,20 @@ coro::Task<bool> Session::Greet() {
   ArmDeadline(accepted_at_ + config().timeouts.login);
   const pop3::DialogueOptions& options = snapshot_->shared->dialogues[listener_];
   std::string challenge;
-  if (options.apop) {
-    char random[16];
-    tls::RandomBytes(random, sizeof(random));
-    challenge =
-        pop3::MakeApopChallenge(options.hostname, absl::string_view(random, sizeof(random)));
-  }
-  dialogue_ = std::make_unique<pop3::LoginDialogue>(&options, implicit_tls, std::move(challenge));
+  if (options.apop) challenge = NewChallenge();
+  // TLS that ended at the neighbour is the client's all the same.
+  const bool tls_active = implicit_tls || (neighbour_ != nullptr && neighbour_->told.tls);
+  dialogue_ = std::make_unique<pop3::LoginDialogue>(&options, tls_active, std::move(challenge));
+  // By who speaks, not by who carries: behind a PROXY header it is the client's own word.
+  if (ContainsAddress(at.xclient_networks, client_address_)) dialogue_->TrustXclient();
   client_.Queue(dialogue_->Greeting());
   co_return true;
+}
+
+std::string Session::NewChallenge() const {
+  char random[16];
+  tls::RandomBytes(random, sizeof(random));
+  return pop3::MakeApopChallenge(config().hostname, absl::string_view(random, sizeof(random)));
 }
 
 coro::Task<bool> Session::ShakeHands() {
@@ -74,7 +84,12 @@ coro::Task<bool> Session::ShakeHands() {
   EnterPhase(Phase::kHandshake);
   ArmDeadline(
       std::min(started + config().timeouts.handshake, accepted_at_ + config().timeouts.login));
+  // What a neighbour sent in one piece with its PROXY header is the beginning of the handshake. The
+  // engine has used it up when it asks for more.
+  const std::string early(client_.input());
+  client_.ClearInput();
   client_.SetTls(snapshot_->server_tls->NewEngine(client_.output()));
+  if (!early.empty()) client_.tls()->SetInput(early);
   const Outcome outcome = co_await client_.Handshake();
   if (outcome != Outcome::kOk) {
     EndOnClient(outcome);
@@ -114,8 +129,16 @@ coro::Task<pop3::Decision> Session::NextDecision() {
     Outcome outcome = Outcome::kOk;
     switch (decision.action) {
       case pop3::Action::kLogin:
+      case pop3::Action::kSaslResponse:
+      case pop3::Action::kSaslAbort:
       case pop3::Action::kClose:
         co_return decision;
+      case pop3::Action::kCramChallenge:
+        client_.Queue(dialogue_->OnCramChallenge(NewChallenge()));
+        break;
+      case pop3::Action::kXclient:
+        TakeXclient(*decision.xclient);
+        [[fallthrough]];
       case pop3::Action::kReply:
         client_.Queue(decision.reply);
         if (client_.queued_bytes() > kQueuedBytesMax) {

@@ -31,9 +31,9 @@ coro::Task<bool> Session::LogIn() {
     const Attempt attempt = co_await TryLogin(&decision.credentials);
     if (attempt == Attempt::kJoined) co_return true;
     if (attempt == Attempt::kGone) co_return false;
-    if (expire_reason_ != CloseReason::kNone) {
+    if (expire_reason_ != CloseReason::kNone || attempt == Attempt::kCancelled) {
       EnterPhase(Phase::kLogin);
-      continue;  // the dialogue says the last words
+      continue;  // after an expiry the dialogue says the last words
     }
     if (attempt == Attempt::kUnavailable) {
       CountLogin(metrics::LoginResult::kUnavailable);
@@ -56,7 +56,7 @@ coro::Task<bool> Session::LogIn() {
 
 coro::Task<Session::Attempt> Session::TryLogin(pop3::Credentials* credentials) {
   refusal_ = config().auth.refused_reply;
-  method_ = pop3::LoginMethodName(credentials->method);
+  method_ = credentials->method_name();
   backend_ = -1;
   password_sent_ = false;
   const absl::StatusOr<std::string> user =
@@ -67,9 +67,21 @@ coro::Task<Session::Attempt> Session::TryLogin(pop3::Credentials* credentials) {
     co_return Attempt::kRefused;
   }
   user_ = *user;
+  if (neighbour_ != nullptr && neighbour_->told.ttl <= 1) {
+    // Each proxy takes one away: somebody sends the user round and round.
+    End(CloseReason::kProxyLoop);
+    co_return Attempt::kUnavailable;
+  }
+  if (credentials->carried() && user_ != credentials->user) {
+    // The name stands inside a message that is not ours to change, and what we route and what the
+    // backend sees must be one name.
+    upstream_error_ = "the name is not as [users] would write it, and it is carried as it is";
+    CountLogin(metrics::LoginResult::kRefused);
+    co_return Attempt::kRefused;
+  }
   // Our own secrets are asked before the routes, so that a wrong digest costs no backend anything.
   absl::string_view password = credentials->password.view();
-  if (credentials->method == pop3::LoginMethod::kApop && !VerifyHere(*credentials, &password)) {
+  if (credentials->shows_digest() && !VerifyHere(*credentials, &password)) {
     CountLogin(metrics::LoginResult::kRefused);
     co_return Attempt::kRefused;
   }
@@ -80,18 +92,19 @@ coro::Task<Session::Attempt> Session::TryLogin(pop3::Credentials* credentials) {
     co_return route.known ? Attempt::kUnavailable : Attempt::kRefused;
   }
   // A master login shows the backend no password of the user's: nobody but us can judge it.
-  if (credentials->method != pop3::LoginMethod::kApop && LeadsToMasterLogin(route) &&
+  if (!credentials->shows_digest() && LeadsToMasterLogin(route) &&
       !VerifyHere(*credentials, &password)) {
     CountLogin(metrics::LoginResult::kRefused);
     co_return Attempt::kRefused;
   }
   EnterPhase(Phase::kUpstreamLogin);
   const TimeNs started = io_->Now();
-  const Attempt attempt = co_await TryCandidates(&route, password);
+  const Attempt attempt = co_await TryCandidates(&route, credentials, password);
   upstream_time_ += io_->Now() - started;
   if (attempt == Attempt::kRefused) CountLogin(metrics::LoginResult::kRefused);
   if (attempt == Attempt::kJoined) CountLogin(metrics::LoginResult::kAccepted);
   credentials->password.Wipe();
+  credentials->sasl_message.Wipe();
   co_return attempt;
 }
 
@@ -103,18 +116,21 @@ bool Session::LeadsToMasterLogin(const routing::Decision& route) const {
   return false;
 }
 
-// Verifies a password, or an APOP digest (RFC 1939 section 7), against the stored secret, which
-// then is the password upstream. In constant time: also for a user who has none.
+// Verifies a password, or the digest of APOP (RFC 1939 section 7) or CRAM-MD5 (RFC 2195), against
+// the stored secret, which then is the password upstream. In constant time: also for a user who has
+// none.
 bool Session::VerifyHere(const pop3::Credentials& credentials, absl::string_view* password) const {
   const Secret nobody("no such user");
   const Secret* secret =
       snapshot_->shared->secrets == nullptr ? nullptr : snapshot_->shared->secrets->Find(user_);
   const absl::string_view key = secret == nullptr ? nobody.view() : secret->view();
   bool same = false;
-  if (credentials.method == pop3::LoginMethod::kApop) {
-    const absl::StatusOr<std::string> digest = tls::Md5Hex(dialogue_->apop_challenge(), key);
+  if (credentials.shows_digest()) {
+    const absl::StatusOr<std::string> digest = credentials.method == pop3::LoginMethod::kApop
+                                                   ? tls::Md5Hex(credentials.challenge, key)
+                                                   : tls::HmacMd5Hex(key, credentials.challenge);
     if (!digest.ok()) return false;
-    same = ConstantTimeEquals(*digest, credentials.apop_digest.view());
+    same = ConstantTimeEquals(*digest, credentials.digest.view());
   } else {
     same = ConstantTimeEquals(key, credentials.password.view());
   }
@@ -124,10 +140,11 @@ bool Session::VerifyHere(const pop3::Credentials& credentials, absl::string_view
 }
 
 coro::Task<Session::Attempt> Session::TryCandidates(const routing::Decision* route,
+                                                    const pop3::Credentials* credentials,
                                                     absl::string_view password) {
   for (int i = 0; i < route->candidate_count; ++i) {
     const auto backend = static_cast<size_t>(route->candidates[static_cast<size_t>(i)]);
-    const Attempt attempt = co_await TryBackend(backend, password);
+    const Attempt attempt = co_await TryBackend(backend, credentials, password);
     if (attempt != Attempt::kUnavailable) co_return attempt;
     // The deadline or a shutdown came in between: the dialogue says the last words.
     if (expire_reason_ != CloseReason::kNone) break;
@@ -136,7 +153,9 @@ coro::Task<Session::Attempt> Session::TryCandidates(const routing::Decision* rou
   co_return Attempt::kUnavailable;
 }
 
-coro::Task<Session::Attempt> Session::TryBackend(size_t backend, absl::string_view password) {
+coro::Task<Session::Attempt> Session::TryBackend(size_t backend,
+                                                 const pop3::Credentials* credentials,
+                                                 absl::string_view password) {
   const config::Backend& target = config().backends[backend];
   metrics::BackendStats& stats = backend_stats(backend);
   backend_ = static_cast<int>(backend);
@@ -150,6 +169,16 @@ coro::Task<Session::Attempt> Session::TryBackend(size_t backend, absl::string_vi
     attempt.user = target.master_user;
     attempt.authorization_id = user_;
     attempt.password = snapshot_->shared->master_passwords[backend].view();
+  }
+  if (target.login == config::UpstreamLogin::kSasl &&
+      credentials->method == pop3::LoginMethod::kAuth) {
+    attempt.mechanism = pop3::InfoOf(credentials->mechanism).name;
+    attempt.sasl_message = credentials->sasl_message.view();
+  }
+  if (target.proxy_protocol != config::UpstreamProxy::kOff ||
+      target.xclient != config::UpstreamXclient::kOff) {
+    attempt.identity = Identity();
+    attempt.session = SessionName();
   }
   for (int i = 0; i < config().limits.upstream_tries; ++i) {
     const AddressList addresses = snapshot_->shared->addresses->Get(backend);
@@ -165,6 +194,17 @@ coro::Task<Session::Attempt> Session::TryBackend(size_t backend, absl::string_vi
     if (expire_reason_ != CloseReason::kNone || io_->Now() >= attempt.deadline) break;
     attempt.address = (*addresses)[static_cast<size_t>(i) % addresses->size()];
     UpstreamVerdict verdict = co_await LogInUpstream(&attempt);
+    if (verdict.kind == UpstreamVerdict::Kind::kChallenge) {
+      const Attempt carried = co_await CarryExchange(&attempt, &verdict);
+      if (carried != Attempt::kJoined) {
+        upstream_.Close(/*abortive=*/false);
+        password_sent_ = true;
+        if (carried == Attempt::kUnavailable) {
+          stats.logins[static_cast<size_t>(metrics::LoginResult::kUnavailable)].Add();
+        }
+        co_return carried;
+      }
+    }
     upstream_error_ = std::move(verdict.detail);
     if (verdict.kind == UpstreamVerdict::Kind::kAccepted && upstream_.stopped()) {
       // We had given the upstream up before its answer was read.

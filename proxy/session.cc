@@ -14,6 +14,12 @@ namespace {
 // over before.
 constexpr DurationNs kLongSession = 20 * kSecond;
 
+// Whether the connection ended before it became a session: there is nobody to say goodbye to.
+bool IsTurnedAway(CloseReason reason) {
+  return reason == CloseReason::kAdmission || reason == CloseReason::kProxyUntrusted ||
+         reason == CloseReason::kProxyHeader;
+}
+
 }  // namespace
 
 Session::Session(WorkerContext* context, std::shared_ptr<const WorkerSnapshot> snapshot,
@@ -107,7 +113,7 @@ coro::Task<void> Session::CloseUp() {
     client_.SetDeadline(io_->Now() + config().timeouts.close_linger);
     if (client_.tls() != nullptr && client_.tls()->handshake_done()) client_.tls()->Shutdown();
     const Outcome sent = co_await client_.Flush();
-    const bool wait = reason_ != CloseReason::kAdmission;
+    const bool wait = !IsTurnedAway(reason_);
     if (wait && sent == Outcome::kOk && !client_.stopped()) {
       io_->Shutdown(client_.fd(), SHUT_WR);
       co_await client_.DrainInput();
@@ -182,6 +188,7 @@ void Session::OnDeadline(io::Timer&, void* owner) {
   auto* session = static_cast<Session*>(owner);
   switch (session->phase_) {
     case Phase::kAccepted:
+      return session->Cancel(CloseReason::kProxyTimeout);
     case Phase::kHandshake:
       return session->Cancel(CloseReason::kHandshakeTimeout);
     case Phase::kLogin:
@@ -223,6 +230,15 @@ void Session::WriteRecord() {
   record.id = id_;
   record.listener = listener().name;
   record.client = client_address_;
+  if (neighbour_ != nullptr) {
+    record.via = neighbour_->address;
+    record.via_protocol = neighbour_->protocol;
+    record.via_session = neighbour_->session;
+    record.proxy_error = neighbour_->error;
+    record.tls_version = neighbour_->told.tls_version;
+    record.tls_cipher = neighbour_->told.tls_cipher;
+    record.tls_server_name = neighbour_->told.server_name;
+  }
   if (client_.tls() != nullptr && client_.tls()->handshake_done()) {
     const tls::HandshakeInfo info = client_.tls()->info();
     record.tls_version = info.version;

@@ -25,6 +25,8 @@
 #include "proxy/coro/task.h"
 #include "proxy/coro/wake.h"
 #include "proxy/io/io.h"
+#include "proxy/neighbour.h"
+#include "proxy/pop3/client_identity.h"
 #include "proxy/pop3/login_dialogue.h"
 #include "proxy/relay.h"
 #include "proxy/session_record.h"
@@ -82,19 +84,32 @@ class Session : public ListNode<Session> {
     kJoined,
     kRefused,      // credentials judged wrong; the reply is in refusal_
     kUnavailable,  // nobody to judge them
+    kCancelled,    // the client broke its SASL exchange off, and has been answered
     kGone,         // the session has ended meanwhile
   };
 
   coro::Task<void> Run();
+  // neighbour.cc: for whom the connection speaks.
+  coro::Task<bool> HearNeighbour();
+  void TakeXclient(const pop3::XclientFacts& facts);
+  pop3::ClientIdentity Identity() const;
+  // What the next hop is to call this session: the neighbour's name for it, or our own.
+  std::string SessionName() const;
   // client_login.cc: the AUTHORIZATION state up to a set of credentials.
   coro::Task<bool> Greet();
   coro::Task<bool> ShakeHands();
+  std::string NewChallenge() const;  // for APOP and CRAM-MD5
   coro::Task<pop3::Decision> NextDecision();
   // login.cc: from credentials to a joined upstream.
   coro::Task<bool> LogIn();
   coro::Task<Attempt> TryLogin(pop3::Credentials* credentials);
-  coro::Task<Attempt> TryCandidates(const routing::Decision* route, absl::string_view password);
-  coro::Task<Attempt> TryBackend(size_t backend, absl::string_view password);
+  coro::Task<Attempt> TryCandidates(const routing::Decision* route,
+                                    const pop3::Credentials* credentials,
+                                    absl::string_view password);
+  coro::Task<Attempt> TryBackend(size_t backend, const pop3::Credentials* credentials,
+                                 absl::string_view password);
+  // carried_login.cc
+  coro::Task<Attempt> CarryExchange(UpstreamAttempt* attempt, UpstreamVerdict* verdict);
   bool LeadsToMasterLogin(const routing::Decision& route) const;
   bool VerifyHere(const pop3::Credentials& credentials, absl::string_view* password) const;
   coro::Task<void> Pause(DurationNs duration);
@@ -128,7 +143,8 @@ class Session : public ListNode<Session> {
   std::shared_ptr<const WorkerSnapshot> snapshot_;
   size_t listener_;
   uint64_t id_;
-  SocketAddress client_address_;
+  SocketAddress client_address_;          // of the client, whoever carries its bytes
+  std::unique_ptr<Neighbour> neighbour_;  // null without one
   Phase phase_ = Phase::kAccepted;
   Phase reached_ = Phase::kAccepted;
   CloseReason reason_ = CloseReason::kNone;

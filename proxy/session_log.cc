@@ -55,9 +55,13 @@ Fields Collect(const SessionRecord& record, absl::Time now) {
   AddText(&fields, "id", absl::StrFormat("%016x", record.id));
   AddText(&fields, "listener", record.listener);
   AddText(&fields, "client", record.client.ToString());
+  AddText(&fields, "via", record.via.ToString());
+  AddText(&fields, "via_protocol", record.via_protocol);
+  AddText(&fields, "via_session", record.via_session);
+  AddText(&fields, "proxy_error", record.proxy_error);
   AddText(&fields, "tls", record.tls_version);
   AddText(&fields, "cipher", record.tls_cipher);
-  if (!record.tls_version.empty()) AddFlag(&fields, "resumed", record.tls_resumed);
+  if (record.tls_resumed.has_value()) AddFlag(&fields, "resumed", *record.tls_resumed);
   AddText(&fields, "sni", record.tls_server_name);
   AddText(&fields, "tls_error", record.tls_error);
   AddText(&fields, "user", record.user);

@@ -3,6 +3,7 @@
 #define POSTERN_PROXY_SESSION_RECORD_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "absl/strings/string_view.h"
@@ -18,10 +19,15 @@ struct SessionRecord {
   uint64_t id = 0;
   absl::string_view listener;
   SocketAddress client;
-  absl::string_view tls_version;  // empty without TLS
+  SocketAddress via;               // the neighbour that carried it; empty without one
+  absl::string_view via_protocol;  // how the neighbour told us of the client
+  absl::string_view via_session;   // the neighbour's own name for the session
+  absl::string_view proxy_error;   // why the neighbour's PROXY header is none
+  absl::string_view tls_version;   // empty without TLS
   absl::string_view tls_cipher;
   absl::string_view tls_server_name;
-  bool tls_resumed = false;
+  // Of our own handshake, which is then the TLS that the three above tell of.
+  std::optional<bool> tls_resumed;
   absl::string_view tls_error;  // why the client's TLS failed
   absl::string_view user;       // normalised, of the last attempt; empty when none
   absl::string_view method;     // of the last attempt

@@ -9,8 +9,10 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "proxy/base/escape.h"
+#include "proxy/pop3/proxy_protocol.h"
 #include "proxy/pop3/reply.h"
 #include "proxy/pop3/sasl.h"
+#include "proxy/pop3/xclient.h"
 
 namespace postern {
 namespace {
@@ -24,6 +26,8 @@ constexpr int kCapaLinesMax = 64;
 // RFC 5034 section 4: an initial response that would make the command longer than 255 octets is
 // sent as the answer to an empty challenge.
 constexpr size_t kCommandBytesMax = 255;
+// A challenge; OAuth servers send JSON of some length.
+constexpr size_t kChallengeBytesMax = 12288;
 
 // One step of the dialogue: what the backend said, or why there is nothing.
 struct Line {
@@ -39,15 +43,25 @@ class UpstreamDialogue {
       : attempt_(attempt), channel_(attempt->channel), verdict_(verdict) {}
 
   coro::Task<bool> Connect();
+  coro::Task<bool> SendProxyHeader();
   coro::Task<bool> ShakeHands();
   coro::Task<bool> ReadGreeting();
   coro::Task<bool> StartTls();
   coro::Task<bool> LearnCapabilities();
   coro::Task<bool> LogIn();
+  coro::Task<bool> Answer(absl::string_view response);
 
  private:
+  // XCLIENT alone, with its answer; nothing where none is wanted.
+  coro::Task<bool> Introduce();
+  bool TakeIntroduction(const Line& line);
+  bool MayPipeline() const;
+  size_t LineBytesMax() const {
+    return attempt_->sasl_message.empty() ? 8 * pop3::kResponseBytesMax : kChallengeBytesMax;
+  }
   coro::Task<bool> LogInWithUserPass();
   coro::Task<bool> LogInWithPlain();
+  coro::Task<bool> LogInWithSasl(absl::string_view mechanism, absl::string_view message);
   coro::Task<Line> ReadLine(UpstreamError timeout);
   coro::Task<bool> Send();
   // Notes a failure; always false, so that `co_return Fail(...)` ends a step.
@@ -62,19 +76,23 @@ class UpstreamDialogue {
   // The line as the log may show it.
   std::string Shown(const Line& line, size_t bytes_max) const;
   bool Judge(const Line& line);
+  // Of a carried exchange: a challenge is no verdict yet.
+  bool TakeChallenge(const Line& line);
   io::Io* io() const { return channel_->io(); }
 
   UpstreamAttempt* attempt_;
   Channel* channel_;
   UpstreamVerdict* verdict_;
+  bool introduces_ = false;  // XCLIENT stands in front of the login
 };
 
 bool UpstreamDialogue::Fail(UpstreamError error, absl::string_view detail) {
   verdict_->kind = UpstreamVerdict::Kind::kFailed;
   verdict_->error = error;
   verdict_->detail = absl::StrCat(attempt_->backend->name, ": ", detail);
-  // A wrong certificate or a refused STLS does not get better by asking again.
-  verdict_->retry_same = error != UpstreamError::kTls && error != UpstreamError::kStlsRefused;
+  // A wrong certificate, a refused STLS or XCLIENT does not get better by asking again.
+  verdict_->retry_same = error != UpstreamError::kTls && error != UpstreamError::kStlsRefused &&
+                         error != UpstreamError::kXclient;
   attempt_->stats->errors[static_cast<size_t>(error)].Add();
   return false;
 }
@@ -126,6 +144,16 @@ coro::Task<bool> UpstreamDialogue::Connect() {
   co_return true;
 }
 
+// In one write and in front of everything else, TLS too.
+coro::Task<bool> UpstreamDialogue::SendProxyHeader() {
+  const bool v1 = attempt_->backend->proxy_protocol == config::UpstreamProxy::kV1;
+  channel_->Queue(v1 ? pop3::WriteProxyV1(attempt_->identity)
+                     : pop3::WriteProxyV2(attempt_->identity, attempt_->session));
+  const Outcome outcome = co_await channel_->Flush();
+  if (outcome == Outcome::kOk) co_return true;
+  co_return FailOutcome(outcome, UpstreamError::kGreetingTimeout, "PROXY header");
+}
+
 coro::Task<bool> UpstreamDialogue::ShakeHands() {
   channel_->SetTls(attempt_->tls->NewEngine(channel_->output()));
   const Outcome outcome = co_await channel_->Handshake();
@@ -145,7 +173,7 @@ coro::Task<Line> UpstreamDialogue::ReadLine(UpstreamError timeout) {
       channel_->ConsumeInput(consumed);
       co_return line;
     }
-    if (channel_->input().size() > 8 * pop3::kResponseBytesMax) {
+    if (channel_->input().size() > LineBytesMax()) {
       Fail(timeout == UpstreamError::kGreetingTimeout ? UpstreamError::kBadGreeting
                                                       : UpstreamError::kBadReply,
            "a line without end");
@@ -172,6 +200,12 @@ coro::Task<bool> UpstreamDialogue::ReadGreeting() {
   if (line.status != pop3::Status::kOk) {
     co_return Fail(UpstreamError::kBadGreeting,
                    absl::StrCat("greeting: \"", EscapeForLog(line.text, 80), "\""));
+  }
+  if (attempt_->backend->xclient != config::UpstreamXclient::kOff) {
+    introduces_ = pop3::AnnouncesXclient(line.text);
+    if (!introduces_ && attempt_->backend->xclient == config::UpstreamXclient::kOn) {
+      co_return Fail(UpstreamError::kXclient, "the greeting does not announce XCLIENT");
+    }
   }
   co_return NothingBehind("the greeting");
 }
@@ -260,10 +294,33 @@ bool UpstreamDialogue::Judge(const Line& line) {
   return line.status == pop3::Status::kOk;
 }
 
+bool UpstreamDialogue::MayPipeline() const {
+  return attempt_->backend->pipelining == config::Pipelining::kOn ||
+         (attempt_->backend->pipelining == config::Pipelining::kAuto &&
+          attempt_->memory->pipelining);
+}
+
+bool UpstreamDialogue::TakeIntroduction(const Line& line) {
+  if (line.status == pop3::Status::kOk) return true;
+  return Fail(UpstreamError::kXclient,
+              absl::StrCat("XCLIENT: \"", EscapeForLog(line.text, 80), "\""));
+}
+
+coro::Task<bool> UpstreamDialogue::Introduce() {
+  if (!introduces_) co_return true;
+  channel_->Queue(pop3::WriteXclient(attempt_->identity, attempt_->session));
+  if (MayPipeline()) co_return true;  // the login follows at once, and the answers in order
+  const bool sent = co_await Send();
+  if (!sent) co_return false;
+  introduces_ = false;
+  const Line line = co_await ReadLine(UpstreamError::kLoginTimeout);
+  if (!line.ok) co_return false;
+  if (!TakeIntroduction(line)) co_return false;
+  co_return NothingBehind("the answer to XCLIENT");
+}
+
 coro::Task<bool> UpstreamDialogue::LogInWithUserPass() {
-  const bool pipelining =
-      attempt_->backend->pipelining == config::Pipelining::kOn ||
-      (attempt_->backend->pipelining == config::Pipelining::kAuto && attempt_->memory->pipelining);
+  const bool pipelining = MayPipeline();
   channel_->Queue("USER ");
   channel_->Queue(attempt_->user);
   channel_->Queue("\r\n");
@@ -281,6 +338,11 @@ coro::Task<bool> UpstreamDialogue::LogInWithUserPass() {
   verdict_->password_sent = true;
   const bool sent = co_await Send();
   if (!sent) co_return false;
+  if (introduces_) {
+    const Line line = co_await ReadLine(UpstreamError::kLoginTimeout);
+    if (!line.ok) co_return false;
+    if (!TakeIntroduction(line)) co_return false;
+  }
   if (pipelining) {
     const Line line = co_await ReadLine(UpstreamError::kLoginTimeout);
     if (!line.ok) co_return false;
@@ -295,12 +357,24 @@ coro::Task<bool> UpstreamDialogue::LogInWithUserPass() {
 coro::Task<bool> UpstreamDialogue::LogInWithPlain() {
   const Secret message =
       pop3::EncodePlain(attempt_->authorization_id, attempt_->user, attempt_->password);
-  const absl::string_view command = "AUTH PLAIN";
-  channel_->Queue(command);
-  if (command.size() + 1 + message.size() + 2 > kCommandBytesMax) {
+  co_return co_await LogInWithSasl("PLAIN", message.view());
+}
+
+coro::Task<bool> UpstreamDialogue::LogInWithSasl(absl::string_view mechanism,
+                                                 absl::string_view message) {
+  constexpr absl::string_view kCommand = "AUTH ";
+  channel_->Queue(kCommand);
+  channel_->Queue(mechanism);
+  if (kCommand.size() + mechanism.size() + 1 + message.size() + 2 > kCommandBytesMax) {
     channel_->Queue("\r\n");
     const bool sent = co_await Send();
     if (!sent) co_return false;
+    if (introduces_) {
+      const Line line = co_await ReadLine(UpstreamError::kLoginTimeout);
+      if (!line.ok) co_return false;
+      if (!TakeIntroduction(line)) co_return false;
+      introduces_ = false;
+    }
     const Line line = co_await ReadLine(UpstreamError::kLoginTimeout);
     if (!line.ok) co_return false;
     if (line.status != pop3::Status::kContinue) co_return Judge(line);
@@ -308,27 +382,64 @@ coro::Task<bool> UpstreamDialogue::LogInWithPlain() {
   } else {
     channel_->Queue(" ");
   }
-  channel_->Queue(message.view());
+  channel_->Queue(message);
   channel_->Queue("\r\n");
   verdict_->password_sent = true;
   const bool sent = co_await Send();
   if (!sent) co_return false;
+  if (introduces_) {
+    const Line line = co_await ReadLine(UpstreamError::kLoginTimeout);
+    if (!line.ok) co_return false;
+    if (!TakeIntroduction(line)) co_return false;
+  }
   const Line line = co_await ReadLine(UpstreamError::kLoginTimeout);
   if (!line.ok) co_return false;
+  if (!attempt_->sasl_message.empty()) co_return TakeChallenge(line);
   co_return Judge(line);
+}
+
+bool UpstreamDialogue::TakeChallenge(const Line& line) {
+  if (line.status != pop3::Status::kContinue) return Judge(line);
+  // RFC 5034 section 4: base64 behind "+ ". Nothing else is for the client's eyes.
+  const absl::string_view challenge = pop3::ParseStatusLine(line.text).text;
+  if (!pop3::DecodeBase64(challenge).ok()) {
+    return Fail(UpstreamError::kBadReply, "login: a challenge that is no base64");
+  }
+  if (!NothingBehind("a challenge")) return false;
+  verdict_->kind = UpstreamVerdict::Kind::kChallenge;
+  verdict_->reply = absl::StrCat("+ ", challenge, "\r\n");
+  return false;
+}
+
+coro::Task<bool> UpstreamDialogue::Answer(absl::string_view response) {
+  verdict_->password_sent = true;
+  channel_->Queue(response);
+  channel_->Queue("\r\n");
+  const bool sent = co_await Send();
+  if (!sent) co_return false;
+  const Line line = co_await ReadLine(UpstreamError::kLoginTimeout);
+  if (!line.ok) co_return false;
+  co_return TakeChallenge(line);
 }
 
 coro::Task<bool> UpstreamDialogue::LogIn() {
   const TimeNs started = io()->Now();
+  const bool introduced = co_await Introduce();
+  if (!introduced) co_return false;
   const bool plain = attempt_->backend->mechanism == config::UpstreamMechanism::kAuthPlain ||
-                     !attempt_->authorization_id.empty();
+                     !attempt_->authorization_id.empty() || attempt_->mechanism == "PLAIN";
   bool accepted = false;
-  if (plain) {
+  if (!attempt_->sasl_message.empty()) {
+    accepted = co_await LogInWithSasl(attempt_->mechanism, attempt_->sasl_message);
+  } else if (plain) {
     accepted = co_await LogInWithPlain();
   } else {
     accepted = co_await LogInWithUserPass();
   }
-  if (verdict_->kind != UpstreamVerdict::Kind::kFailed) {
+  // With a carried exchange it is as much the client's time as the backend's.
+  const bool judged = verdict_->kind == UpstreamVerdict::Kind::kAccepted ||
+                      verdict_->kind == UpstreamVerdict::Kind::kRefused;
+  if (judged) {
     attempt_->stats->login_seconds.Record(io()->Now() - started);
   }
   co_return accepted;
@@ -342,8 +453,11 @@ void SetStepDeadline(UpstreamAttempt* attempt, DurationNs from_now) {
 // Whether the backend must be asked for its capabilities before this login.
 bool MustAskCapabilities(const UpstreamAttempt& attempt) {
   if (attempt.backend->pipelining != config::Pipelining::kAuto) return false;
-  if (attempt.backend->mechanism != config::UpstreamMechanism::kUserPass) return false;
-  if (!attempt.authorization_id.empty()) return false;
+  // AUTH PLAIN is one write anyway; with XCLIENT in front of it, it may become one.
+  const bool one_write = attempt.backend->mechanism != config::UpstreamMechanism::kUserPass ||
+                         !attempt.authorization_id.empty() || !attempt.sasl_message.empty() ||
+                         attempt.mechanism == "PLAIN";
+  if (one_write && attempt.backend->xclient == config::UpstreamXclient::kOff) return false;
   const TimeNs read_at = attempt.memory->capa_read_at;
   return read_at == 0 || attempt.channel->io()->Now() - read_at > kCapaLifetime;
 }
@@ -356,6 +470,10 @@ coro::Task<bool> RunDialogue(UpstreamDialogue* dialogue, UpstreamAttempt* attemp
   if (!ok) co_return false;
   const TimeNs connected = io->Now();
   SetStepDeadline(attempt, attempt->timeouts->upstream_greeting);
+  if (attempt->backend->proxy_protocol != config::UpstreamProxy::kOff) {
+    ok = co_await dialogue->SendProxyHeader();
+    if (!ok) co_return false;
+  }
   if (attempt->backend->tls == config::UpstreamTls::kImplicit) {
     ok = co_await dialogue->ShakeHands();
     if (!ok) co_return false;
@@ -376,6 +494,19 @@ coro::Task<bool> RunDialogue(UpstreamDialogue* dialogue, UpstreamAttempt* attemp
   co_return ok;
 }
 
+// Leaves the channel as its next user expects it.
+void Conclude(UpstreamAttempt* attempt, bool accepted, const UpstreamVerdict& verdict) {
+  Channel* channel = attempt->channel;
+  if (accepted) {
+    channel->SetDeadline(kNever);
+    channel->set_sensitive(false);
+  } else if (verdict.kind == UpstreamVerdict::Kind::kChallenge) {
+    channel->SetDeadline(kNever);
+  } else {
+    channel->Stop(/*abortive=*/false);
+  }
+}
+
 }  // namespace
 
 coro::Task<UpstreamVerdict> LogInUpstream(UpstreamAttempt* attempt) {
@@ -383,12 +514,16 @@ coro::Task<UpstreamVerdict> LogInUpstream(UpstreamAttempt* attempt) {
   UpstreamDialogue dialogue(attempt, &verdict);
   attempt->channel->set_sensitive(true);
   const bool accepted = co_await RunDialogue(&dialogue, attempt);
-  if (accepted) {
-    attempt->channel->SetDeadline(kNever);
-    attempt->channel->set_sensitive(false);
-  } else {
-    attempt->channel->Stop(/*abortive=*/false);
-  }
+  Conclude(attempt, accepted, verdict);
+  co_return verdict;
+}
+
+coro::Task<UpstreamVerdict> AnswerChallenge(UpstreamAttempt* attempt, absl::string_view response) {
+  UpstreamVerdict verdict;
+  UpstreamDialogue dialogue(attempt, &verdict);
+  SetStepDeadline(attempt, attempt->timeouts->upstream_login);
+  const bool accepted = co_await dialogue.Answer(response);
+  Conclude(attempt, accepted, verdict);
   co_return verdict;
 }
 

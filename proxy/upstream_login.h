@@ -14,6 +14,7 @@
 #include "proxy/channel.h"
 #include "proxy/config/config.h"
 #include "proxy/coro/task.h"
+#include "proxy/pop3/client_identity.h"
 #include "tls/context.h"
 
 namespace postern {
@@ -47,13 +48,21 @@ struct UpstreamAttempt {
   absl::string_view user;
   absl::string_view authorization_id;  // set for a master login: the user; `user` is the master
   absl::string_view password;
+  // Where the backend takes the client's own mechanism: its name, and the first message in base64
+  // when the exchange is carried.
+  absl::string_view mechanism;
+  absl::string_view sasl_message;
+  // Whom we speak for and the session's name, for backends that want to know.
+  pop3::ClientIdentity identity;
+  std::string session;
 };
 
 struct UpstreamVerdict {
   enum class Kind {
     kAccepted,
-    kRefused,  // the backend judged the credentials
-    kFailed,   // no verdict; `error` says why
+    kRefused,    // the backend judged the credentials
+    kFailed,     // no verdict; `error` says why
+    kChallenge,  // of a carried exchange: `reply` is for the client, whose answer it needs
   };
   UpstreamVerdict() = default;
 
@@ -68,6 +77,10 @@ struct UpstreamVerdict {
 // On kAccepted the channel is logged in and may hold bytes the backend sent behind its verdict; on
 // any other verdict it has been stopped and waits to be closed.
 coro::Task<UpstreamVerdict> LogInUpstream(UpstreamAttempt* attempt);
+
+// After kChallenge: gives the backend the client's answer, base64 or "*". Until then the channel
+// waits without a deadline. The same rules as above.
+coro::Task<UpstreamVerdict> AnswerChallenge(UpstreamAttempt* attempt, absl::string_view response);
 
 }  // namespace postern
 

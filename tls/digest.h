@@ -1,4 +1,4 @@
-// The one digest that POP3 itself needs.
+// The digests that POP3 itself needs.
 #ifndef POSTERN_TLS_DIGEST_H_
 #define POSTERN_TLS_DIGEST_H_
 
@@ -13,6 +13,10 @@ namespace postern::tls {
 // (RFC 1939 section 7). Any thread. Unavailable where the system's OpenSSL allows FIPS only; then
 // APOP cannot be offered.
 absl::StatusOr<std::string> Md5Hex(absl::string_view a, absl::string_view b);
+
+// Lower-case hexadecimal HMAC-MD5 (RFC 2104): the CRAM-MD5 digest of secret and challenge (RFC
+// 2195). The same limits.
+absl::StatusOr<std::string> HmacMd5Hex(absl::string_view key, absl::string_view message);
 
 }  // namespace postern::tls
 

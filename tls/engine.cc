@@ -122,6 +122,11 @@ HandshakeInfo Engine::info() const {
     info.server_name = name;
   }
   info.resumed = SSL_session_reused(ssl_) == 1;
+  const unsigned char* protocol = nullptr;
+  unsigned int protocol_bytes = 0;
+  SSL_get0_alpn_selected(ssl_, &protocol, &protocol_bytes);
+  info.alpn_pop3 =
+      absl::string_view(reinterpret_cast<const char*>(protocol), protocol_bytes) == "pop3";
   return info;
 }
 

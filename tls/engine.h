@@ -61,6 +61,7 @@ struct HandshakeInfo {
   // long as the engine.
   absl::string_view server_name;
   bool resumed = false;
+  bool alpn_pop3 = false;  // "pop3" was negotiated (RFC 7301)
 };
 
 class Engine {

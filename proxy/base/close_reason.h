@@ -10,27 +10,31 @@ namespace postern {
 
 // Exactly one per session. The first reason given wins.
 enum class CloseReason : uint8_t {
-  kNone,                   // still alive
-  kQuit,                   // QUIT went upstream and its answer (or the upstream's end) came back
-  kQuitBeforeLogin,        // the client said QUIT before it was logged in
-  kClientClosed,           // orderly end by the client without QUIT
-  kClientReset,            // transport error on the client's side
-  kClientTls,              // the client's handshake or a record failed
-  kClientNotPop3,          // an HTTP method, or TLS spoken to a plaintext port
-  kHandshakeTimeout,       // no finished TLS handshake inside its deadline
-  kLoginTimeout,           // not logged in inside the total deadline
-  kIdleTimeout,            // logged in, and no byte in either direction for too long
-  kTooManyBadCommands,     // protocol errors before login
-  kTooManyLogins,          // refused logins
-  kLineTooLong,            // a command line over its limit
-  kStlsInjection,          // bytes behind STLS in the clear (RFC 2595 section 4)
-  kUpstreamUnavailable,    // no candidate could be connected or logged in to
-  kUpstreamClosed,         // upstream ended between responses without QUIT
-  kUpstreamTruncated,      // upstream lost inside a response: the client was reset
-  kUpstreamTls,            // a TLS record from upstream failed after login
-  kAdmission,              // a limit of connections was reached
-  kShutdown,               // we are stopping
-  kInternal,               // our own fault; the log has more
+  kNone,                 // still alive
+  kQuit,                 // QUIT went upstream and its answer (or the upstream's end) came back
+  kQuitBeforeLogin,      // the client said QUIT before it was logged in
+  kClientClosed,         // orderly end by the client without QUIT
+  kClientReset,          // transport error on the client's side
+  kClientTls,            // the client's handshake or a record failed
+  kClientNotPop3,        // an HTTP method, or TLS spoken to a plaintext port
+  kProxyUntrusted,       // came from outside the listener's proxy_networks
+  kProxyHeader,          // the PROXY header was malformed, or something else came
+  kProxyTimeout,         // no whole PROXY header inside its deadline
+  kProxyLoop,            // XCLIENT says that too many proxies stand in a row
+  kHandshakeTimeout,     // no finished TLS handshake inside its deadline
+  kLoginTimeout,         // not logged in inside the total deadline
+  kIdleTimeout,          // logged in, and no byte in either direction for too long
+  kTooManyBadCommands,   // protocol errors before login
+  kTooManyLogins,        // refused logins
+  kLineTooLong,          // a command line over its limit
+  kStlsInjection,        // bytes behind STLS in the clear (RFC 2595 section 4)
+  kUpstreamUnavailable,  // no candidate could be connected or logged in to
+  kUpstreamClosed,       // upstream ended between responses without QUIT
+  kUpstreamTruncated,    // upstream lost inside a response: the client was reset
+  kUpstreamTls,          // a TLS record from upstream failed after login
+  kAdmission,            // a limit of connections was reached
+  kShutdown,             // we are stopping
+  kInternal,             // our own fault; the log has more
 };
 inline constexpr int kCloseReasonCount = static_cast<int>(CloseReason::kInternal) + 1;
 
@@ -41,10 +45,10 @@ absl::string_view CloseReasonName(CloseReason reason);
 // kUpstreamLogin to kLogin.
 enum class Phase : uint8_t {
   kAccepted,
-  kHandshake,       // TLS with the client
-  kLogin,           // POP3 AUTHORIZATION state with the client
-  kUpstreamLogin,   // connecting and logging in to a backend
-  kRelay,           // joined
+  kHandshake,      // TLS with the client
+  kLogin,          // POP3 AUTHORIZATION state with the client
+  kUpstreamLogin,  // connecting and logging in to a backend
+  kRelay,          // joined
   kClosing,
 };
 inline constexpr int kPhaseCount = static_cast<int>(Phase::kClosing) + 1;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "proxy/base/ip_network.h"
 #include "proxy/base/socket_address.h"
 #include "proxy/base/time.h"
 #include "proxy/pop3/login_dialogue.h"
@@ -20,18 +21,26 @@ enum class ListenerTls { kImplicit, kStls, kOff };
 enum class UpstreamTls { kOff, kImplicit, kStls };
 // How to log in upstream: with the client's own password, or as a master user by SASL PLAIN with
 // an authorization id. APOP users of a `password` pool are logged in with their stored secret.
-enum class UpstreamLogin { kPassword, kMaster };
+// kSasl: like kPassword, and clients' own SASL exchanges are carried to the backend.
+enum class UpstreamLogin { kPassword, kMaster, kSasl };
 enum class UpstreamMechanism { kUserPass, kAuthPlain };
-enum class Pipelining { kAuto, kOn, kOff };   // auto: what the backend's CAPA says
+// The PROXY header in front of each connection to a backend.
+enum class UpstreamProxy { kOff, kV1, kV2 };
+// XCLIENT in front of each login. auto: where the greeting announces it; on: it must.
+enum class UpstreamXclient { kOff, kAuto, kOn };
+enum class Pipelining { kAuto, kOn, kOff };  // auto: what the backend's CAPA says
 
 struct Listener {
-  std::string name;                // metric label; default: the address as written
+  std::string name;  // metric label; default: the address as written
   SocketAddress address;
   ListenerTls tls = ListenerTls::kImplicit;
   bool plaintext_logins = false;
-  bool v6only = true;              // IPv6 addresses only
+  bool v6only = true;  // IPv6 addresses only
   int backlog = 4096;
-  int line = 0;                    // where the configuration has it
+  bool proxy_protocol = false;              // every connection begins with a PROXY header ...
+  std::vector<IpNetwork> proxy_networks;    // ... and comes from one of these
+  std::vector<IpNetwork> xclient_networks;  // clients that may use XCLIENT
+  int line = 0;                             // where the configuration has it
 };
 
 struct Backend {
@@ -42,45 +51,48 @@ struct Backend {
   UpstreamLogin login = UpstreamLogin::kPassword;
   UpstreamMechanism mechanism = UpstreamMechanism::kUserPass;
   Pipelining pipelining = Pipelining::kAuto;
-  std::string master_user;         // with login = "master"
+  UpstreamProxy proxy_protocol = UpstreamProxy::kOff;
+  UpstreamXclient xclient = UpstreamXclient::kOff;
+  std::string master_user;           // with login = "master"
   std::string master_password_file;  // first line of a file that others may not read
   int line = 0;
 };
 
 struct Timeouts {
-  DurationNs handshake = 15 * kSecond;          // TLS with the client
-  DurationNs login = 60 * kSecond;              // accept to logged in, all attempts together
-  DurationNs idle = 660 * kSecond;              // after login, no byte either way
+  DurationNs proxy_header = 3 * kSecond;  // the PROXY header, from the connection on
+  DurationNs handshake = 15 * kSecond;    // TLS with the client
+  DurationNs login = 60 * kSecond;        // accept to logged in, all attempts together
+  DurationNs idle = 660 * kSecond;        // after login, no byte either way
   DurationNs upstream_connect = 3 * kSecond;
-  DurationNs upstream_greeting = 5 * kSecond;   // TLS included
+  DurationNs upstream_greeting = 5 * kSecond;  // TLS included
   DurationNs upstream_login = 30 * kSecond;
-  DurationNs refused_delay = 3 * kSecond;       // from a refused login to its answer, at least
-  DurationNs close_linger = 5 * kSecond;        // for the peer's end after ours
-  DurationNs drain = 30 * kSecond;              // sessions after SIGTERM
-  DurationNs resolve = 30 * kSecond;            // how often host names are looked up again
+  DurationNs refused_delay = 3 * kSecond;  // from a refused login to its answer, at least
+  DurationNs close_linger = 5 * kSecond;   // for the peer's end after ours
+  DurationNs drain = 30 * kSecond;         // sessions after SIGTERM
+  DurationNs resolve = 30 * kSecond;       // how often host names are looked up again
 };
 
 struct Limits {
-  int sessions_max = 100000;           // all workers together; beyond it: -ERR [SYS/TEMP]
-  int upstream_tries = 2;              // per candidate, for connect and greeting failures
-  size_t receive_buffer_bytes = 16384; // one shared receive buffer
-  int receive_buffers = 256;           // per worker
+  int sessions_max = 100000;            // all workers together; beyond it: -ERR [SYS/TEMP]
+  int upstream_tries = 2;               // per candidate, for connect and greeting failures
+  size_t receive_buffer_bytes = 16384;  // one shared receive buffer
+  int receive_buffers = 256;            // per worker
 };
 
 enum class LogFormat { kLogfmt, kJson };
 
 struct Log {
-  std::string sessions = "-";          // a file, or "-" for stderr; "" for none
+  std::string sessions = "-";  // a file, or "-" for stderr; "" for none
   LogFormat format = LogFormat::kLogfmt;
-  std::string level = "info";          // debug | info | warning | error
+  std::string level = "info";  // debug | info | warning | error
 };
 
 struct Admin {
-  std::string address = "127.0.0.1:9110";   // or "unix:/path"; "" for none
+  std::string address = "127.0.0.1:9110";  // or "unix:/path"; "" for none
 };
 
 struct Auth {
-  std::string secrets_file;            // user:secret per line; refused if others may read it
+  std::string secrets_file;  // user:secret per line; refused if others may read it
   // The whole line, with CRLF, for whom no route knows and for wrong APOP digests. It should read
   // like the backends' own refusal, so that nobody learns who exists.
   std::string refused_reply = "-ERR [AUTH] Authentication failed.\r\n";
@@ -88,16 +100,16 @@ struct Auth {
 
 struct Config {
   std::string file;
-  std::string hostname;                // default: the machine's
-  int workers = 0;                     // 0: one per CPU
+  std::string hostname;  // default: the machine's
+  int workers = 0;       // 0: one per CPU
   IoChoice io = IoChoice::kAuto;
   std::vector<Listener> listeners;
   tls::ServerOptions tls;
-  pop3::DialogueOptions dialogue;      // per-listener bits are filled in by the server
+  pop3::DialogueOptions dialogue;  // per-listener bits are filled in by the server
   Auth auth;
   Timeouts timeouts;
   Limits limits;
-  std::vector<Backend> backends;       // same order and indices as routing.backends
+  std::vector<Backend> backends;  // same order and indices as routing.backends
   routing::RouterOptions routing;
   Log log;
   Admin admin;

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "proxy/config/config.h"
@@ -34,6 +35,9 @@ struct ListenerDraft {
   Setting<ListenerTls> tls;
   Setting<bool> plaintext_logins;
   Setting<bool> v6only;
+  Setting<bool> proxy_protocol;
+  Setting<std::vector<IpNetwork>> proxy_networks;
+  Setting<std::vector<IpNetwork>> xclient_networks;
 };
 
 // How to talk to a backend. A pool may say it for all the backends written inside it.
@@ -45,6 +49,8 @@ struct UpstreamDraft {
   Setting<UpstreamLogin> login;
   Setting<UpstreamMechanism> mechanism;
   Setting<Pipelining> pipelining;
+  Setting<UpstreamProxy> proxy_protocol;
+  Setting<UpstreamXclient> xclient;
   Setting<std::string> master_user;
   Setting<std::string> master_password_file;
 };
@@ -92,7 +98,8 @@ struct Draft {
   std::vector<PoolDraft> pools;
   std::vector<RouteDraft> routes;
   bool certificates_written = false;
-  Position auth;  // the [auth] table
+  Position auth;                                                 // the [auth] table
+  std::vector<std::pair<pop3::Mechanism, Position>> mechanisms;  // as written
   Setting<bool> apop;
   bool secrets_written = false;
   Setting<std::string> admin;
@@ -104,13 +111,31 @@ void ParseDocument(const TomlNode& root, const std::string& file_name, Draft* dr
 // The part of it about backends, pools and routes; `reader` stands at the top of the file.
 void ParseUpstreams(TableReader* reader, Draft* draft, Diagnostics* diagnostics);
 
+// The keys of a listener about neighbours in front of it.
+void ParseNeighbours(TableReader* reader, ListenerDraft* listener);
+// The keys of a backend or pool about what it is told of the client.
+void ParseIntroduction(TableReader* reader, UpstreamDraft* upstream);
+
 // Compares the parts with each other and completes draft->config.
 void Validate(Draft* draft, Diagnostics* diagnostics);
+// The part of it about mechanisms and the backends that must take them; after ValidateUpstreams().
+void ValidateMechanisms(const Draft& draft, Diagnostics* diagnostics);
+// The part of it about neighbours in front of a listener.
+void ValidateNeighbours(ListenerDraft* listener, Diagnostics* diagnostics);
+// Completes the backend's part about what it is told of the client.
+void ResolveIntroduction(const UpstreamDraft& own, const UpstreamDraft& pool, Backend* backend,
+                         Diagnostics* diagnostics);
 // The part of it about backends, pools and routes.
 void ValidateUpstreams(Draft* draft, Diagnostics* diagnostics);
 
 // The path as the process must open it: relative ones start at the directory of `file_name`.
 std::string ResolvePath(const std::string& file_name, const std::string& path);
+
+// What is written at the backend itself, or else at its pool.
+template <typename T>
+const Setting<T>& Effective(const Setting<T>& own, const Setting<T>& inherited) {
+  return own.written || !inherited.written ? own : inherited;
+}
 
 // The keys that stand at the top of the file, outside of any table.
 const std::vector<std::string>& TopLevelKeys();

@@ -6,6 +6,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "proxy/config/draft.h"
 #include "proxy/config/value_syntax.h"
 
@@ -111,6 +112,7 @@ void ParseListeners(TableReader* top, Draft* draft, Diagnostics* diagnostics) {
     ReadSetting(reader, "v6only", &listener.v6only,
                 [&](bool* out) { return reader.Bool("v6only", out); });
     reader.Int("backlog", 1, 65535, &listener.value.backlog);
+    ParseNeighbours(&reader, &listener);
     reader.Finish();
     draft->listeners.push_back(std::move(listener));
   }
@@ -155,25 +157,29 @@ void ParseTls(TableReader* top, Draft* draft, Diagnostics* diagnostics) {
   reader.Finish();
 }
 
-void ParseMechanisms(TableReader* reader, std::vector<pop3::Mechanism>* mechanisms) {
+void ParseMechanisms(TableReader* reader, Draft* draft) {
   std::vector<LocatedText> words;
   if (!reader->Strings("mechanisms", &words)) return;
+  std::vector<pop3::Mechanism>* mechanisms = &draft->config.dialogue.mechanisms;
   mechanisms->clear();
+  std::vector<std::string> known;
+  for (const pop3::MechanismInfo& info : pop3::kMechanisms) known.emplace_back(info.word);
   for (const LocatedText& word : words) {
-    if (word.text != "plain" && word.text != "login") {
+    const auto found = std::find(known.begin(), known.end(), word.text);
+    if (found == known.end()) {
       reader->Add(word.position,
-                  absl::StrCat("mechanism \"", word.text, "\" is not one of \"plain\", \"login\"",
-                               DidYouMean(word.text, {"plain", "login"})));
+                  absl::StrCat("mechanism \"", word.text, "\" is not one of \"",
+                               absl::StrJoin(known, "\", \""), "\"", DidYouMean(word.text, known)));
       continue;
     }
-    const pop3::Mechanism mechanism =
-        word.text == "plain" ? pop3::Mechanism::kPlain : pop3::Mechanism::kLogin;
+    const auto mechanism = static_cast<pop3::Mechanism>(found - known.begin());
     if (std::find(mechanisms->begin(), mechanisms->end(), mechanism) != mechanisms->end()) {
       reader->Add(word.position,
                   absl::StrCat("mechanism \"", word.text, "\" stands twice; remove one"));
       continue;
     }
     mechanisms->push_back(mechanism);
+    draft->mechanisms.emplace_back(mechanism, word.position);
   }
 }
 
@@ -200,7 +206,7 @@ void ParseAuth(TableReader* top, Draft* draft, Diagnostics* diagnostics) {
   TableReader reader(*table, "[auth]", diagnostics, &TopLevelKeys());
   Config* config = &draft->config;
   draft->auth = table->position;
-  ParseMechanisms(&reader, &config->dialogue.mechanisms);
+  ParseMechanisms(&reader, draft);
   reader.Bool("user_pass", &config->dialogue.user_pass);
   ReadSetting(reader, "apop", &draft->apop, [&](bool* out) { return reader.Bool("apop", out); });
   config->dialogue.apop = draft->apop.value;
@@ -216,6 +222,7 @@ void ParseTimeouts(TableReader* top, Timeouts* timeouts, Diagnostics* diagnostic
   const TomlNode* table = top->Table("timeouts");
   if (table == nullptr) return;
   TableReader reader(*table, "[timeouts]", diagnostics, &TopLevelKeys());
+  reader.Duration("proxy_header", kMillisecond, kHour, &timeouts->proxy_header);
   reader.Duration("handshake", kMillisecond, kHour, &timeouts->handshake);
   reader.Duration("login", kMillisecond, kHour, &timeouts->login);
   reader.Duration("idle", kMillisecond, 24 * kHour, &timeouts->idle);

@@ -41,8 +41,11 @@ void ReadUpstream(TableReader* reader, const std::string& file_name, UpstreamDra
   ReadSetting(*reader, "insecure", &upstream->insecure,
               [&](bool* out) { return reader->Bool("insecure", out); });
   ReadSetting(*reader, "login", &upstream->login, [&](UpstreamLogin* out) {
-    return reader->Word<UpstreamLogin>(
-        "login", {{"password", UpstreamLogin::kPassword}, {"master", UpstreamLogin::kMaster}}, out);
+    return reader->Word<UpstreamLogin>("login",
+                                       {{"password", UpstreamLogin::kPassword},
+                                        {"master", UpstreamLogin::kMaster},
+                                        {"sasl", UpstreamLogin::kSasl}},
+                                       out);
   });
   ReadSetting(*reader, "mechanism", &upstream->mechanism, [&](UpstreamMechanism* out) {
     return reader->Word<UpstreamMechanism>("mechanism",
@@ -55,6 +58,7 @@ void ReadUpstream(TableReader* reader, const std::string& file_name, UpstreamDra
         "pipelining",
         {{"auto", Pipelining::kAuto}, {"on", Pipelining::kOn}, {"off", Pipelining::kOff}}, out);
   });
+  ParseIntroduction(reader, upstream);
   ReadSetting(*reader, "master_user", &upstream->master_user,
               [&](std::string* out) { return reader->String("master_user", out); });
   ReadPath(reader, "master_password_file", file_name, &upstream->master_password_file);

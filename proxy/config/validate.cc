@@ -25,6 +25,8 @@ void ValidateListenerTls(const ListenerDraft& listener, const Draft& draft,
         (listener.plaintext_logins.written && !listener.plaintext_logins.good)) {
       return;
     }
+    // Clients whose TLS ends at the neighbour may log in.
+    if (listener.proxy_protocol.value) return;
     diagnostics->Add(listener.tls.position,
                      "tls = \"off\" without plaintext_logins = true: no client could log in; set "
                      "plaintext_logins = true, or use tls = \"stls\"");
@@ -83,6 +85,7 @@ void ValidateListeners(Draft* draft, Diagnostics* diagnostics) {
   for (ListenerDraft& listener : draft->listeners) {
     ValidateListenerTls(listener, *draft, diagnostics);
     ValidateListenerAddress(listener, before, diagnostics);
+    ValidateNeighbours(&listener, diagnostics);
     Listener& value = listener.value;
     value.tls = listener.tls.value;
     value.plaintext_logins = listener.plaintext_logins.value;
@@ -139,6 +142,7 @@ void Validate(Draft* draft, Diagnostics* diagnostics) {
   ValidateAuth(*draft, diagnostics);
   ValidateAdmin(*draft, diagnostics);
   ValidateUpstreams(draft, diagnostics);
+  ValidateMechanisms(*draft, diagnostics);
 }
 
 }  // namespace postern::config

@@ -13,12 +13,6 @@
 namespace postern::config {
 namespace {
 
-// What is written at the backend itself, or else at its pool.
-template <typename T>
-const Setting<T>& Effective(const Setting<T>& own, const Setting<T>& inherited) {
-  return own.written || !inherited.written ? own : inherited;
-}
-
 // A setting that was written but could not be read: what depends on it is not judged.
 template <typename T>
 bool Unreadable(const Setting<T>& setting) {
@@ -140,6 +134,7 @@ void ResolveBackends(Draft* draft, Diagnostics* diagnostics) {
     const UpstreamDraft& defaults = from.pool < 0 ? kNothing : draft->pools[pool].defaults;
     ResolveTls(from, defaults, &resolved, diagnostics);
     ResolveLogin(from, defaults, draft->secrets_written, &resolved, diagnostics);
+    ResolveIntroduction(from.own, defaults, &backend, diagnostics);
     ValidateUnused(from.own, resolved.tls_used, resolved.master_used, diagnostics);
     if (from.pool >= 0) {
       pool_has_own[pool] = true;

@@ -17,7 +17,8 @@ constexpr VerbName kVerbs[] = {
     {"AUTH", Verb::kAuth},        {"CAPA", Verb::kCapa},        {"STLS", Verb::kStls},
     {"NOOP", Verb::kNoop},        {"QUIT", Verb::kQuit},        {"STAT", Verb::kTransaction},
     {"LIST", Verb::kTransaction}, {"RETR", Verb::kTransaction}, {"DELE", Verb::kTransaction},
-    {"RSET", Verb::kTransaction}, {"TOP", Verb::kTransaction},  {"UIDL", Verb::kTransaction},
+    {"XCLIENT", Verb::kXclient},  {"RSET", Verb::kTransaction}, {"TOP", Verb::kTransaction},
+    {"UIDL", Verb::kTransaction},
 };
 
 constexpr absl::string_view kHttpMethods[] = {

@@ -16,6 +16,7 @@ enum class Verb {
   kStls,
   kNoop,
   kQuit,
+  kXclient,
   kTransaction,  // known, but of no use before login: STAT, LIST, RETR, DELE, RSET, TOP, UIDL
   kUnknown,      // anything else, the empty line too
 };

@@ -12,15 +12,12 @@
 #include "proxy/pop3/command.h"
 #include "proxy/pop3/reply.h"
 #include "proxy/pop3/sasl.h"
+#include "proxy/pop3/sasl_first_message.h"
 
 namespace postern::pop3 {
 namespace {
 
-constexpr size_t kApopDigestDigits = 32;
-
-absl::string_view MechanismName(Mechanism mechanism) {
-  return mechanism == Mechanism::kPlain ? "PLAIN" : "LOGIN";
-}
+constexpr size_t kDigestDigits = 32;
 
 Decision Reply(absl::string_view line) {
   Decision decision;
@@ -41,35 +38,33 @@ Decision Close(absl::string_view line, CloseReason reason) {
 // The first two bytes of any TLS record that opens a handshake.
 bool LooksLikeTls(absl::string_view input) { return absl::StartsWith(input, "\x16\x03"); }
 
-bool IsApopDigest(absl::string_view text) {
-  return text.size() == kApopDigestDigits && std::all_of(text.begin(), text.end(), [](char c) {
+bool IsDigest(absl::string_view text) {
+  return text.size() == kDigestDigits && std::all_of(text.begin(), text.end(), [](char c) {
            return absl::ascii_isxdigit(static_cast<unsigned char>(c));
          });
 }
 
 Secret LowerCase(absl::string_view digest) {
-  char lower[kApopDigestDigits];
-  CHECK(digest.size() == kApopDigestDigits);
-  for (size_t i = 0; i < kApopDigestDigits; ++i) {
+  char lower[kDigestDigits];
+  CHECK(digest.size() == kDigestDigits);
+  for (size_t i = 0; i < kDigestDigits; ++i) {
     lower[i] = absl::ascii_tolower(static_cast<unsigned char>(digest[i]));
   }
-  Secret result(absl::string_view(lower, kApopDigestDigits));
-  WipeMemory(lower, kApopDigestDigits);
+  Secret result(absl::string_view(lower, kDigestDigits));
+  WipeMemory(lower, kDigestDigits);
   return result;
 }
 
 }  // namespace
 
-absl::string_view LoginMethodName(LoginMethod method) {
+absl::string_view Credentials::method_name() const {
   switch (method) {
     case LoginMethod::kUserPass:
       return "user_pass";
     case LoginMethod::kApop:
       return "apop";
-    case LoginMethod::kAuthPlain:
-      return "auth_plain";
-    case LoginMethod::kAuthLogin:
-      return "auth_login";
+    case LoginMethod::kAuth:
+      return InfoOf(mechanism).method;
   }
   CHECK(false);
 }
@@ -81,7 +76,8 @@ LoginDialogue::LoginDialogue(const DialogueOptions* options, bool tls_active,
 }
 
 std::string LoginDialogue::Greeting() const {
-  std::string greeting = absl::StrCat("+OK ", options_->hostname, " POP3 ready");
+  std::string greeting =
+      absl::StrCat("+OK ", xclient_trusted_ ? "[XCLIENT] " : "", options_->hostname, " POP3 ready");
   const bool ever_usable = !apop_challenge_.empty() && (CredentialsAllowed() || CanStartTls());
   if (ever_usable) absl::StrAppend(&greeting, " ", apop_challenge_);
   greeting += "\r\n";
@@ -124,22 +120,28 @@ bool LoginDialogue::OnLoginRefused() {
   return refused_logins_ < options_->logins_max;
 }
 
-bool LoginDialogue::IsOffered(Mechanism mechanism) const {
-  const auto& offered = options_->mechanisms;
-  return std::find(offered.begin(), offered.end(), mechanism) != offered.end();
+std::optional<Mechanism> LoginDialogue::FindOffered(absl::string_view name) const {
+  for (const Mechanism mechanism : options_->mechanisms) {
+    if (absl::EqualsIgnoreCase(name, InfoOf(mechanism).name)) return mechanism;
+  }
+  return std::nullopt;
 }
 
 size_t LoginDialogue::LineLimit(absl::string_view pending) const {
   const bool sasl = awaiting_ != Awaiting::kCommand || absl::StartsWithIgnoreCase(pending, "AUTH ");
+  if (xclient_trusted_ && absl::StartsWithIgnoreCase(pending, "XCLIENT ")) {
+    return std::max(options_->line_bytes_max, kXclientBytesMax);
+  }
   return sasl ? options_->sasl_bytes_max : options_->line_bytes_max;
 }
 
 Decision LoginDialogue::OnLine(absl::string_view line, bool more_behind) {
   if (HasControlBytes(line)) {
     // A bare CR too: what one parser takes for a line end, another takes for text.
-    awaiting_ = Awaiting::kCommand;
+    constexpr absl::string_view kReply = "-ERR Control characters are not allowed";
+    const Awaiting answered = std::exchange(awaiting_, Awaiting::kCommand);
     user_.clear();
-    return Bad("-ERR Control characters are not allowed");
+    return answered == Awaiting::kSaslResponse ? BadSaslResponse(kReply) : Bad(kReply);
   }
   return awaiting_ == Awaiting::kCommand ? OnCommand(line, more_behind) : OnSaslLine(line);
 }
@@ -165,6 +167,9 @@ Decision LoginDialogue::OnCommand(absl::string_view line, bool more_behind) {
     case Verb::kQuit:
       if (!argument.empty()) return Bad("-ERR QUIT takes no argument");
       return Close("+OK Goodbye", CloseReason::kQuitBeforeLogin);
+    case Verb::kXclient:
+      if (!xclient_trusted_) break;
+      return OnXclient(command.argument);
     case Verb::kTransaction:
       return Bad("-ERR Log in first");
     case Verb::kUnknown:
@@ -188,7 +193,7 @@ Decision LoginDialogue::OnPass(absl::string_view password) {
   if (user_.empty()) return Bad("-ERR USER comes first");
   std::string user = std::exchange(user_, std::string());
   if (password.empty()) return Bad("-ERR PASS needs a password");
-  return Login(LoginMethod::kUserPass, std::move(user), Secret(password), Secret());
+  return Login(LoginMethod::kUserPass, std::move(user), Secret(password));
 }
 
 Decision LoginDialogue::OnApop(absl::string_view argument) {
@@ -200,10 +205,13 @@ Decision LoginDialogue::OnApop(absl::string_view argument) {
   if (space == absl::string_view::npos) return Bad("-ERR APOP needs a name and a digest");
   const absl::string_view user = argument.substr(0, space);
   const absl::string_view digest = argument.substr(space + 1);
-  if (WithoutTrailingSpaces(user).empty() || !IsApopDigest(digest)) {
+  if (WithoutTrailingSpaces(user).empty() || !IsDigest(digest)) {
     return Bad("-ERR APOP needs a name and a digest");
   }
-  return Login(LoginMethod::kApop, std::string(user), Secret(), LowerCase(digest));
+  Decision decision = Login(LoginMethod::kApop, std::string(user), Secret());
+  decision.credentials.digest = LowerCase(digest);
+  decision.credentials.challenge = apop_challenge_;
+  return decision;
 }
 
 Decision LoginDialogue::OnAuth(absl::string_view argument) {
@@ -219,14 +227,10 @@ Decision LoginDialogue::OnAuth(absl::string_view argument) {
   if (has_initial_response) initial_response = argument.substr(space + 1);
   const bool says_nothing = initial_response == "=";  // RFC 5034 section 4: the empty one
 
-  if (absl::EqualsIgnoreCase(name, "PLAIN") && IsOffered(Mechanism::kPlain)) {
-    if (has_initial_response) {
-      return OnSaslResponse(Awaiting::kPlainMessage, says_nothing ? "" : initial_response);
-    }
-    awaiting_ = Awaiting::kPlainMessage;
-    return Reply("+ ");
-  }
-  if (absl::EqualsIgnoreCase(name, "LOGIN") && IsOffered(Mechanism::kLogin)) {
+  const std::optional<Mechanism> mechanism = FindOffered(name);
+  if (!mechanism.has_value()) return Bad("-ERR Unknown mechanism");
+  mechanism_ = *mechanism;
+  if (mechanism_ == Mechanism::kLogin) {
     // In LOGIN the server speaks first, so a client that opens with nothing (Dovecot's proxy
     // writes "AUTH LOGIN =") waits for the prompt.
     if (has_initial_response && !says_nothing) {
@@ -235,7 +239,19 @@ Decision LoginDialogue::OnAuth(absl::string_view argument) {
     awaiting_ = Awaiting::kLoginUser;
     return Reply("+ VXNlcm5hbWU6");  // "Username:"
   }
-  return Bad("-ERR Unknown mechanism");
+  if (mechanism_ == Mechanism::kCramMd5) {
+    // The server speaks first (RFC 5034 section 4 has no initial response then).
+    if (has_initial_response && !says_nothing)
+      return Bad("-ERR CRAM-MD5 begins with our challenge");
+    Decision decision;
+    decision.action = Action::kCramChallenge;
+    return decision;
+  }
+  const Awaiting first =
+      mechanism_ == Mechanism::kPlain ? Awaiting::kPlainMessage : Awaiting::kFirstMessage;
+  if (has_initial_response) return OnSaslResponse(first, says_nothing ? "" : initial_response);
+  awaiting_ = first;
+  return Reply("+ ");
 }
 
 Decision LoginDialogue::OnStls(absl::string_view argument, bool more_behind) {
@@ -250,8 +266,19 @@ Decision LoginDialogue::OnStls(absl::string_view argument, bool more_behind) {
   return decision;
 }
 
+Decision LoginDialogue::OnXclient(absl::string_view argument) {
+  std::optional<XclientFacts> facts = ReadXclient(argument);
+  if (!facts.has_value()) return Bad("-ERR Invalid parameters");
+  if (facts->tls.has_value()) neighbour_has_tls_ = *facts->tls;
+  Decision decision = Reply("+OK Updated");
+  decision.action = Action::kXclient;
+  decision.xclient = std::make_unique<XclientFacts>(*std::move(facts));
+  return decision;
+}
+
 Decision LoginDialogue::OnSaslLine(absl::string_view line) {
   const Awaiting answered = std::exchange(awaiting_, Awaiting::kCommand);
+  if (answered == Awaiting::kSaslResponse) return OnCarriedLine(line);
   if (line == "*") {
     user_.clear();
     return Bad("-ERR Cancelled");
@@ -263,6 +290,8 @@ Decision LoginDialogue::OnSaslResponse(Awaiting answered, absl::string_view base
   std::string user = std::exchange(user_, std::string());
   absl::StatusOr<Secret> response = DecodeBase64(base64);
   if (!response.ok()) return Bad("-ERR Not valid base64");
+  if (answered == Awaiting::kCramResponse) return OnCramResponse(response->view());
+  if (answered == Awaiting::kFirstMessage) return OnFirstMessage(base64, response->view());
   const size_t bytes_max = options_->credential_bytes_max;
 
   if (answered == Awaiting::kPlainMessage) {
@@ -274,8 +303,7 @@ Decision LoginDialogue::OnSaslResponse(Awaiting answered, absl::string_view base
     if (!message->authorization_id.empty() && message->authorization_id != message->user) {
       return Bad("-ERR An authorization identity of another user is not accepted");
     }
-    return Login(LoginMethod::kAuthPlain, std::move(message->user), std::move(message->password),
-                 Secret());
+    return Login(LoginMethod::kAuth, std::move(message->user), std::move(message->password));
   }
 
   CHECK(answered == Awaiting::kLoginUser || answered == Awaiting::kLoginPassword);
@@ -287,7 +315,63 @@ Decision LoginDialogue::OnSaslResponse(Awaiting answered, absl::string_view base
     awaiting_ = Awaiting::kLoginPassword;
     return Reply("+ UGFzc3dvcmQ6");  // "Password:"
   }
-  return Login(LoginMethod::kAuthLogin, std::move(user), *std::move(response), Secret());
+  return Login(LoginMethod::kAuth, std::move(user), *std::move(response));
+}
+
+Decision LoginDialogue::OnFirstMessage(absl::string_view base64, absl::string_view message) {
+  std::string user;
+  switch (ReadFirstMessage(mechanism_, message, &user)) {
+    case FirstMessage::kGood:
+      break;
+    case FirstMessage::kMalformed:
+      return Bad("-ERR Malformed first message");
+    case FirstMessage::kForeign:
+      return Bad("-ERR An authorization identity of another user is not accepted");
+  }
+  if (user.size() > options_->credential_bytes_max) return Bad("-ERR Malformed first message");
+  Decision decision = Login(LoginMethod::kAuth, std::move(user), Secret());
+  decision.credentials.sasl_message = Secret(base64);
+  return decision;
+}
+
+std::string LoginDialogue::OnCramChallenge(std::string challenge) {
+  cram_challenge_ = std::move(challenge);
+  awaiting_ = Awaiting::kCramResponse;
+  return absl::StrCat("+ ", EncodeBase64(cram_challenge_), "\r\n");
+}
+
+// RFC 2195: the name, a space, the digest; a name may hold spaces.
+Decision LoginDialogue::OnCramResponse(absl::string_view message) {
+  std::string challenge = std::exchange(cram_challenge_, std::string());
+  const size_t space = message.rfind(' ');
+  if (space == absl::string_view::npos || HasControlBytes(message)) {
+    return Bad("-ERR Malformed CRAM-MD5 response");
+  }
+  const absl::string_view user = message.substr(0, space);
+  const absl::string_view digest = message.substr(space + 1);
+  if (WithoutTrailingSpaces(user).empty() || user.size() > options_->credential_bytes_max ||
+      !IsDigest(digest)) {
+    return Bad("-ERR Malformed CRAM-MD5 response");
+  }
+  Decision decision = Login(LoginMethod::kAuth, std::string(user), Secret());
+  decision.credentials.digest = LowerCase(digest);
+  decision.credentials.challenge = std::move(challenge);
+  return decision;
+}
+
+// The backend understands the answer, or cancels with it; we only see to its form.
+Decision LoginDialogue::OnCarriedLine(absl::string_view line) {
+  if (line != "*" && !DecodeBase64(line).ok()) return BadSaslResponse("-ERR Not valid base64");
+  Decision decision;
+  decision.action = Action::kSaslResponse;
+  decision.sasl_response = Secret(line);
+  return decision;
+}
+
+Decision LoginDialogue::BadSaslResponse(absl::string_view reply) {
+  Decision decision = Bad(reply);
+  if (decision.action == Action::kReply) decision.action = Action::kSaslAbort;
+  return decision;
 }
 
 Decision LoginDialogue::Capabilities() const {
@@ -296,7 +380,7 @@ Decision LoginDialogue::Capabilities() const {
   if (CredentialsAllowed()) {
     state.user_pass = options_->user_pass;
     for (const Mechanism mechanism : options_->mechanisms) {
-      mechanisms.push_back(MechanismName(mechanism));
+      mechanisms.push_back(InfoOf(mechanism).name);
     }
   }
   state.mechanisms = mechanisms;
@@ -310,7 +394,7 @@ Decision LoginDialogue::Capabilities() const {
 Decision LoginDialogue::MechanismList() const {
   std::string lines = "+OK Mechanism list follows\r\n";
   for (const Mechanism mechanism : options_->mechanisms) {
-    absl::StrAppend(&lines, MechanismName(mechanism), "\r\n");
+    absl::StrAppend(&lines, InfoOf(mechanism).name, "\r\n");
   }
   return Reply(absl::StrCat(lines, "."));
 }
@@ -327,14 +411,13 @@ Decision LoginDialogue::RefuseCredentials() {
   return Bad(CanStartTls() ? "-ERR Use STLS first" : "-ERR Logins are not accepted without TLS");
 }
 
-Decision LoginDialogue::Login(LoginMethod method, std::string user, Secret password,
-                              Secret digest) {
+Decision LoginDialogue::Login(LoginMethod method, std::string user, Secret password) {
   Decision decision;
   decision.action = Action::kLogin;
   decision.credentials.method = method;
+  decision.credentials.mechanism = mechanism_;
   decision.credentials.user = std::move(user);
   decision.credentials.password = std::move(password);
-  decision.credentials.apop_digest = std::move(digest);
   return decision;
 }
 

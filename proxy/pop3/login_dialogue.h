@@ -15,16 +15,18 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/strings/string_view.h"
 #include "proxy/base/close_reason.h"
 #include "proxy/base/secret.h"
+#include "proxy/pop3/mechanism.h"
+#include "proxy/pop3/xclient.h"
 
 namespace postern::pop3 {
-
-enum class Mechanism { kPlain, kLogin };
 
 struct DialogueOptions {
   std::string hostname = "localhost";  // in the greeting and in APOP challenges
@@ -44,31 +46,45 @@ struct DialogueOptions {
   int logins_max = 3;                  // the refused login that reaches it ends the session
 };
 
-enum class LoginMethod { kUserPass, kApop, kAuthPlain, kAuthLogin };
-// "user_pass", "apop", "auth_plain", "auth_login": for logs.
-absl::string_view LoginMethodName(LoginMethod method);
+enum class LoginMethod { kUserPass, kApop, kAuth };
 
 // What the client gave us; user and one of the secrets are never empty. Control bytes never get
 // this far (one identity, one string).
 struct Credentials {
   LoginMethod method = LoginMethod::kUserPass;
-  std::string user;    // as sent; not normalised
-  Secret password;     // empty for APOP
-  Secret apop_digest;  // 32 hexadecimal digits, lower case; APOP only
+  Mechanism mechanism = Mechanism::kPlain;  // kAuth only
+  std::string user;                         // as sent; not normalised
+  Secret password;                          // empty for APOP and where the exchange is carried
+  // APOP and CRAM-MD5: 32 hexadecimal digits, lower case, and what they were made with.
+  Secret digest;
+  std::string challenge;
+  Secret sasl_message;  // the first message of a carried exchange, in base64 as it was sent
+
+  bool carried() const { return !sasl_message.empty(); }
+  // Only who has the secret can judge it.
+  bool shows_digest() const { return !digest.empty(); }
+  // "user_pass", "apop", "auth_plain", ...: for logs.
+  absl::string_view method_name() const;
 };
 
 enum class Action {
-  kNeedInput,  // nothing to do until more bytes come
-  kReply,      // send `reply`, go on
-  kStartTls,   // send `reply` in the clear, then shake hands, then call OnTlsStarted()
-  kLogin,      // try `credentials`, then call OnLoginRefused(), or leave the dialogue
-  kClose,      // send `reply` (may be empty), then end the session with `reason`
+  kNeedInput,      // nothing to do until more bytes come
+  kReply,          // send `reply`, go on
+  kStartTls,       // send `reply` in the clear, then shake hands, then call OnTlsStarted()
+  kXclient,        // `xclient` is true of the client from now on; send `reply`, go on
+  kLogin,          // try `credentials`, then call OnLoginRefused(), or leave the dialogue
+  kCramChallenge,  // make a challenge and give it to OnCramChallenge(), whose reply is sent
+  kSaslResponse,   // after ExpectSaslResponse(): `sasl_response` is for the backend
+  kSaslAbort,      // after ExpectSaslResponse(): end the exchange, send `reply`, go on
+  kClose,          // send `reply` (may be empty), then end the session with `reason`
 };
 
 struct Decision {
   Action action = Action::kNeedInput;
   std::string reply;                        // whole lines with CRLF
   Credentials credentials;                  // kLogin only
+  std::unique_ptr<XclientFacts> xclient;    // kXclient only
+  Secret sasl_response;                     // kSaslResponse only: base64, or "*" to cancel
   CloseReason reason = CloseReason::kNone;  // kClose only
 };
 
@@ -77,6 +93,9 @@ class LoginDialogue {
   // `options` must outlive the dialogue. `apop_challenge` is the whole "<digits.digits@host>" or
   // empty when APOP is not usable.
   LoginDialogue(const DialogueOptions* options, bool tls_active, std::string apop_challenge);
+
+  // The client is a neighbour we trust: XCLIENT is announced and taken. Before Greeting().
+  void TrustXclient() { xclient_trusted_ = true; }
 
   // "+OK <hostname> ... [<challenge>]\r\n". The challenge is in it only if APOP can be used now or
   // after STLS: the greeting comes once, and clients try APOP when they see a '<'.
@@ -96,6 +115,13 @@ class LoginDialogue {
   // (RFC 2595 section 4).
   void OnTlsStarted();
 
+  // `challenge` is "<digits.digits@host>" of fresh randomness; the next line of the client answers
+  // it, and nothing else ever does. Returns the line for the client.
+  std::string OnCramChallenge(std::string challenge);
+
+  // The backend's challenge is on its way to the client, whose next line answers it.
+  void ExpectSaslResponse() { awaiting_ = Awaiting::kSaslResponse; }
+
   // The login just tried was refused. The session sends the reply itself (it may be the
   // backend's); this returns whether the client may try again.
   bool OnLoginRefused();
@@ -106,12 +132,23 @@ class LoginDialogue {
 
  private:
   // What the next line answers.
-  enum class Awaiting : uint8_t { kCommand, kPlainMessage, kLoginUser, kLoginPassword };
+  enum class Awaiting : uint8_t {
+    kCommand,
+    kPlainMessage,
+    kLoginUser,
+    kLoginPassword,
+    kFirstMessage,  // of mechanism_, a carried one
+    kCramResponse,
+    kSaslResponse,  // for the backend
+  };
 
-  bool CredentialsAllowed() const { return tls_active_ || options_->plaintext_logins; }
+  bool CredentialsAllowed() const {
+    return tls_active_ || neighbour_has_tls_ || options_->plaintext_logins;
+  }
   bool CanStartTls() const { return options_->stls && !tls_active_; }
   bool ApopUsable() const { return CredentialsAllowed() && !apop_challenge_.empty(); }
-  bool IsOffered(Mechanism mechanism) const;
+  // The mechanism of that name, if it is offered.
+  std::optional<Mechanism> FindOffered(absl::string_view name) const;
   size_t LineLimit(absl::string_view pending) const;
   Decision OnLine(absl::string_view line, bool more_behind);
   Decision OnCommand(absl::string_view line, bool more_behind);
@@ -119,14 +156,19 @@ class LoginDialogue {
   Decision OnPass(absl::string_view password);
   Decision OnApop(absl::string_view argument);
   Decision OnAuth(absl::string_view argument);
+  Decision OnXclient(absl::string_view argument);
   Decision OnStls(absl::string_view argument, bool more_behind);
   Decision OnSaslLine(absl::string_view line);
   Decision OnSaslResponse(Awaiting answered, absl::string_view base64);
+  Decision OnFirstMessage(absl::string_view base64, absl::string_view message);
+  Decision OnCarriedLine(absl::string_view line);
+  Decision OnCramResponse(absl::string_view message);
   Decision Capabilities() const;
   Decision MechanismList() const;
   Decision Bad(absl::string_view reply);
   Decision RefuseCredentials();
-  Decision Login(LoginMethod method, std::string user, Secret password, Secret digest);
+  Decision BadSaslResponse(absl::string_view reply);
+  Decision Login(LoginMethod method, std::string user, Secret password);
 
   const DialogueOptions* options_;
   std::string apop_challenge_;
@@ -134,7 +176,11 @@ class LoginDialogue {
   int bad_commands_ = 0;
   int refused_logins_ = 0;
   bool tls_active_;
+  bool xclient_trusted_ = false;
+  bool neighbour_has_tls_ = false;  // XCLIENT said that the client speaks TLS with the neighbour
   Awaiting awaiting_ = Awaiting::kCommand;
+  Mechanism mechanism_ = Mechanism::kPlain;  // of the AUTH under way
+  std::string cram_challenge_;               // while awaiting its response
 };
 
 // "<digits.digits@hostname>" from 128 bits that the caller took from a CSPRNG. The form is what

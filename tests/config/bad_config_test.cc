@@ -194,6 +194,81 @@ std::vector<BadCase> TypeAndRangeCases() {
   };
 }
 
+std::vector<BadCase> CarriedCases() {
+  const std::string auth = "[auth]\nmechanisms = [\"plain\", \"scram-sha-256\", \"xoauth2\"]\n";
+  const std::string sasl =
+      "[[pool]]\nname = \"new\"\nlogin = \"sasl\"\nbackends = [{ name = \"new1\", address = "
+      "\"h:110\" }]\n";
+  return {
+      {"PoolThatCannotCarry",
+       auth,
+       "LTPR",
+       {{"2:24", "mechanism \"scram-sha-256\" shows us no password"},
+        {"2:41", "mechanism \"xoauth2\" shows us no password"}}},
+      {"BackendThatAMapMayName",
+       auth + sasl + "[[route]]\nmap = \"users.map\"\n",
+       "LTPR",
+       {{"2:24", "\"mail1\" does not; set login = \"sasl\""}, {"2:41", "\"mail1\""}}},
+      {"CramWithoutSecrets",
+       "[auth]\nmechanisms = [\"cram-md5\"]",
+       "LTPR",
+       {{"2:15", "mechanism \"cram-md5\" needs the users' secrets"}}},
+      {"BackendOfARoute",
+       auth + sasl +
+           "[[backend]]\nname = \"old\"\naddress = \"h:110\"\n[[route]]\nusers = \"a\"\nbackend = "
+           "\"old\"\n[[route]]\nusers = \"*\"\npool = \"new\"\n",
+       "LT",
+       {{"2:24", "\"old\" does not"}, {"2:41", "\"old\" does not"}}},
+  };
+}
+
+std::vector<BadCase> NeighbourCases() {
+  const std::string proxied = "[[listener]]\naddress = \"[::]:995\"\nproxy_protocol = true\n";
+  return {
+      {"ProxyProtocolFromAnybody",
+       proxied,
+       "TPR",
+       {{"3:18", "must be listed; write proxy_networks"}}},
+      {"ProxyProtocolFromNobody", proxied + "proxy_networks = []", "TPR", {{"4:18", "listed"}}},
+      {"ProxyNetworksAlone",
+       "[[listener]]\naddress = \"[::]:995\"\nproxy_networks = [\"10.0.0.0/8\"]",
+       "TPR",
+       {{"3:18", "proxy_networks means nothing without proxy_protocol = true"}}},
+      {"ProxyNetworkBits",
+       proxied + "proxy_networks = [\"::1\", \"10.1.0.0/8\"]",
+       "TPR",
+       {{"4:26", "the network is \"10.0.0.0/8\""}}},
+      {"ProxyNetworkName",
+       proxied + "proxy_networks = [\"lb.example.net\"]",
+       "TPR",
+       {{"4:19", "\"lb.example.net\" is not an IP address"}}},
+      {"UpstreamProxyProtocol",
+       "[[pool]]\nname = \"mail\"\nproxy_protocol = true\nbackends = [{ name = \"a\", address = "
+       "\"h:110\", proxy_protocol = \"v3\" }]",
+       "LTR",
+       {{"3:18", "must be one of \"off\", \"v1\", \"v2\""}, {"4:63", "not one of"}}},
+      {"XclientNetwork",
+       "[[listener]]\naddress = \"[::]:995\"\nxclient_networks = [\"10.0.0.0/40\"]",
+       "TPR",
+       {{"3:21", "xclient_networks: \"10.0.0.0/40\" has no prefix length between 0 and 32"}}},
+      {"XclientBehindAProxyHeader",
+       "[[pool]]\nname = \"mail\"\nproxy_protocol = \"v2\"\nbackends = [{ name = \"a\", address = "
+       "\"h:110\", xclient = \"auto\" }, { name = \"b\", address = \"h:110\" }]",
+       "LTR",
+       {{"4:56", "backend \"a\" has both xclient and proxy_protocol"}}},
+      {"XclientWord",
+       "[[pool]]\nname = \"mail\"\nxclient = true\nbackends = [{ name = \"a\", address = \"h:110\" "
+       "}]",
+       "LTR",
+       {{"3:11", "must be one of \"auto\", \"on\", \"off\""}}},
+      {"ProxyProtocolWord",
+       "[[listener]]\naddress = \"[::]:995\"\nproxy_protocol = \"v1\"\nproxy_networks = "
+       "[\"::1\"]",
+       "TPR",
+       {{"3:18", "proxy_protocol"}}},
+  };
+}
+
 std::vector<BadCase> ListenerCases() {
   return {
       {"HostnameSyntax",
@@ -300,9 +375,9 @@ std::vector<BadCase> AuthCases() {
        "LTPR",
        {{"2:8", "apop = true needs the users' secrets"}}},
       {"Mechanism",
-       "[auth]\nmechanisms = [\"plain\", \"cram-md5\"]",
+       "[auth]\nmechanisms = [\"plain\", \"ntlm\"]",
        "LTPR",
-       {{"2:24", "mechanism \"cram-md5\" is not one of \"plain\", \"login\""}}},
+       {{"2:24", "mechanism \"ntlm\" is not one of \"plain\", \"login\""}}},
       {"MechanismTwice",
        "[auth]\nmechanisms = [\"plain\", \"plain\"]",
        "LTPR",
@@ -441,9 +516,9 @@ std::vector<BadCase> UpstreamCases() {
        "LTPR",
        {{"3:11", "is not one of \"user-hash\", \"rendezvous\", \"maglev\""}}},
       {"LoginWord",
-       Pool("{ name = \"a\", address = \"h:110\", login = \"sasl\" }"),
+       Pool("{ name = \"a\", address = \"h:110\", login = \"token\" }"),
        "LTR",
-       {{"4:42", "login = \"sasl\" is not one of \"password\", \"master\""}}},
+       {{"4:42", "login = \"token\" is not one of \"password\", \"master\", \"sasl\""}}},
       {"UpstreamTlsWord",
        Pool("{ name = \"a\", address = \"h:110\", tls = true }"),
        "LTR",
@@ -556,6 +631,8 @@ INSTANTIATE_TEST_SUITE_P(Syntax, BadConfig, ::testing::ValuesIn(SyntaxCases()), 
 INSTANTIATE_TEST_SUITE_P(TypeAndRange, BadConfig, ::testing::ValuesIn(TypeAndRangeCases()),
                          CaseName);
 INSTANTIATE_TEST_SUITE_P(Listener, BadConfig, ::testing::ValuesIn(ListenerCases()), CaseName);
+INSTANTIATE_TEST_SUITE_P(Carried, BadConfig, ::testing::ValuesIn(CarriedCases()), CaseName);
+INSTANTIATE_TEST_SUITE_P(Neighbour, BadConfig, ::testing::ValuesIn(NeighbourCases()), CaseName);
 INSTANTIATE_TEST_SUITE_P(Auth, BadConfig, ::testing::ValuesIn(AuthCases()), CaseName);
 INSTANTIATE_TEST_SUITE_P(Upstream, BadConfig, ::testing::ValuesIn(UpstreamCases()), CaseName);
 

@@ -73,11 +73,14 @@ address = "[::]:995"
 tls = "implicit"
 v6only = false
 backlog = 128
+proxy_protocol = true
+proxy_networks = ["10.0.0.0/8", "2001:db8::1"]
 
 [[listener]]
 address = "*:110"
 tls = "stls"
 plaintext_logins = true
+xclient_networks = ["10.0.0.5"]
 
 [tls]
 certificates = [
@@ -99,6 +102,7 @@ secrets = "secrets"
 refused_reply = "-ERR no"
 
 [timeouts]
+proxy_header = "9s"
 handshake = "1s"
 login = "2s"
 idle = "3m"
@@ -148,10 +152,11 @@ login = "master"
 master_user = "proxy"
 master_password_file = "master"
 pipelining = "off"
+proxy_protocol = "v2"
 backends = [
   { name = "mail1", address = "mail1.example.net:995" },
-  { name = "mail2", address = "[2001:db8::2]:110", tls = "stls", server_name = "mail2.example.net", weight = 0 },
-  { name = "mail3", address = "10.0.0.3:995", insecure = true, pipelining = "on" },
+  { name = "mail2", address = "[2001:db8::2]:110", tls = "stls", server_name = "mail2.example.net", weight = 0, proxy_protocol = "off", xclient = "auto" },
+  { name = "mail3", address = "10.0.0.3:995", insecure = true, pipelining = "on", proxy_protocol = "off" },
   { name = "mail4", address = "10.0.0.4:110", tls = "off", login = "password", mechanism = "auth-plain" },
   "single",
 ]
@@ -188,11 +193,66 @@ TEST_F(EveryKey, TopAndListeners) {
   EXPECT_EQ(config_.listeners[0].name, "pop3s");
   EXPECT_FALSE(config_.listeners[0].v6only);
   EXPECT_EQ(config_.listeners[0].backlog, 128);
+  EXPECT_TRUE(config_.listeners[0].proxy_protocol);
+  ASSERT_EQ(config_.listeners[0].proxy_networks.size(), 2u);
+  EXPECT_EQ(config_.listeners[0].proxy_networks[0].ToString(), "10.0.0.0/8");
+  EXPECT_EQ(config_.listeners[0].proxy_networks[1].ToString(), "2001:db8::1/128");
+  EXPECT_FALSE(config_.listeners[1].proxy_protocol);
+  EXPECT_TRUE(config_.listeners[0].xclient_networks.empty());
+  ASSERT_EQ(config_.listeners[1].xclient_networks.size(), 1u);
+  EXPECT_EQ(config_.listeners[1].xclient_networks[0].ToString(), "10.0.0.5/32");
   EXPECT_EQ(config_.listeners[1].name, "*:110");
   EXPECT_EQ(config_.listeners[1].address.ToString(), "0.0.0.0:110");
   EXPECT_EQ(config_.listeners[1].tls, ListenerTls::kStls);
   EXPECT_TRUE(config_.listeners[1].plaintext_logins);
   EXPECT_EQ(config_.admin.address, "unix:/run/postern/admin.sock");
+}
+
+// A client whose TLS ends at the neighbour may log in where no other may.
+TEST(GoodConfig, CarriedMechanisms) {
+  const absl::StatusOr<Config> config = ParseConfig(R"(
+[[listener]]
+address = "*:110"
+tls = "off"
+plaintext_logins = true
+[auth]
+mechanisms = ["scram-sha-1", "scram-sha-256", "xoauth2", "oauthbearer", "plain"]
+[[backend]]
+name = "nobody-goes-there"
+address = "10.0.0.9:110"
+[[pool]]
+name = "mail"
+login = "sasl"
+backends = [{ name = "mail1", address = "10.0.0.11:110" }]
+[[route]]
+users = "*"
+pool = "mail"
+)",
+                                                    "p.toml");
+  ASSERT_TRUE(config.ok()) << config.status().message();
+  EXPECT_THAT(config->dialogue.mechanisms,
+              ElementsAre(pop3::Mechanism::kScramSha1, pop3::Mechanism::kScramSha256,
+                          pop3::Mechanism::kXoauth2, pop3::Mechanism::kOauthbearer,
+                          pop3::Mechanism::kPlain));
+  EXPECT_EQ(config->backends[1].login, UpstreamLogin::kSasl);
+}
+
+TEST(GoodConfig, NoTlsBehindANeighbour) {
+  const absl::StatusOr<Config> config = ParseConfig(R"(
+[[listener]]
+address = "*:110"
+tls = "off"
+proxy_protocol = true
+proxy_networks = ["10.0.0.1"]
+[[pool]]
+name = "mail"
+backends = [{ name = "mail1", address = "10.0.0.11:110" }]
+[[route]]
+users = "*"
+pool = "mail"
+)",
+                                                    "p.toml");
+  EXPECT_TRUE(config.ok()) << config.status().message();
 }
 
 TEST_F(EveryKey, TlsAndAuth) {
@@ -214,6 +274,7 @@ TEST_F(EveryKey, TlsAndAuth) {
 
 TEST_F(EveryKey, TimeoutsLimitsUsersLog) {
   const Timeouts& timeouts = config_.timeouts;
+  EXPECT_EQ(timeouts.proxy_header, 9 * kSecond);
   EXPECT_EQ(timeouts.handshake, kSecond);
   EXPECT_EQ(timeouts.login, 2 * kSecond);
   EXPECT_EQ(timeouts.idle, 180 * kSecond);
@@ -352,9 +413,9 @@ TEST(ExampleFile, CommentedKeysAreRealAndShowTheDefaults) {
   ASSERT_TRUE(plain.ok());
   const Timeouts &a = all->timeouts, &b = plain->timeouts;
   for (const auto field :
-       {&Timeouts::handshake, &Timeouts::login, &Timeouts::idle, &Timeouts::upstream_connect,
-        &Timeouts::upstream_greeting, &Timeouts::upstream_login, &Timeouts::refused_delay,
-        &Timeouts::close_linger, &Timeouts::drain, &Timeouts::resolve}) {
+       {&Timeouts::proxy_header, &Timeouts::handshake, &Timeouts::login, &Timeouts::idle,
+        &Timeouts::upstream_connect, &Timeouts::upstream_greeting, &Timeouts::upstream_login,
+        &Timeouts::refused_delay, &Timeouts::close_linger, &Timeouts::drain, &Timeouts::resolve}) {
     EXPECT_EQ(a.*field, b.*field);
   }
   EXPECT_EQ(all->limits.sessions_max, plain->limits.sessions_max);

@@ -1,5 +1,6 @@
 // The login dialogue: byte 0 chooses the options, byte 1 where the rest is cut. Whatever a client
 // sends, decisions do not depend on the cuts and credentials come only where they may.
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -18,6 +19,7 @@ namespace {
 struct Setup {
   DialogueOptions options;
   bool tls_active = false;
+  bool xclient = false;
 };
 
 Setup MakeSetup(uint8_t bits) {
@@ -28,6 +30,11 @@ Setup MakeSetup(uint8_t bits) {
   setup.options.apop = (bits & 8) != 0;
   setup.options.user_pass = (bits & 16) == 0;
   if ((bits & 32) != 0) setup.options.mechanisms = {Mechanism::kLogin};
+  if (setup.options.apop) {
+    setup.options.mechanisms.push_back(Mechanism::kScramSha256);
+    setup.options.mechanisms.push_back(Mechanism::kXoauth2);
+    setup.options.mechanisms.push_back(Mechanism::kCramMd5);
+  }
   setup.options.logins_max = 50;
   // Small limits are met by small inputs.
   if ((bits & 64) != 0) {
@@ -36,6 +43,7 @@ Setup MakeSetup(uint8_t bits) {
     setup.options.credential_bytes_max = 20;
   }
   if ((bits & 128) != 0) setup.options.bad_commands_max = 1000;
+  setup.xclient = (bits & 128) != 0;
   return setup;
 }
 
@@ -45,6 +53,7 @@ class Client {
       : setup_(setup),
         dialogue_(&setup.options, setup.tls_active, setup.options.apop ? "<1.2@localhost>" : ""),
         tls_active_(setup.tls_active) {
+    if (setup.xclient) dialogue_.TrustXclient();
     const std::string greeting = dialogue_.Greeting();
     CHECK(absl::StartsWith(greeting, "+OK ") && absl::EndsWith(greeting, "\r\n"));
   }
@@ -58,7 +67,8 @@ class Client {
       CHECK((decision.action == Action::kNeedInput) == (consumed == 0));
       pending_.erase(0, consumed);
       if (decision.action == Action::kNeedInput) {
-        CHECK(pending_.size() < setup_.options.sasl_bytes_max);
+        const size_t xclient_bytes_max = setup_.xclient ? kXclientBytesMax : 0;
+        CHECK(pending_.size() < std::max(setup_.options.sasl_bytes_max, xclient_bytes_max));
         CHECK(!absl::StrContains(pending_, '\n'));
         return;
       }
@@ -83,8 +93,27 @@ class Client {
         dialogue_.OnTlsStarted();
         tls_active_ = true;
         break;
+      case Action::kXclient:
+        CHECK(setup_.xclient && decision.xclient != nullptr);
+        CHECK(decision.xclient->session.size() <= kSessionBytesMax);
+        neighbour_has_tls_ = decision.xclient->tls.value_or(neighbour_has_tls_);
+        transcript_ += decision.xclient->client.ToString();
+        break;
       case Action::kLogin:
         JudgeLogin(decision.credentials);
+        // A carried exchange goes on with the client's answer to a challenge.
+        if (decision.credentials.carried()) {
+          dialogue_.ExpectSaslResponse();
+        } else {
+          ended_ = !dialogue_.OnLoginRefused();
+        }
+        break;
+      case Action::kCramChallenge:
+        CHECK(absl::StartsWith(dialogue_.OnCramChallenge("<1.2@localhost>"), "+ "));
+        break;
+      case Action::kSaslResponse:
+        transcript_.append(decision.sasl_response.view().data(), decision.sasl_response.size());
+        CHECK(!HasControlBytes(decision.sasl_response.view()));
         ended_ = !dialogue_.OnLoginRefused();
         break;
       case Action::kClose:
@@ -98,21 +127,25 @@ class Client {
   }
 
   void JudgeLogin(const Credentials& credentials) {
-    CHECK(tls_active_ || setup_.options.plaintext_logins);
+    CHECK(tls_active_ || neighbour_has_tls_ || setup_.options.plaintext_logins);
     CHECK(!credentials.user.empty() && !HasControlBytes(credentials.user));
     CHECK(!HasControlBytes(credentials.password.view()));
     const bool apop = credentials.method == LoginMethod::kApop;
-    CHECK(credentials.password.empty() == apop);
-    CHECK(credentials.apop_digest.size() == (apop ? 32 : 0));
+    const bool digest = apop || (credentials.method == LoginMethod::kAuth &&
+                                 credentials.mechanism == Mechanism::kCramMd5);
+    CHECK(credentials.shows_digest() == digest && credentials.challenge.empty() != digest);
+    CHECK(credentials.password.empty() == (digest || credentials.carried()));
+    CHECK(credentials.digest.size() == (digest ? 32 : 0));
     CHECK(!apop || setup_.options.apop);
     transcript_ += credentials.user;
     transcript_.append(credentials.password.view().data(), credentials.password.size());
-    transcript_.append(credentials.apop_digest.view().data(), credentials.apop_digest.size());
+    transcript_.append(credentials.digest.view().data(), credentials.digest.size());
   }
 
   const Setup& setup_;
   LoginDialogue dialogue_;
   bool tls_active_;
+  bool neighbour_has_tls_ = false;
   bool ended_ = false;
   std::string pending_;
   std::string transcript_;

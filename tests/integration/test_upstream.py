@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import hmac
 import os
 import shutil
 
@@ -202,6 +203,41 @@ def apop(client, user, password):
     challenge = client.greeting[client.greeting.index(b"<") : client.greeting.index(b">") + 1]
     digest = hashlib.md5(challenge + password.encode()).hexdigest()
     return client.command(f"APOP {user} {digest}")
+
+
+@pytest.mark.parametrize("mode", ["password", "master"])
+def test_cram_md5_is_verified_here(mode, start_proxy, farm, master):
+    """Each challenge is new, belongs to its connection and is good for one answer."""
+    server = farm.servers["mail1"]
+    server.deliver(USER, [MESSAGE])
+    backend = {"address": server.address(), **(master if mode == "master" else {})}
+    auth = {"mechanisms": ["plain", "cram-md5"], "secrets": farm.secrets_path}
+    proxy = start_proxy({**only(backend), "auth": auth})
+
+    def challenge(client):
+        line = client.command("AUTH CRAM-MD5")
+        assert line.startswith(b"+ "), line
+        return base64.b64decode(line[2:])
+
+    def answer(user, password, salt):
+        digest = hmac.new(password.encode(), salt, "md5").hexdigest()
+        return base64.b64encode(f"{user} {digest}".encode())
+
+    with Pop3Connection(proxy.ports["plain"]) as first, Pop3Connection(proxy.ports["plain"]) as other:
+        assert "SASL PLAIN CRAM-MD5" in first.capabilities()
+        salt = challenge(first)
+        assert salt != challenge(other)
+        # Not for another connection, and not twice on its own.
+        refused = b"-ERR [AUTH] Authentication failed."
+        assert other.command(answer(USER, PASSWORD, salt)) == refused
+        assert first.command(answer(USER, "wrong", salt)) == refused
+        assert first.command(answer(USER, PASSWORD, salt)).startswith(b"-ERR Unknown command")
+        assert challenge(first) != salt
+        assert first.command(answer(USER, PASSWORD, salt)) == refused
+        assert first.command(answer(USER, PASSWORD, challenge(first))).startswith(b"+OK"), proxy.log()
+        assert first.multiline("RETR 1")[1] == MESSAGE
+        first.quit()
+    assert "method=auth_cram_md5 " in [l for l in proxy.session_lines(2) if "logged_in" in l][0]
 
 
 @pytest.mark.parametrize("method", ["user", "plain"])

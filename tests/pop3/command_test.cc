@@ -35,7 +35,7 @@ TEST(Command, VerbsInAnyCaseAndTheArgumentBehindOneSpace) {
       {"", Verb::kUnknown, ""},
       {" ", Verb::kUnknown, ""},
       {"FOO:BAR", Verb::kUnknown, ""},
-      {"XCLIENT ADDR=1.2.3.4", Verb::kUnknown, "ADDR=1.2.3.4"},
+      {"XCLIENT ADDR=1.2.3.4", Verb::kXclient, "ADDR=1.2.3.4"},
       {"LANG *", Verb::kUnknown, "*"},
       {"UTF8", Verb::kUnknown, ""},
   };

@@ -15,10 +15,18 @@ std::string Describe(const Decision& decision) {
       return absl::StrCat("starttls:", decision.reply);
     case Action::kLogin: {
       const Credentials& credentials = decision.credentials;
-      const bool apop = credentials.method == LoginMethod::kApop;
-      return absl::StrCat("login:", LoginMethodName(credentials.method), ":", credentials.user, ":",
-                          apop ? credentials.apop_digest.view() : credentials.password.view());
+      const bool digest = credentials.shows_digest();
+      return absl::StrCat("login:", credentials.method_name(), ":", credentials.user, ":",
+                          digest ? credentials.digest.view() : credentials.password.view());
     }
+    case Action::kCramChallenge:
+      return "cram_challenge";
+    case Action::kXclient:
+      return absl::StrCat("xclient:", decision.reply);
+    case Action::kSaslResponse:
+      return absl::StrCat("sasl_response:", decision.sasl_response.view());
+    case Action::kSaslAbort:
+      return absl::StrCat("sasl_abort:", decision.reply);
     case Action::kClose:
       return absl::StrCat("close:", CloseReasonName(decision.reason), ":", decision.reply);
   }
@@ -38,6 +46,7 @@ void DialogueTranscript::Feed(absl::string_view segment) {
     pending_.erase(0, consumed);
     if (decision.action == Action::kNeedInput) return;
     decisions_.push_back(Describe(decision));
+    if (decision.action == Action::kCramChallenge) dialogue_.OnCramChallenge(kTestChallenge);
     if (decision.action == Action::kStartTls) dialogue_.OnTlsStarted();
     if (decision.action == Action::kClose ||
         (decision.action == Action::kLogin && !dialogue_.OnLoginRefused())) {

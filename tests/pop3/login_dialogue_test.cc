@@ -44,6 +44,52 @@ std::vector<std::string> InClear(absl::string_view input, DialogueOptions option
 
 constexpr char kDigest[] = "0123456789abcdef0123456789abcdef";
 
+TEST(LoginDialogue, XclientIsForThoseWeTrust) {
+  const DialogueOptions options = TestOptions();
+  EXPECT_EQ(Decisions(options, true, {"XCLIENT ADDR=192.0.2.1\r\n"}),
+            std::vector<std::string>{"reply:-ERR Unknown command\r\n"});
+  LoginDialogue dialogue(&options, false, "");
+  dialogue.TrustXclient();
+  EXPECT_EQ(dialogue.Greeting(), "+OK [XCLIENT] pop.example.net POP3 ready\r\n");
+  size_t consumed = 0;
+  Decision decision =
+      dialogue.OnInput("xclient ADDR=192.0.2.1 PORT=7 TTL=3\r\nUSER a\r\n", &consumed);
+  ASSERT_EQ(decision.action, Action::kXclient);
+  EXPECT_EQ(decision.reply, "+OK Updated\r\n");
+  EXPECT_EQ(consumed, 37u);
+  EXPECT_EQ(decision.xclient->client.ToString(), "192.0.2.1:7");
+  EXPECT_EQ(decision.xclient->ttl, 3);
+  decision = dialogue.OnInput("XCLIENT ADDR=nobody\r\n", &consumed);
+  EXPECT_EQ(decision.reply, "-ERR Invalid parameters\r\n");
+  EXPECT_EQ(dialogue.bad_commands(), 1);
+}
+
+TEST(LoginDialogue, XclientMayTellOfTls) {
+  const DialogueOptions options = TestOptions();
+  LoginDialogue dialogue(&options, false, "");
+  dialogue.TrustXclient();
+  const auto user = [&dialogue](absl::string_view xclient) {
+    size_t consumed = 0;
+    EXPECT_EQ(dialogue.OnInput(absl::StrCat(xclient, "\r\n"), &consumed).action, Action::kXclient);
+    return dialogue.OnInput("USER anna\r\n", &consumed).reply;
+  };
+  EXPECT_THAT(user("XCLIENT ADDR=192.0.2.1"), StartsWith("-ERR"));
+  EXPECT_EQ(user("XCLIENT CLIENT-TRANSPORT=TLS"), "+OK\r\n");
+  EXPECT_THAT(user("XCLIENT CLIENT-TRANSPORT=insecure"), StartsWith("-ERR"));
+}
+
+TEST(LoginDialogue, XclientLinesMayBeLong) {
+  const DialogueOptions options = TestOptions();
+  const std::string line = absl::StrCat("XCLIENT FORWARD=", std::string(900, 'x'), "\r\n");
+  LoginDialogue trusted(&options, true, "");
+  trusted.TrustXclient();
+  size_t consumed = 0;
+  EXPECT_EQ(trusted.OnInput(line, &consumed).action, Action::kXclient);
+  EXPECT_EQ(trusted.OnInput(std::string(1024, 'x'), &consumed).reason, CloseReason::kLineTooLong);
+  LoginDialogue stranger(&options, true, "");
+  EXPECT_EQ(stranger.OnInput(line, &consumed).reason, CloseReason::kLineTooLong);
+}
+
 TEST(LoginDialogue, GreetingShowsTheChallengeOnlyWhereApopCanBeUsed) {
   DialogueOptions options = TestOptions();
   EXPECT_EQ(LoginDialogue(&options, true, "").Greeting(), "+OK pop.example.net POP3 ready\r\n");
@@ -477,10 +523,54 @@ TEST(LoginDialogue, OneDecisionPerCallTheRestStaysWithTheCaller) {
 }
 
 TEST(LoginDialogue, MethodNames) {
-  EXPECT_EQ(LoginMethodName(LoginMethod::kUserPass), "user_pass");
-  EXPECT_EQ(LoginMethodName(LoginMethod::kApop), "apop");
-  EXPECT_EQ(LoginMethodName(LoginMethod::kAuthPlain), "auth_plain");
-  EXPECT_EQ(LoginMethodName(LoginMethod::kAuthLogin), "auth_login");
+  Credentials credentials;
+  EXPECT_EQ(credentials.method_name(), "user_pass");
+  credentials.method = LoginMethod::kApop;
+  EXPECT_EQ(credentials.method_name(), "apop");
+  credentials.method = LoginMethod::kAuth;
+  EXPECT_EQ(credentials.method_name(), "auth_plain");
+  credentials.mechanism = Mechanism::kOauthbearer;
+  EXPECT_EQ(credentials.method_name(), "auth_oauthbearer");
+}
+
+DialogueOptions CramOptions() {
+  DialogueOptions options = TestOptions();
+  options.mechanisms = {Mechanism::kCramMd5};
+  return options;
+}
+
+TEST(CramMd5, AnswersTheChallenge) {
+  const DialogueOptions options = CramOptions();
+  LoginDialogue dialogue(&options, true, "");
+  size_t consumed = 0;
+  ASSERT_EQ(dialogue.OnInput("AUTH cram-md5\r\n", &consumed).action, Action::kCramChallenge);
+  EXPECT_EQ(dialogue.OnCramChallenge("<1.2@h>"),
+            absl::StrCat("+ ", EncodeBase64("<1.2@h>"), "\r\n"));
+  const std::string response =
+      EncodeBase64(absl::StrCat("anna b ", absl::AsciiStrToUpper(kDigest)));
+  Decision decision = dialogue.OnInput(response + "\r\n", &consumed);
+  ASSERT_EQ(decision.action, Action::kLogin);
+  EXPECT_EQ(decision.credentials.user, "anna b");
+  EXPECT_EQ(decision.credentials.digest.view(), kDigest);
+  EXPECT_EQ(decision.credentials.challenge, "<1.2@h>");
+  EXPECT_EQ(decision.credentials.method_name(), "auth_cram_md5");
+  // The same answer again is a command, and no good one.
+  EXPECT_THAT(dialogue.OnInput(response + "\r\n", &consumed).reply, StartsWith("-ERR"));
+}
+
+TEST(CramMd5, Malformed) {
+  for (const std::string& response :
+       {std::string("anna"), std::string("anna "), absl::StrCat(" ", kDigest),
+        absl::StrCat("anna ", kDigest, "0"), absl::StrCat("an\tna ", kDigest),
+        absl::StrCat(std::string(1001, 'a'), " ", kDigest)}) {
+    EXPECT_THAT(
+        InTls(absl::StrCat("AUTH CRAM-MD5\r\n", EncodeBase64(response), "\r\n"), CramOptions()),
+        ElementsAre("cram_challenge", "reply:-ERR Malformed CRAM-MD5 response\r\n"));
+  }
+  EXPECT_THAT(
+      InTls("AUTH CRAM-MD5 YQ==\r\nAUTH CRAM-MD5\r\n*\r\nAUTH CRAM-MD5 =\r\n!\r\n", CramOptions()),
+      ElementsAre("reply:-ERR CRAM-MD5 begins with our challenge\r\n", "cram_challenge",
+                  "reply:-ERR Cancelled\r\n", "cram_challenge", "reply:-ERR Not valid base64\r\n"));
 }
 
 }  // namespace

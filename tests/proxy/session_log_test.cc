@@ -52,12 +52,28 @@ TEST(SessionLog, LogfmtHasOneFieldPerFact) {
   }
 }
 
+TEST(SessionLog, NamesTheNeighbourAndTheTlsThatEndedThere) {
+  pop3::RelayCounter counter;
+  SessionRecord record = Joined(&counter);
+  EXPECT_THAT(FormatSession(record, config::LogFormat::kLogfmt, kNow), Not(HasSubstr("via")));
+  record.via = *SocketAddress::Parse("10.0.0.1:4000");
+  record.via_protocol = "v2";
+  record.via_session = "lb 7";
+  const std::string line = FormatSession(record, config::LogFormat::kLogfmt, kNow);
+  EXPECT_THAT(line,
+              HasSubstr(" via=10.0.0.1:4000 via_protocol=v2 via_session=\"lb 7\" tls=TLSv1.3"));
+  EXPECT_THAT(line, Not(HasSubstr("resumed")));
+  record.tls_resumed = false;
+  EXPECT_THAT(FormatSession(record, config::LogFormat::kLogfmt, kNow), HasSubstr("resumed=false"));
+}
+
 TEST(SessionLog, WhatPeersSentStaysOnOneLineInBothFormats) {
   pop3::RelayCounter counter;
   SessionRecord record = Joined(&counter);
   const std::string evil = "a\x1b[31m\r\nreason=quit user=root \"x\" \xe2\x80\xae\xff=";
   record.user = evil;
   record.tls_server_name = evil;
+  record.via_session = evil;
   const std::string logfmt = FormatSession(record, config::LogFormat::kLogfmt, kNow);
   for (const char c : logfmt) EXPECT_GE(static_cast<unsigned char>(c), 0x20);
   // The value is quoted and holds no quote, so it cannot pose as other fields.

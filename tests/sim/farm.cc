@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "proxy/coro/frame_pool.h"
+#include "proxy/pop3/proxy_protocol.h"
 #include "proxy/snapshot_builder.h"
 #include "tests/sim/test_tls.h"
 #include "tls/digest.h"
@@ -17,13 +18,20 @@ namespace {
 
 // No world may go on longer than this; the longest deadline of a session is its idle limit.
 constexpr DurationNs kWorldTime = 4 * 3600 * kSecond;
-constexpr size_t kTurnsMax = 300'000;
+// A window of one byte makes a turn of every byte.
+constexpr size_t kTurnsMax = 2'000'000;
 // Blocks a session may hold: input, two outputs on each side, and one in transit.
 constexpr size_t kBlocksPerSession = 7;
 constexpr const char* kMasterUser = "master";
 constexpr const char* kMasterPassword = "master secret";
-constexpr const char* kListenAddresses[] = {"198.51.100.1:995", "198.51.100.1:110",
-                                            "198.51.100.1:1110"};
+constexpr size_t kListeners = 5;
+constexpr const char* kListenAddresses[kListeners] = {"198.51.100.1:995", "198.51.100.1:110",
+                                                      "198.51.100.1:1110", "198.51.100.1:2995",
+                                                      "198.51.100.1:2110"};
+constexpr const char* kNeighbourNetwork = "192.0.2.0/24";
+
+bool WantsProxyHeader(size_t listener) { return listener >= 3; }
+bool SpeaksTls(size_t listener) { return listener != 2 && listener != 4; }
 
 SocketAddress BackendAddress(size_t index, bool unix_socket) {
   return SocketAddress::Parse(unix_socket ? absl::StrCat("unix:/run/backend", index)
@@ -72,14 +80,19 @@ Farm::~Farm() = default;
 config::Config Farm::MakeConfig() {
   config::Config config;
   config.hostname = TestTls::kName;
-  for (int i = 0; i < 3; ++i) {
+  for (size_t i = 0; i < kListeners; ++i) {
     config::Listener listener;
     listener.address = SocketAddress::Parse(kListenAddresses[i]).value();
     listener.name = kListenAddresses[i];
-    listener.tls = i == 0   ? config::ListenerTls::kImplicit
-                   : i == 1 ? config::ListenerTls::kStls
-                            : config::ListenerTls::kOff;
+    listener.tls = !SpeaksTls(i) ? config::ListenerTls::kOff
+                   : i == 1      ? config::ListenerTls::kStls
+                                 : config::ListenerTls::kImplicit;
     listener.plaintext_logins = i == 2;
+    if (i == 2) listener.xclient_networks = {IpNetwork::Parse(kNeighbourNetwork).value()};
+    if (WantsProxyHeader(i)) {
+      listener.proxy_protocol = true;
+      listener.proxy_networks = {IpNetwork::Parse(kNeighbourNetwork).value()};
+    }
     config.listeners.push_back(std::move(listener));
   }
   config.tls.certificates = {TestTls::Get().files()};
@@ -93,6 +106,7 @@ config::Config Farm::MakeConfig() {
     }
     config.auth.secrets_file = directory_->Write("secrets", secrets);
   }
+  if (spec_.sasl) config.dialogue.mechanisms.push_back(pop3::Mechanism::kXoauth2);
   routing::PoolOptions pool;
   pool.name = "mail";
   pool.failover = spec_.failover;
@@ -111,6 +125,9 @@ config::Config Farm::MakeConfig() {
     backend.tls_options.server_name = TestTls::kName;
     backend.mechanism = spec.mechanism;
     backend.pipelining = spec.pipelining;
+    backend.proxy_protocol = spec.proxy_protocol;
+    backend.xclient = spec.xclient;
+    if (spec_.sasl) backend.login = config::UpstreamLogin::kSasl;
     if (spec.master) {
       if (directory_ == nullptr) directory_ = std::make_unique<tls::testing::TestDirectory>();
       backend.login = config::UpstreamLogin::kMaster;
@@ -146,12 +163,16 @@ void Farm::AddBackend(size_t index) {
         ServerScript script = backend.scripts[io_.random().Below(backend.scripts.size())];
         script.implicit_tls = backend.tls == config::UpstreamTls::kImplicit;
         script.model.stls = backend.tls == config::UpstreamTls::kStls;
+        script.proxy_header = backend.proxy_protocol != config::UpstreamProxy::kOff;
         script.tls = TestTls::Get().ServerEngines();
         if (backend.master) {
           script.model.master_user = kMasterUser;
           script.model.master_password = kMasterPassword;
         }
         Server server;
+        script.model.xoauth2 = spec_.sasl;
+        script.model.xclient = backend.xclient != config::UpstreamXclient::kOff;
+        server.wants_client = script.proxy_header || script.model.xclient;
         server.name = absl::StrCat("backend ", index, " connection ", servers_.size());
         server.peer = std::make_unique<ScriptedServer>(&io_, endpoint, &store_, std::move(script));
         servers_.push_back(std::move(server));
@@ -166,8 +187,16 @@ void Farm::AddClient(const ClientSpec& spec) {
   client->spec = spec;
   const size_t number = clients_.size();
   client->address = SocketAddress::Parse(absl::StrCat("203.0.113.9:", 20000 + number)).value();
+  client->connects_from = client->address;
+  const bool introduced = WantsProxyHeader(spec.listener) ? spec.login != LoginKind::kProxyStranger
+                                                          : spec.login == LoginKind::kXclient;
+  if (introduced || spec.login == LoginKind::kXclientLoop) {
+    client->connects_from =
+        SocketAddress::Parse(absl::StrCat("192.0.2.1:", 20000 + number)).value();
+  }
   ClientStory& story = client->story;
   story.name = absl::StrCat("client ", number);
+  story.address = client->address.ToString();
   story.user = spec.user;
   if (spec.login == LoginKind::kWrongFirst) story.passwords.push_back("wrong");
   if (spec.login == LoginKind::kAlwaysWrong) story.passwords.assign(3, "wrong");
@@ -175,7 +204,8 @@ void Farm::AddClient(const ClientSpec& spec) {
   story.password_right = spec.password_right;
   story.known = spec.known;
   story.may_log_in = spec.login < LoginKind::kNone && (spec.listener != 1 || spec.secure) &&
-                     spec.known && (spec.login != LoginKind::kApop || spec_.apop);
+                     spec.known && (spec.login != LoginKind::kApop || spec_.apop) &&
+                     (spec.login != LoginKind::kXoauth2 || spec_.sasl);
   story.session_text = absl::StrJoin(spec.commands, "");
   story.wants_quit = !spec.commands.empty() && spec.commands.back() == "QUIT\r\n";
   store_.Add(spec.user, RealPassword(spec), spec_.messages, spec_.message_bytes);
@@ -186,7 +216,7 @@ void Farm::AddClient(const ClientSpec& spec) {
 
 void Farm::StartClient(Client* client) {
   Endpoint* endpoint = io_.ConnectTo(
-      SocketAddress::Parse(kListenAddresses[client->spec.listener]).value(), client->address);
+      SocketAddress::Parse(kListenAddresses[client->spec.listener]).value(), client->connects_from);
   client->peer = std::make_unique<ScriptedClient>(&io_, endpoint);
   client->peer->set_pace(client->spec.pace);
   WriteScript(client);
@@ -202,7 +232,10 @@ void Farm::StartClient(Client* client) {
 void Farm::WriteScript(Client* client) {
   const ClientSpec& spec = client->spec;
   ScriptedClient& peer = *client->peer;
-  if (spec.listener == 0) peer.Secure(TestTls::Get().ClientEngines());
+  if (WantsProxyHeader(spec.listener)) WriteProxyHeader(client);
+  if (SpeaksTls(spec.listener) && spec.listener != 1) {
+    peer.Secure(TestTls::Get().ClientEngines());
+  }
   peer.Expect();
   if (spec.listener == 1 && spec.secure && spec.login != LoginKind::kStlsInjection) {
     peer.Send("STLS\r\n");
@@ -216,6 +249,22 @@ void Farm::WriteScript(Client* client) {
   peer.Otherwise();
   peer.Send("QUIT\r\n");
   peer.WaitForEnd();
+}
+
+void Farm::WriteProxyHeader(Client* client) {
+  pop3::ClientIdentity identity;
+  identity.client = client->address;
+  identity.destination = SocketAddress::Parse("198.51.100.7:995").value();
+  if (!SpeaksTls(client->spec.listener)) {
+    identity.tls = true;
+    identity.tls_version = "TLSv1.3";
+    identity.server_name = TestTls::kName;
+  }
+  std::string header = SpeaksTls(client->spec.listener) ? pop3::WriteProxyV1(identity)
+                                                        : pop3::WriteProxyV2(identity, "id");
+  if (client->spec.login == LoginKind::kProxyRubbish) header.back() = '!';
+  if (client->spec.login == LoginKind::kProxySilence) header.resize(header.size() / 2);
+  client->peer->Send(header);
 }
 
 void Farm::WriteLogin(Client* client) {
@@ -262,6 +311,23 @@ void Farm::WriteLogin(Client* client) {
       peer.Expect();
       peer.Send(absl::Base64Escape(spec.password) + "\r\n");
       break;
+    case LoginKind::kXoauth2:
+      peer.Send(
+          absl::StrCat("AUTH XOAUTH2 ",
+                       absl::Base64Escape(absl::StrCat("user=", spec.user, "\x01", "auth=Bearer ",
+                                                       spec.password, "\x01\x01")),
+                       "\r\n"));
+      // An error challenge comes first, and wants an empty answer.
+      if (!spec.password_right && spec.known) {
+        peer.Expect();
+        peer.Send("\r\n");
+      }
+      break;
+    case LoginKind::kXclient:
+      peer.Send(absl::StrCat("XCLIENT ADDR=", client->address.IpText(),
+                             " PORT=", client->address.port(), " TTL=2\r\n", user, pass));
+      peer.Expect(2);
+      break;
     case LoginKind::kApop:
       peer.SendMade([client] {
         const std::string& greeting = client->peer->replies().front();
@@ -296,7 +362,12 @@ void Farm::WriteHopelessLogin(Client* client) {
       for (int i = 0; i < 3; ++i) peer.Send(absl::StrCat("USER ", user, "\r\nPASS wrong\r\n"));
       break;
     case LoginKind::kEndlessLine:
-      peer.Send(std::string(100000, 'A'));
+      // Beyond every limit; more would only take long through a window of a few bytes.
+      peer.Send(std::string(20000, 'A'));
+      break;
+    case LoginKind::kXclientLoop:
+      peer.Send(
+          absl::StrCat("XCLIENT TTL=1\r\nUSER ", user, "\r\nPASS ", client->spec.password, "\r\n"));
       break;
     case LoginKind::kHttp:
       peer.Send("GET / HTTP/1.1\r\nUSER victim\r\n\r\n");
@@ -333,7 +404,7 @@ void Farm::WriteSession(Client* client) {
 
 void Farm::WriteFarewell(Client* client) {
   ScriptedClient& peer = *client->peer;
-  const bool tls = client->spec.listener != 2 && client->spec.ends_tls;
+  const bool tls = SpeaksTls(client->spec.listener) && client->spec.ends_tls;
   switch (client->spec.farewell) {
     case Farewell::kLeave:
       if (tls) peer.EndTls();
@@ -358,7 +429,8 @@ void Farm::WriteFarewell(Client* client) {
 void Farm::OnSessionEnd(const SessionRecord& record) {
   ++history_.records;
   for (const std::unique_ptr<Client>& client : clients_) {
-    if (!(client->address == record.client)) continue;
+    // One who was never introduced is known by where it came from.
+    if (!(client->address == record.client) && !(client->connects_from == record.client)) continue;
     ++client->story.records;
     client->story.reason = record.reason;
     client->story.record_logged_in = record.logged_in;
@@ -421,11 +493,14 @@ void Farm::Tell() {
     story.fault = server.peer->script().fault;
     story.struck = server.peer->struck();
     story.broken = server.peer->broken();
+    story.wants_client = server.wants_client;
+    story.told_client = server.peer->told_client();
+    if (story.told_client.empty()) story.told_client = story.record.told_client;
     history_.servers.push_back(std::move(story));
   }
   history_.may_turn_away = spec_.sessions_max < spec_.clients.size();
   history_.errors_injected = io_.errors_injected() > 0;
-  for (size_t i = 0; i < 3; ++i) {
+  for (size_t i = 0; i < kListeners; ++i) {
     history_.connections += stats_.listener(i).connections.Get();
   }
 }
@@ -443,7 +518,7 @@ void Farm::CheckBalance() {
   zero("blocks out", static_cast<int64_t>(worker_->blocks().blocks_out()));
   zero("coroutine frames", static_cast<int64_t>(coro::FramePool::ThisThread().live()));
   zero("connections_active", stats_.loop().connections_active.Get());
-  for (size_t i = 0; i < 3; ++i) {
+  for (size_t i = 0; i < kListeners; ++i) {
     metrics::ListenerStats& listener = stats_.listener(i);
     zero("sessions_active of a listener", listener.sessions_active.Get());
     uint64_t closed = 0;

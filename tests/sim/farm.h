@@ -38,6 +38,8 @@ enum class LoginKind {
   kAuthPlainTwoSteps,
   kAuthLogin,
   kApop,
+  kXoauth2,     // the exchange is carried; FarmSpec::sasl only
+  kXclient,     // says by XCLIENT who it is; plain listener only
   kWrongFirst,  // a wrong password, then the right one
   // these must not get anywhere
   kNone,          // says nothing
@@ -48,6 +50,11 @@ enum class LoginKind {
   kEndlessLine,
   kHttp,
   kStlsInjection,  // USER behind STLS in one write
+  // only where a PROXY header is wanted
+  kProxyStranger,  // from outside of the networks
+  kProxyRubbish,   // a header that is none
+  kProxySilence,   // half a header
+  kXclientLoop,    // by XCLIENT, the last proxy of a long row; plain listener only
 };
 
 // How it leaves.
@@ -60,8 +67,10 @@ enum class Farewell {
 };
 
 struct ClientSpec {
-  size_t listener = 0;  // 0: implicit TLS, 1: STLS, 2: plain
-  bool secure = true;   // listener 1: does STLS
+  // 0: implicit TLS, 1: STLS, 2: plain; behind a PROXY header: 3: implicit TLS, 4: no TLS, with
+  // credentials only where the header speaks of TLS.
+  size_t listener = 0;
+  bool secure = true;  // listener 1: does STLS
   std::string user;
   std::string password;
   bool password_right = true;
@@ -82,6 +91,8 @@ struct BackendSpec {
   config::UpstreamMechanism mechanism = config::UpstreamMechanism::kUserPass;
   config::Pipelining pipelining = config::Pipelining::kAuto;
   bool master = false;
+  config::UpstreamProxy proxy_protocol = config::UpstreamProxy::kOff;  // not with implicit TLS
+  config::UpstreamXclient xclient = config::UpstreamXclient::kOff;     // not with a PROXY header
   bool unix_socket = false;
   bool absent = false;  // nobody listens at the address
   // Drawn anew for each connection.
@@ -96,6 +107,7 @@ struct FarmSpec {
   config::Timeouts timeouts;
   bool failover = false;
   bool apop = false;
+  bool sasl = false;  // XOAUTH2 is offered and carried to every backend; none has a master login
   size_t sessions_max = 100000;
   BulkOptions bulk;
   size_t messages = 3;
@@ -122,12 +134,14 @@ class Farm : private SessionSink {
   struct Client {
     ClientSpec spec;
     SocketAddress address;
+    SocketAddress connects_from;  // another one where a neighbour speaks for it
     std::unique_ptr<ScriptedClient> peer;
     ClientStory story;
     bool reset_at_random = false;
   };
   struct Server {
     std::string name;
+    bool wants_client = false;
     std::unique_ptr<ScriptedServer> peer;
   };
 
@@ -137,6 +151,7 @@ class Farm : private SessionSink {
   void AddClient(const ClientSpec& spec);
   void StartClient(Client* client);
   void WriteScript(Client* client);
+  void WriteProxyHeader(Client* client);
   void WriteLogin(Client* client);
   void WriteHopelessLogin(Client* client);
   void WriteSession(Client* client);

@@ -25,6 +25,7 @@ class Drawing {
     }
     spec_.failover = random_.Chance(0.5);
     spec_.apop = random_.Chance(0.3);
+    spec_.sasl = !spec_.apop && random_.Chance(0.4);
     spec_.messages = random_.Below(5);
     spec_.message_bytes = random_.Pick<size_t>({0, 200, 3000, 40000});
     // Megabytes through windows of a few bytes are no new story, only a long one.
@@ -61,6 +62,15 @@ class Drawing {
                                        config::Pipelining::kOn, config::Pipelining::kOff});
     backend.master = spec_.apop && random_.Chance(0.3);
     backend.unix_socket = random_.Chance(0.1);
+    if (backend.tls != config::UpstreamTls::kImplicit) {
+      backend.proxy_protocol =
+          random_.Pick({config::UpstreamProxy::kOff, config::UpstreamProxy::kOff,
+                        config::UpstreamProxy::kV1, config::UpstreamProxy::kV2});
+    }
+    if (backend.proxy_protocol == config::UpstreamProxy::kOff) {
+      backend.xclient = random_.Pick({config::UpstreamXclient::kOff, config::UpstreamXclient::kAuto,
+                                      config::UpstreamXclient::kOn});
+    }
     ServerScript good;
     good.model.pipelining = random_.Chance(0.7);
     good.model.capa = random_.Chance(0.9);
@@ -80,6 +90,10 @@ class Drawing {
       const int first = static_cast<int>(random_.Chance(0.5) ? ServerFault::kCloseAt
                                                              : ServerFault::kCloseAtAccept);
       bad.fault = static_cast<ServerFault>(random_.Between(first, kServerFaultCount - 1));
+      // Those of STLS strike nowhere else.
+      if (backend.tls == config::UpstreamTls::kStls && random_.Chance(0.2)) {
+        bad.fault = random_.Pick({ServerFault::kStlsRefused, ServerFault::kStlsExtraLine});
+      }
       // Small offsets meet the first answers, large ones the inside of a message.
       bad.at = random_.Below(random_.Pick<size_t>({1, 40, 400, 5000, 60000}));
       bad.delay = random_.Pick<DurationNs>(
@@ -109,7 +123,7 @@ class Drawing {
   ClientSpec DrawClient() {
     ClientSpec client;
     const size_t number = spec_.clients.size();
-    client.listener = random_.Below(3);
+    client.listener = random_.Below(5);
     client.secure = random_.Chance(0.95);
     client.known = random_.Chance(0.95);
     client.user = absl::StrCat("user", number, client.known ? "@example.net" : "@nowhere.net");
@@ -117,6 +131,10 @@ class Drawing {
     client.password += absl::StrCat(number);
     client.password_right = random_.Chance(0.9);
     client.login = DrawLogin();
+    if (client.login >= LoginKind::kProxyStranger) client.listener = random_.Pick<size_t>({3, 4});
+    if (client.login == LoginKind::kXclient || client.login == LoginKind::kXclientLoop) {
+      client.listener = 2;
+    }
     client.pace = DrawPace();
     client.starts_after =
         random_.Between(0, random_.Pick<DurationNs>({1, 100 * kMillisecond, 10 * kSecond}));
@@ -139,13 +157,16 @@ class Drawing {
     if (random_.Chance(0.15)) {
       return random_.Pick({LoginKind::kNone, LoginKind::kQuit, LoginKind::kControlBytes,
                            LoginKind::kAlwaysWrong, LoginKind::kRubbish, LoginKind::kEndlessLine,
-                           LoginKind::kHttp, LoginKind::kStlsInjection});
+                           LoginKind::kHttp, LoginKind::kStlsInjection, LoginKind::kProxyStranger,
+                           LoginKind::kProxyRubbish, LoginKind::kProxySilence,
+                           LoginKind::kXclientLoop});
     }
     return random_.Pick(
         {LoginKind::kUserPass, LoginKind::kUserPassAtOnce, LoginKind::kEverythingAtOnce,
          LoginKind::kEverythingAtOnce, LoginKind::kAuthPlain, LoginKind::kAuthPlainTwoSteps,
-         LoginKind::kAuthLogin, spec_.apop ? LoginKind::kApop : LoginKind::kUserPass,
-         LoginKind::kWrongFirst});
+         LoginKind::kAuthLogin, LoginKind::kXclient,
+         spec_.sasl ? LoginKind::kXoauth2 : LoginKind::kUserPass,
+         spec_.apop ? LoginKind::kApop : LoginKind::kUserPass, LoginKind::kWrongFirst});
   }
 
   void DrawSession(ClientSpec* client) {

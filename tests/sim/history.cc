@@ -91,6 +91,10 @@ class Checker {
       Fail(server.name, absl::StrCat("logged in ", record.user, ", which nobody asked for"));
       return;
     }
+    if (server.wants_client && server.told_client != owner->address) {
+      Fail(server.name, absl::StrCat("was told that ", owner->name, " is ",
+                                     Show(server.told_client), " and not ", owner->address));
+    }
     const std::string session = record.received.substr(record.session_begin);
     if (!absl::StartsWith(owner->session_text, session)) {
       Fail(server.name, absl::StrCat("heard after the login what ", owner->name,

@@ -19,6 +19,7 @@ namespace postern::sim {
 // One client, as it saw things itself.
 struct ClientStory {
   std::string name;                    // for messages
+  std::string address;                 // as "address:port"
   std::string user;                    // whom it says it is; unique in its world
   std::vector<std::string> passwords;  // in the order it tries them
   bool password_right = true;          // the last of them
@@ -47,6 +48,8 @@ struct ServerStory {
   ServerFault fault = ServerFault::kNone;
   bool struck = false;
   bool broken = false;
+  bool wants_client = false;  // it is to be told who the client is
+  std::string told_client;    // as "address:port"
 };
 
 struct History {

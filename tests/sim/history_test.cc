@@ -20,6 +20,7 @@ History Honest() {
   History history;
   ClientStory client;
   client.name = "anna";
+  client.address = "192.0.2.7:4000";
   client.user = "anna@example.net";
   client.passwords = {"secret"};
   client.session_text = "RETR 1\r\nDELE 1\r\nQUIT\r\n";
@@ -69,6 +70,12 @@ TEST_P(CheckHistoryLies, IsFound) {
 }
 
 const Lie kLies[] = {
+    {"AnotherClientsAddress",
+     [](History* h) {
+       h->servers[0].wants_client = true;
+       h->servers[0].told_client = "192.0.2.1:1";
+     },
+     "was told that anna is \"192.0.2.1:1\" and not 192.0.2.7:4000"},
     {"SwallowedQuit",
      [](History* h) {
        MaildropRecord& record = h->servers[0].record;

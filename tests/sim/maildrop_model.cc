@@ -8,6 +8,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 
 namespace postern::sim {
 
@@ -67,6 +68,8 @@ MaildropModel::Answer MaildropModel::OnLine(const std::string& line) {
     plain_pending_ = false;
     return Plain(line);
   }
+  if (std::exchange(xoauth2_pending_, false)) return Xoauth2(line);
+  if (std::exchange(xoauth2_refused_, false)) return Refusal();
   const std::pair<std::string, std::string> parts = absl::StrSplit(line, absl::MaxSplits(' ', 1));
   const std::string verb = absl::AsciiStrToUpper(parts.first);
   const bool after_login = record_.logged_in;
@@ -94,6 +97,8 @@ MaildropModel::Answer MaildropModel::BeforeLogin(const std::string& verb,
   } else if (verb == "STLS" && options_.stls) {
     answer.event = Event::kStartTls;
     answer.text = "+OK go\r\n";
+  } else if (verb == "XCLIENT" && options_.xclient) {
+    return Xclient(argument);
   } else if (verb == "USER") {
     user_ = argument;
     record_.users_offered.push_back(argument);
@@ -105,10 +110,45 @@ MaildropModel::Answer MaildropModel::BeforeLogin(const std::string& verb,
     if (argument.size() > 6) return Plain(argument.substr(6));
     plain_pending_ = true;
     answer.text = "+ \r\n";
+  } else if (verb == "AUTH" && options_.xoauth2 && absl::StartsWith(argument, "XOAUTH2")) {
+    if (argument.size() > 8) return Xoauth2(argument.substr(8));
+    xoauth2_pending_ = true;
+    answer.text = "+ \r\n";
   } else if (verb == "QUIT") {
     answer.event = Event::kQuit;
     answer.text = "+OK bye\r\n";
   }
+  return answer;
+}
+
+MaildropModel::Answer MaildropModel::Xoauth2(const std::string& base64) {
+  std::string message;
+  Answer answer;
+  answer.text = "-ERR bad response\r\n";
+  if (!absl::Base64Unescape(base64, &message)) return answer;
+  const std::vector<std::string> fields = absl::StrSplit(message, '\x01');
+  if (fields.size() != 4) return answer;
+  const std::string user(absl::StripPrefix(fields[0], "user="));
+  record_.users_offered.push_back(user);
+  answer = Login(user, std::string(absl::StripPrefix(fields[1], "auth=Bearer ")));
+  if (record_.logged_in) return answer;
+  xoauth2_refused_ = true;
+  answer.login = false;
+  answer.text = "+ eyJzdGF0dXMiOiI0MDEifQ==\r\n";
+  return answer;
+}
+
+MaildropModel::Answer MaildropModel::Xclient(const std::string& argument) {
+  std::string ip, port;
+  for (const absl::string_view word : absl::StrSplit(argument, ' ')) {
+    const std::pair<absl::string_view, absl::string_view> pair =
+        absl::StrSplit(word, absl::MaxSplits('=', 1));
+    if (pair.first == "ADDR") ip = std::string(pair.second);
+    if (pair.first == "PORT") port = std::string(pair.second);
+  }
+  record_.told_client = absl::StrCat(ip, ":", port);
+  Answer answer;
+  answer.text = "+OK Updated\r\n";
   return answer;
 }
 

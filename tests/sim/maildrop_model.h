@@ -42,6 +42,8 @@ struct MaildropOptions {
   bool capa = true;
   bool stls = false;
   bool auth_plain = true;
+  bool xclient = false;  // announced and believed
+  bool xoauth2 = false;  // the password is the token; a wrong one gets a challenge first
   // May log in as anybody by SASL PLAIN with an authorization id.
   std::string master_user;
   std::string master_password;
@@ -53,7 +55,8 @@ struct MaildropRecord {
   std::vector<std::string> commands;  // whole lines without their end
   std::vector<std::string> users_offered;
   std::vector<std::string> passwords_offered;
-  std::string user;  // logged in
+  std::string told_client;  // by XCLIENT, as "address:port"
+  std::string user;         // logged in
   bool logged_in = false;
   size_t session_begin = 0;                   // offset in `received` of what came behind the login
   std::string answers;                        // everything said after the login's own +OK
@@ -82,7 +85,9 @@ class MaildropModel {
   MaildropModel(MaildropStore* store, const MaildropOptions& options)
       : store_(store), options_(options) {}
 
-  const std::string& greeting() const { return options_.greeting; }
+  std::string greeting() const {
+    return options_.xclient ? "+OK [XCLIENT] model ready\r\n" : options_.greeting;
+  }
   // Takes any piece of input; returns one answer per whole line in it.
   std::vector<Answer> OnInput(absl::string_view bytes);
   void OnTlsStarted() { options_.stls = false; }
@@ -93,7 +98,9 @@ class MaildropModel {
   Answer OnLine(const std::string& line);
   Answer BeforeLogin(const std::string& verb, const std::string& argument);
   Answer AfterLogin(const std::string& verb, const std::string& argument);
+  Answer Xclient(const std::string& argument);
   Answer Plain(const std::string& base64);
+  Answer Xoauth2(const std::string& base64);
   Answer Login(const std::string& user, const std::string& password);
   Answer Refusal() const;
   Answer Accept(const std::string& user);
@@ -106,6 +113,8 @@ class MaildropModel {
   MaildropOptions options_;
   Maildrop* drop_ = nullptr;
   bool plain_pending_ = false;
+  bool xoauth2_pending_ = false;
+  bool xoauth2_refused_ = false;  // the error challenge waits for its empty answer
   std::string user_;
   std::string partial_;
   MaildropRecord record_;

@@ -36,6 +36,27 @@ void AddLogins(std::vector<Scenario>* all) {
   all->push_back(Story("ImplicitTls"));
   client.listener = 1;
   all->push_back(Story("Stls", client));
+  client.listener = 0;
+  client.login = LoginKind::kXoauth2;
+  all->push_back(Story("CarriedXoauth2", client));
+  all->back().spec.sasl = true;
+  client.password_right = false;
+  all->push_back(Story("CarriedXoauth2WithAWrongToken", client));
+  all->back().spec.sasl = true;
+  all->back().logged_in = all->back().deleted = false;
+  all->back().reason = CloseReason::kQuitBeforeLogin;
+  client.password_right = true;
+  client.login = LoginKind::kXclient;
+  client.listener = 2;
+  all->push_back(Story("Xclient", client));
+  all->back().spec.backends[0].xclient = config::UpstreamXclient::kOn;
+  all->back().end = Peer::End::kFin;
+  client.login = LoginKind::kUserPass;
+  client.listener = 3;
+  all->push_back(Story("ProxyHeaderThenTls", client));
+  client.listener = 4;
+  all->push_back(Story("ProxyHeaderThatSpeaksOfTls", client));
+  all->back().end = Peer::End::kFin;
   const std::pair<const char*, LoginKind> logins[] = {
       {"UserPassAtOnce", LoginKind::kUserPassAtOnce},
       {"EverythingAtOnce", LoginKind::kEverythingAtOnce},
@@ -59,6 +80,22 @@ void AddUpstreams(std::vector<Scenario>* all) {
   all->back().spec.backends[0].tls = config::UpstreamTls::kStls;
   all->push_back(Story("UpstreamAuthPlain"));
   all->back().spec.backends[0].mechanism = config::UpstreamMechanism::kAuthPlain;
+  all->push_back(Story("UpstreamProxyV1"));
+  all->back().spec.backends[0].proxy_protocol = config::UpstreamProxy::kV1;
+  all->push_back(Story("UpstreamProxyV2AndStls"));
+  all->back().spec.backends[0].proxy_protocol = config::UpstreamProxy::kV2;
+  all->back().spec.backends[0].tls = config::UpstreamTls::kStls;
+  all->push_back(Story("UpstreamXclient"));
+  all->back().spec.backends[0].xclient = config::UpstreamXclient::kOn;
+  all->back().spec.backends[0].pipelining = config::Pipelining::kOff;
+  all->push_back(Story("UpstreamXclientInOneWrite"));
+  all->back().spec.backends[0].xclient = config::UpstreamXclient::kAuto;
+  all->push_back(Story("UpstreamXclientAndAuthPlain"));
+  all->back().spec.backends[0].xclient = config::UpstreamXclient::kAuto;
+  all->back().spec.backends[0].mechanism = config::UpstreamMechanism::kAuthPlain;
+  all->push_back(Story("UpstreamXclientAfterStls"));
+  all->back().spec.backends[0].xclient = config::UpstreamXclient::kAuto;
+  all->back().spec.backends[0].tls = config::UpstreamTls::kStls;
   all->push_back(Story("UpstreamUnixSocket"));
   all->back().spec.backends[0].unix_socket = true;
   all->push_back(Story("MasterLogin"));
@@ -154,6 +191,11 @@ void AddHopeless(std::vector<Scenario>* all) {
        Peer::End::kCloseNotify},
       {"Http", LoginKind::kHttp, 0, CloseReason::kClientNotPop3, Peer::End::kCloseNotify},
       {"StlsInjection", LoginKind::kStlsInjection, 1, CloseReason::kStlsInjection, Peer::End::kFin},
+      {"ProxyStranger", LoginKind::kProxyStranger, 4, CloseReason::kProxyUntrusted,
+       Peer::End::kFin},
+      {"XclientLoop", LoginKind::kXclientLoop, 2, CloseReason::kProxyLoop, Peer::End::kFin},
+      {"ProxyRubbish", LoginKind::kProxyRubbish, 4, CloseReason::kProxyHeader, Peer::End::kFin},
+      {"ProxySilence", LoginKind::kProxySilence, 4, CloseReason::kProxyTimeout, Peer::End::kFin},
   };
   for (const Hopeless& story : hopeless) {
     ClientSpec client = Anna();

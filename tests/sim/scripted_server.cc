@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "proxy/pop3/proxy_protocol.h"
 
 namespace postern::sim {
 namespace {
@@ -39,8 +40,22 @@ void ScriptedServer::Start() {
     return ResetNow();
   }
   if (script_.implicit_tls) StartTls(script_.tls);
-  Greet();
+  if (!script_.proxy_header) Greet();
   Begin();
+}
+
+bool ScriptedServer::ReadProxyHeader() {
+  pop3::ProxyHeader header;
+  std::string why;
+  const pop3::ProxyRead read = pop3::ReadProxyHeader(heard(), &header, &used_, &why);
+  if (read == pop3::ProxyRead::kDone) {
+    told_client_ = header.source.ToString();
+    script_.proxy_header = false;
+    Greet();
+  } else if (read == pop3::ProxyRead::kBad) {
+    Close();
+  }
+  return read == pop3::ProxyRead::kDone;
 }
 
 bool ScriptedServer::Strike(ServerFault fault) {
@@ -88,6 +103,7 @@ void ScriptedServer::Greet() {
 }
 
 void ScriptedServer::OnHeard() {
+  if (script_.proxy_header && !ReadProxyHeader()) return;
   while (used_ < heard().size()) {
     const absl::string_view fresh = absl::string_view(heard()).substr(used_);
     used_ = heard().size();

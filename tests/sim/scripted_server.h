@@ -55,6 +55,8 @@ struct ServerScript {
   DurationNs delay = 0;        // for the slow ones
   bool clean_tls_end = false;  // close_notify in front of the FIN of kCloseAt
   bool implicit_tls = false;
+  // Speaks only once it has read a PROXY header. Not with implicit TLS.
+  bool proxy_header = false;
   MaildropOptions model;
   Peer::EngineMaker tls;  // needed for implicit TLS and STLS
   Peer::Pace pace;
@@ -69,6 +71,8 @@ class ScriptedServer : public Peer {
   const MaildropRecord& record() const { return model_.record(); }
   // The fault has been carried out.
   bool struck() const { return struck_; }
+  // The client that it was told of, as "address:port"; empty when it was told of none.
+  const std::string& told_client() const { return told_client_; }
   // Bytes of the record's answers that were handed to the connection.
   size_t answered() const { return answered_; }
 
@@ -77,6 +81,7 @@ class ScriptedServer : public Peer {
   void OnEnd() override;
 
  private:
+  bool ReadProxyHeader();
   void Greet();
   void Perform(const MaildropModel::Answer& answer);
   void PerformLogin(const MaildropModel::Answer& answer);
@@ -86,6 +91,7 @@ class ScriptedServer : public Peer {
 
   ServerScript script_;
   MaildropModel model_;
+  std::string told_client_;
   size_t used_ = 0;  // bytes of heard() given to the model
   size_t answered_ = 0;
   bool struck_ = false;

@@ -1,5 +1,7 @@
 #include "tls/digest.h"
 
+#include <string>
+
 #include "gtest/gtest.h"
 
 namespace postern::tls {
@@ -15,6 +17,16 @@ TEST(DigestTest, Empty) {
   const auto digest = Md5Hex("", "");
   ASSERT_TRUE(digest.ok()) << digest.status();
   EXPECT_EQ(*digest, "d41d8cd98f00b204e9800998ecf8427e");
+}
+
+TEST(DigestTest, HmacExamplesOfRfc2195AndRfc2202) {
+  EXPECT_EQ(*HmacMd5Hex("tanstaaftanstaaf", "<1896.697170952@postoffice.reston.mci.net>"),
+            "b913a602c7eda7a495b4e6e7334d3890");
+  EXPECT_EQ(*HmacMd5Hex("Jefe", "what do ya want for nothing?"),
+            "750c783e6ab0b503eaa86e310a5db738");
+  EXPECT_EQ(*HmacMd5Hex(std::string(80, '\xaa'),
+                        "Test Using Larger Than Block-Size Key - Hash Key First"),
+            "6b1ab7fe4bd7bf8f0b62e6ce61b9d0cd");
 }
 
 }  // namespace

@@ -423,6 +423,7 @@ TEST_F(EngineTest, Alpn) {
       SSL_get0_alpn_selected(client.ssl(), &selected, &size);
       EXPECT_EQ(absl::string_view(reinterpret_cast<const char*>(selected), size),
                 test.offered.empty() ? "" : "pop3");
+      EXPECT_EQ(server_.engine->info().alpn_pop3, !test.offered.empty());
     } else {
       EXPECT_EQ(server_.engine->error_word(), "alpn");
     }

@@ -137,9 +137,9 @@ userdb static {{
 
 
 class Dovecot:
-    """Started by the constructor. `users`: {name: password}."""
+    """Started by the constructor. `users`: {name: password}. `extra`: more configuration."""
 
-    def __init__(self, name, directory, certificate, users):
+    def __init__(self, name, directory, certificate, users, extra=""):
         self.name = name
         self.base = str(directory)
         self.port = free_port()  # clear text and STLS
@@ -173,9 +173,9 @@ class Dovecot:
         with open(self._config, "w") as file:
             if version() >= (2, 4):
                 file.write("dovecot_config_version = 2.4.0\ndovecot_storage_version = 2.4.0\n")
-                file.write((_COMMON + _VERSION_2_4 + _SERVICES).format(**values))
+                file.write((_COMMON + _VERSION_2_4 + _SERVICES).format(**values) + extra)
             else:
-                file.write((_COMMON + _VERSION_2_3 + _SERVICES).format(**values))
+                file.write((_COMMON + _VERSION_2_3 + _SERVICES).format(**values) + extra)
         self.start()
 
     def _write_passwords(self, name, passwords):

@@ -21,8 +21,9 @@ class Pop3Connection:
     """`tls`: "off", "stls" or "implicit". Reads the greeting unless told otherwise."""
 
     def __init__(self, port, tls="off", host="127.0.0.1", ca=None, server_name=None, timeout=20,
-                 greeting=True, context=None):  # fmt: skip
-        self.socket = socket.create_connection((host, port), timeout)
+                 greeting=True, context=None, source=None):  # fmt: skip
+        """`source`: the address to come from."""
+        self.socket = socket.create_connection((host, port), timeout, source and (source, 0))
         self.socket.settimeout(timeout)
         self.server_name = server_name or "localhost"
         self.context = context or client_context(ca)
