@@ -17,6 +17,7 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,19 @@ namespace postern::metrics {
 struct BuildInfo {
   std::string version;
   std::string openssl;  // as the library in use names itself
+};
+
+// What is known of a backend besides what workers count.
+struct BackendHealth {
+  std::string name;
+  std::string pool;
+  std::string health;               // "unchecked", "up" or "down"
+  std::string reason;               // why it is not usable; empty when it is
+  bool up = true;                   // not found to be down
+  double changed_seconds_ago = -1;  // of the health; negative: never changed
+  uint64_t checks_good = 0;
+  uint64_t checks_bad = 0;
+  uint64_t changes = 0;
 };
 
 // What only the server knows at the moment of a scrape.
@@ -47,6 +61,8 @@ struct ServerFacts {
   uint64_t log_lines_dropped = 0;
   uint64_t insecure_upstreams = 0;
   std::vector<Certificate> certificates;
+  // In the current configuration.
+  std::vector<BackendHealth> backends;
 };
 
 // Sum of a LatencyHistogram over workers.
@@ -103,6 +119,7 @@ struct StatusSummary {
     std::string pool;
     bool active = false;
     BackendTotals totals;
+    std::optional<BackendHealth> health;  // of active ones
   };
   BuildInfo build;
   double start_unix_seconds = 0;

@@ -196,6 +196,12 @@ void AddBackend(Families& families, const StatusSummary::Backend& row) {
   const absl::string_view name = row.name;
   const absl::string_view pool = row.pool;
   const BackendTotals& totals = row.totals;
+  if (row.health.has_value()) {
+    families.Add(MetricId::kBackendUp, {name, pool}, row.health->up ? 1.0 : 0.0);
+    families.Add(MetricId::kBackendChecks, {name, pool, "good"}, row.health->checks_good);
+    families.Add(MetricId::kBackendChecks, {name, pool, "bad"}, row.health->checks_bad);
+    families.Add(MetricId::kBackendHealthChanges, {name, pool}, row.health->changes);
+  }
   families.Add(MetricId::kBackendConnects, {name, pool}, totals.connects);
   for (size_t i = 0; i < totals.errors.size(); ++i) {
     families.AddNonZero(MetricId::kBackendErrors,

@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "proxy/base/secret.h"
 #include "proxy/session.h"
 #include "tls/digest.h"
@@ -73,8 +74,10 @@ coro::Task<Session::Attempt> Session::TryLogin(pop3::Credentials* credentials) {
     CountLogin(metrics::LoginResult::kRefused);
     co_return Attempt::kRefused;
   }
-  const routing::Decision route = snapshot_->shared->router->Route(user_);
+  const routing::Decision route =
+      snapshot_->shared->router->Route(user_, snapshot_->shared->backend_states);
   if (!route.known || route.candidate_count == 0) {
+    if (route.out >= 0) NoteBackendOut(static_cast<size_t>(route.out));
     CountLogin(route.known ? metrics::LoginResult::kUnavailable
                            : metrics::LoginResult::kUnknownUser);
     co_return route.known ? Attempt::kUnavailable : Attempt::kRefused;
@@ -93,6 +96,16 @@ coro::Task<Session::Attempt> Session::TryLogin(pop3::Credentials* credentials) {
   if (attempt == Attempt::kJoined) CountLogin(metrics::LoginResult::kAccepted);
   credentials->password.Wipe();
   co_return attempt;
+}
+
+// Nobody who may serve the user is usable: said at once, instead of a timeout for each login.
+void Session::NoteBackendOut(size_t backend) {
+  const routing::BackendState& state = *snapshot_->shared->backend_states[backend];
+  backend_ = static_cast<int>(backend);
+  upstream_error_ = absl::StrCat(state.name(), ": ", state.Why());
+  metrics::BackendStats& stats = backend_stats(backend);
+  stats.errors[static_cast<size_t>(metrics::UpstreamError::kOut)].Add();
+  stats.logins[static_cast<size_t>(metrics::LoginResult::kUnavailable)].Add();
 }
 
 bool Session::LeadsToMasterLogin(const routing::Decision& route) const {

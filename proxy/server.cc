@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
+#include "proxy/backend_facts.h"
 #include "proxy/base/check.h"
 #include "proxy/base/log.h"
 #include "proxy/base/status_macros.h"
@@ -78,8 +79,10 @@ absl::Status Server::Start(config::Config config) {
     session_log_ = std::make_unique<SessionLog>(session_lines_.get(), config.log.format);
   }
   absl::Status status = StartWorkers(config);
+  if (status.ok()) status = health_.Start(IoKindOf(config.io));
   if (status.ok()) status = Apply(std::move(config));
   if (!status.ok()) {
+    health_.Stop();
     for (const std::unique_ptr<WorkerThread>& worker : workers_) {
       if (worker->worker == nullptr) continue;
       worker->worker->Post([target = worker->worker.get()] { target->Drain(0); });
@@ -186,7 +189,9 @@ absl::Status Server::OpenSockets(const config::Config& config,
 // needed.
 absl::Status Server::Apply(config::Config config) {
   ASSIGN_OR_RETURN(std::shared_ptr<Snapshot> snapshot,
-                   BuildSnapshot(std::move(config), &registry_, generation_ + 1));
+                   BuildSnapshot(std::move(config), &registry_, generation_ + 1, &backend_states_));
+  ASSIGN_OR_RETURN(std::shared_ptr<const WorkerSnapshot> of_health,
+                   BuildHealthSnapshot(snapshot, health_.library()));
   std::vector<std::shared_ptr<const WorkerSnapshot>> of_workers;
   for (const std::unique_ptr<WorkerThread>& worker : workers_) {
     ASSIGN_OR_RETURN(std::shared_ptr<const WorkerSnapshot> of_worker,
@@ -197,6 +202,7 @@ absl::Status Server::Apply(config::Config config) {
   RETURN_IF_ERROR(OpenSockets(snapshot->config, &sockets));
 
   metrics::ServerFacts facts = Facts();
+  facts.backends.clear();
   facts.config_generation = ++generation_;
   facts.last_reload_unix_seconds = absl::ToDoubleSeconds(absl::Now() - absl::UnixEpoch());
   facts.certificates.clear();
@@ -216,10 +222,12 @@ absl::Status Server::Apply(config::Config config) {
   {
     const std::lock_guard<std::mutex> lock(facts_mutex_);
     facts_ = std::move(facts);
+    reported_ = snapshot;
   }
   registry_.SetActive(snapshot->listener_stats, snapshot->backend_stats);
   snapshot_ = snapshot;
   WatchNames();
+  health_.Configure(std::move(of_health));
   for (size_t i = 0; i < workers_.size(); ++i) {
     workers_[i]->stats.Grow(registry_.listener_count(), registry_.backend_count());
     workers_[i]->worker->Post([worker = workers_[i]->worker.get(), next = of_workers[i],
@@ -278,6 +286,7 @@ void Server::Stop() {
     worker->worker->Post([target = worker->worker.get(), patience] { target->Drain(patience); });
   }
   for (const std::unique_ptr<WorkerThread>& worker : workers_) worker->thread.join();
+  health_.Stop();
 }
 
 void Server::ReopenLogs() {
@@ -291,6 +300,7 @@ metrics::StatusSummary Server::Summary() const { return collector_->Summary(); }
 metrics::ServerFacts Server::Facts() const {
   const std::lock_guard<std::mutex> lock(facts_mutex_);
   metrics::ServerFacts facts = facts_;
+  if (reported_ != nullptr) facts.backends = DescribeBackends(*reported_, MonotonicNow());
   facts.draining = draining_.load();
   facts.log_lines_dropped = log::DroppedLines();
   if (session_lines_ != nullptr) facts.log_lines_dropped += session_lines_->dropped();

@@ -93,6 +93,7 @@ class Session : public ListNode<Session> {
   coro::Task<Attempt> TryLogin(pop3::Credentials* credentials);
   coro::Task<Attempt> TryCandidates(const routing::Decision* route, absl::string_view password);
   coro::Task<Attempt> TryBackend(size_t backend, absl::string_view password);
+  void NoteBackendOut(size_t backend);
   bool LeadsToMasterLogin(const routing::Decision& route) const;
   bool VerifyHere(const pop3::Credentials& credentials, absl::string_view* password) const;
   coro::Task<void> Pause(DurationNs duration);

@@ -326,6 +326,7 @@ coro::Task<bool> RunDialogue(UpstreamDialogue* dialogue, UpstreamAttempt* attemp
   SetStepDeadline(attempt, attempt->timeouts->upstream_connect);
   bool ok = co_await dialogue->Connect();
   if (!ok) co_return false;
+  if (attempt->goal == UpstreamGoal::kConnected) co_return true;
   const TimeNs connected = io->Now();
   SetStepDeadline(attempt, attempt->timeouts->upstream_greeting);
   if (attempt->backend->tls == config::UpstreamTls::kImplicit) {
@@ -335,15 +336,18 @@ coro::Task<bool> RunDialogue(UpstreamDialogue* dialogue, UpstreamAttempt* attemp
   ok = co_await dialogue->ReadGreeting();
   if (!ok) co_return false;
   attempt->stats->greeting_seconds.Record(io->Now() - connected);
+  if (attempt->goal == UpstreamGoal::kGreeted) co_return true;
   if (attempt->backend->tls == config::UpstreamTls::kStls) {
     ok = co_await dialogue->StartTls();
     if (!ok) co_return false;
   }
+  if (attempt->goal == UpstreamGoal::kSecured) co_return true;
   SetStepDeadline(attempt, attempt->timeouts->upstream_login);
-  if (MustAskCapabilities(*attempt)) {
+  if (attempt->goal == UpstreamGoal::kCapabilities || MustAskCapabilities(*attempt)) {
     ok = co_await dialogue->LearnCapabilities();
     if (!ok) co_return false;
   }
+  if (attempt->goal == UpstreamGoal::kCapabilities) co_return true;
   ok = co_await dialogue->LogIn();
   co_return ok;
 }
@@ -356,6 +360,7 @@ coro::Task<UpstreamVerdict> LogInUpstream(UpstreamAttempt* attempt) {
   attempt->channel->set_sensitive(true);
   const bool accepted = co_await RunDialogue(&dialogue, attempt);
   if (accepted) {
+    verdict.kind = UpstreamVerdict::Kind::kAccepted;
     attempt->channel->SetDeadline(kNever);
     attempt->channel->set_sensitive(false);
   } else {

@@ -131,6 +131,28 @@ Decision Router::Route(absl::string_view user) const {
   return decision;
 }
 
+Decision Router::Route(absl::string_view user, const BackendStateList& states) const {
+  Decision decision = Route(user);
+  const auto usable = [&states](int backend) {
+    return states[static_cast<size_t>(backend)]->usable();
+  };
+  bool all_usable = true;
+  for (int i = 0; i < decision.candidate_count; ++i) {
+    all_usable = all_usable && usable(decision.candidates[static_cast<size_t>(i)]);
+  }
+  if (all_usable) return decision;
+  const int first = decision.candidates[0];
+  const auto pool = static_cast<size_t>(decision.pool);
+  if (decision.pool >= 0 && impl_->options.pools[pool].failover) {
+    decision.candidate_count = impl_->balancers[pool].PickUsable(
+        StableHash(user), absl::MakeSpan(decision.candidates), usable);
+  } else {
+    decision.candidate_count = 0;
+  }
+  if (decision.candidate_count == 0) decision.out = first;
+  return decision;
+}
+
 std::string Router::Explain(absl::string_view login) const {
   return ExplainRoute(impl_->options, impl_->table, impl_->balancers, login);
 }

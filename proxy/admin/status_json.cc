@@ -57,6 +57,14 @@ Json BackendJson(const metrics::StatusSummary::Backend& row) {
   json["name"] = row.name;
   json["pool"] = row.pool;
   json["active"] = row.active;
+  if (row.health.has_value()) {
+    const metrics::BackendHealth& health = *row.health;
+    json["health"] = {{"state", health.health},          {"up", health.up},
+                      {"reason", health.reason},         {"checks_good", health.checks_good},
+                      {"checks_bad", health.checks_bad}, {"changes", health.changes}};
+    json["health"]["changed_seconds_ago"] =
+        health.changed_seconds_ago < 0 ? Json(nullptr) : Json(health.changed_seconds_ago);
+  }
   json["sessions"] = totals.sessions;
   json["sessions_total"] = totals.sessions_total;
   json["connects"] = totals.connects;

@@ -36,6 +36,13 @@ struct ListenerDraft {
   Setting<bool> v6only;
 };
 
+// A health = { ... } table.
+struct HealthDraft {
+  Health value;
+  Setting<std::string> user;
+  Setting<std::string> password_file;
+};
+
 // How to talk to a backend. A pool may say it for all the backends written inside it.
 struct UpstreamDraft {
   Setting<UpstreamTls> tls;
@@ -47,6 +54,7 @@ struct UpstreamDraft {
   Setting<Pipelining> pipelining;
   Setting<std::string> master_user;
   Setting<std::string> master_password_file;
+  Setting<HealthDraft> health;
 };
 
 struct BackendDraft {
@@ -103,6 +111,13 @@ void ParseDocument(const TomlNode& root, const std::string& file_name, Draft* dr
                    Diagnostics* diagnostics);
 // The part of it about backends, pools and routes; `reader` stands at the top of the file.
 void ParseUpstreams(TableReader* reader, Draft* draft, Diagnostics* diagnostics);
+
+// Reads a `health` table.
+bool ParseHealth(const TomlNode& table, const std::string& file_name, Diagnostics* diagnostics,
+                 HealthDraft* health);
+// Compares the checks of one backend with how it is reached; `setting` is its own or its pool's.
+void ValidateHealth(const Setting<HealthDraft>& setting, bool tls_used, bool master_used,
+                    Backend* backend, Diagnostics* diagnostics);
 
 // Compares the parts with each other and completes draft->config.
 void Validate(Draft* draft, Diagnostics* diagnostics);

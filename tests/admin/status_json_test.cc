@@ -28,7 +28,13 @@ metrics::StatusSummary Summary() {
   summary.listeners[0].totals.sessions = 4;
   summary.listeners[0].totals.connections = 5;
   summary.listeners[0].totals.logins[At(metrics::LoginResult::kRefused)] = 6;
-  summary.backends.push_back({"mail1", "mail", false, {}});
+  metrics::BackendHealth health;
+  health.health = "down";
+  health.up = false;
+  health.reason = "greeting: timeout";
+  health.changed_seconds_ago = 9.5;
+  health.checks_bad = 3;
+  summary.backends.push_back({"mail1", "mail", false, {}, health});
   summary.backends[0].totals.errors[At(metrics::UpstreamError::kGreetingTimeout)] = 7;
   summary.backends[0].totals.closed[At(CloseReason::kQuit)] = 8;
   summary.backends[0].totals.connect.buckets[0] = 2;
@@ -58,6 +64,13 @@ TEST(StatusJson, SaysWhatTheSummarySays) {
   ASSERT_EQ(json["backends"].size(), 1u);
   const Json& backend = json["backends"][0];
   EXPECT_EQ(backend["pool"], "mail");
+  EXPECT_EQ(backend["health"], (Json{{"state", "down"},
+                                     {"up", false},
+                                     {"reason", "greeting: timeout"},
+                                     {"changed_seconds_ago", 9.5},
+                                     {"checks_good", 0},
+                                     {"checks_bad", 3},
+                                     {"changes", 0}}));
   EXPECT_EQ(backend["active"], false);
   EXPECT_EQ(backend["errors"], (Json{{"greeting_timeout", 7}}));
   EXPECT_EQ(backend["closed"], (Json{{"quit", 8}}));

@@ -99,11 +99,6 @@ std::vector<BadCase> TypeAndRangeCases() {
       {"FarFromAnyKey", "zzzzzzzz = 1", "LTPR", {{"1:1", "known are admin, auth, backend"}}},
       {"TopTable", "[timeout]\nlogin = \"1s\"", "LTPR", {{"1:2", "did you mean \"timeouts\"?"}}},
       {"TimeoutKey", "[timeouts]\nlogni = \"1s\"", "LTPR", {{"2:1", "did you mean \"login\"?"}}},
-      {"HealthNotYet",
-       "[[pool]]\nname = \"b\"\nhealth = { rise = 2 }\nbackends = [{ name = "
-       "\"b1\", address = \"h:110\" }]",
-       "LTPR",
-       {{"3:1", "unknown key \"health\" in [[pool]]"}}},
       {"TopKeyBehindATable",
        "[log]\nworkers = 2",
        "LTPR",

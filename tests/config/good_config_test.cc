@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "proxy/config/config.h"
@@ -148,11 +149,12 @@ login = "master"
 master_user = "proxy"
 master_password_file = "master"
 pipelining = "off"
+health = { probe = "login", interval = "3s", fast_interval = "1s", timeout = "4s", jitter = "100ms", rise = 5, fall = 6, user = "canary@example.org" }
 backends = [
   { name = "mail1", address = "mail1.example.net:995" },
   { name = "mail2", address = "[2001:db8::2]:110", tls = "stls", server_name = "mail2.example.net", weight = 0 },
   { name = "mail3", address = "10.0.0.3:995", insecure = true, pipelining = "on" },
-  { name = "mail4", address = "10.0.0.4:110", tls = "off", login = "password", mechanism = "auth-plain" },
+  { name = "mail4", address = "10.0.0.4:110", tls = "off", login = "password", mechanism = "auth-plain", health = { probe = "login", user = "canary@example.org", password_file = "canary" } },
   "single",
 ]
 
@@ -296,6 +298,38 @@ TEST_F(EveryKey, PoolsAndRoutes) {
   EXPECT_EQ(config_.routing.routes[1].pool, "mail");
   EXPECT_EQ(config_.routing.routes[2].users, "postmaster");
   EXPECT_EQ(config_.routing.routes[2].backend, "single");
+}
+
+TEST_F(EveryKey, Health) {
+  const Health& pool = config_.backends[1].health;
+  EXPECT_EQ(pool.probe, Probe::kLogin);
+  EXPECT_EQ(pool.interval, 3 * kSecond);
+  EXPECT_EQ(pool.fast_interval, kSecond);
+  EXPECT_EQ(pool.timeout, 4 * kSecond);
+  EXPECT_EQ(pool.jitter, 100 * kMillisecond);
+  EXPECT_EQ(pool.rise, 5);
+  EXPECT_EQ(pool.fall, 6);
+  EXPECT_EQ(pool.user, "canary@example.org");
+  EXPECT_EQ(pool.password_file, "");  // the master user logs in
+  EXPECT_EQ(config_.backends[4].health.password_file, "etc/canary");
+  // A [[backend]] that the pool only names is checked as it says itself: here not.
+  EXPECT_EQ(config_.backends[0].health.probe, Probe::kNone);
+}
+
+TEST(GoodConfig, HealthDefaults) {
+  const std::string text =
+      absl::StrCat(kSmallest, "[[pool]]\nname = \"b\"\nhealth = { interval = \"400ms\" }\n",
+                   "backends = [{ name = \"b1\", address = \"h:110\" }]");
+  const absl::StatusOr<Config> config = ParseConfig(text, "postern.toml");
+  ASSERT_TRUE(config.ok()) << config.status().message();
+  EXPECT_EQ(config->backends[0].health.probe, Probe::kNone);
+  const Health& health = config->backends[1].health;
+  EXPECT_EQ(health.probe, Probe::kGreeting);
+  EXPECT_EQ(health.fast_interval, 400 * kMillisecond);
+  EXPECT_EQ(health.jitter, 40 * kMillisecond);
+  EXPECT_EQ(health.timeout, 5 * kSecond);
+  EXPECT_EQ(health.rise, 2);
+  EXPECT_EQ(health.fall, 3);
 }
 
 // The example that operators start from. The files it names are opened by others.

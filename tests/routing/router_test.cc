@@ -14,6 +14,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "proxy/base/log.h"
+#include "routing/backend_state.h"
 
 namespace {
 
@@ -329,6 +331,63 @@ TEST(RouterTest, NormalisesLogins) {
   EXPECT_EQ(*router->NormaliseUser(" Bob "), "Bob@example.org");
   EXPECT_TRUE(absl::IsInvalidArgument(router->NormaliseUser("").status()));
   EXPECT_EQ(router->options().backends.size(), 4u);
+}
+
+class UsableTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    log::Configure(log::Level::kError);
+    RouterOptions options = Farm();
+    options.routes = {ToBackend("fixed", "old"), ToPool("*@spare.example", "spare"),
+                      ToPool("*", "mail")};
+    router_ = MustCreate(options);
+    BackendStates states;
+    for (const BackendOptions& backend : options.backends) {
+      states_.push_back(states.Get(backend.name));
+    }
+  }
+  void TearDown() override { log::Configure(log::Level::kInfo); }
+  void TakeDown(size_t backend) {
+    for (int i = 0; i < 3; ++i) states_[backend]->OnCheck(CheckResult(), CheckRules(), 1);
+  }
+
+  std::unique_ptr<const Router> router_;
+  BackendStateList states_;
+};
+
+TEST_F(UsableTest, AllUsableIsThePlainRoute) {
+  for (const char* user : {"fixed", "a@spare.example", "b"}) {
+    const Decision decision = router_->Route(user, states_);
+    EXPECT_EQ(decision.candidates, router_->Route(user).candidates);
+    EXPECT_EQ(decision.out, -1);
+  }
+}
+
+TEST_F(UsableTest, WithoutFailoverNobodyElseServes) {
+  TakeDown(3);
+  const Decision fixed = router_->Route("fixed", states_);
+  EXPECT_TRUE(fixed.known);
+  EXPECT_EQ(fixed.candidate_count, 0);
+  EXPECT_EQ(fixed.out, 3);
+  const int home = router_->Route("b").candidates[0];
+  EXPECT_EQ(router_->Route("b", states_).candidates[0], home);
+  TakeDown(static_cast<size_t>(home));
+  EXPECT_EQ(router_->Route("b", states_).candidate_count, 0);
+  EXPECT_EQ(router_->Route("b", states_).out, home);
+}
+
+TEST_F(UsableTest, WithFailoverTheNextOneServes) {
+  const Decision before = router_->Route("a@spare.example");
+  ASSERT_EQ(before.candidate_count, 2);
+  TakeDown(static_cast<size_t>(before.candidates[0]));
+  const Decision after = router_->Route("a@spare.example", states_);
+  EXPECT_EQ(after.candidate_count, 1);
+  EXPECT_EQ(after.candidates[0], before.candidates[1]);
+  EXPECT_EQ(after.out, -1);
+  TakeDown(static_cast<size_t>(before.candidates[1]));
+  const Decision nobody = router_->Route("a@spare.example", states_);
+  EXPECT_EQ(nobody.candidate_count, 0);
+  EXPECT_EQ(nobody.out, before.candidates[0]);
 }
 
 TEST(ExplainTest, TellsEachStep) {

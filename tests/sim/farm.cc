@@ -22,6 +22,7 @@ constexpr size_t kTurnsMax = 300'000;
 constexpr size_t kBlocksPerSession = 7;
 constexpr const char* kMasterUser = "master";
 constexpr const char* kMasterPassword = "master secret";
+constexpr const char* kCanaryPassword = "canary secret";
 constexpr const char* kListenAddresses[] = {"198.51.100.1:995", "198.51.100.1:110",
                                             "198.51.100.1:1110"};
 
@@ -42,11 +43,12 @@ tls::Library* SharedLibrary() {
 
 }  // namespace
 
-Farm::Farm(uint64_t seed, FarmSpec spec) : spec_(std::move(spec)), io_(seed, spec_.plan) {
+Farm::Farm(uint64_t seed, FarmSpec spec)
+    : spec_(std::move(spec)), io_(seed, spec_.plan), begin_(io_.scheduler().now()) {
   for (const ClientSpec& client : spec_.clients) AddClient(client);
   config::Config config = MakeConfig();
   const size_t listeners = config.listeners.size();
-  auto shared = BuildSnapshot(std::move(config), &registry_, 1).value();
+  auto shared = BuildSnapshot(std::move(config), &registry_, 1, &states_).value();
   stats_.Grow(listeners, spec_.backends.size());
   auto snapshot = BuildWorkerSnapshot(shared, SharedLibrary(), nullptr).value();
   WorkerOptions options;
@@ -57,6 +59,7 @@ Farm::Farm(uint64_t seed, FarmSpec spec) : spec_(std::move(spec)), io_(seed, spe
     sockets.push_back({listener.address.ToString(), io_.Listen(listener.address)});
   }
   for (size_t i = 0; i < spec_.backends.size(); ++i) AddBackend(i);
+  if (spec_.health.probe != config::Probe::kNone) StartChecks(snapshot);
   worker_->Configure(std::move(snapshot), std::move(sockets));
   if (spec_.drain_after >= 0) {
     io_.scheduler().After(spec_.drain_after, [this] {
@@ -67,6 +70,32 @@ Farm::Farm(uint64_t seed, FarmSpec spec) : spec_(std::move(spec)), io_(seed, spe
 }
 
 Farm::~Farm() = default;
+
+std::shared_ptr<routing::BackendState> Farm::state(size_t backend) {
+  return states_.Get(absl::StrCat("mail", backend + 1));
+}
+
+void Farm::StartChecks(const std::shared_ptr<const WorkerSnapshot>& snapshot) {
+  store_.Add(kCanaryUser, kCanaryPassword, 0, 0);
+  history_.canary = kCanaryUser;
+  checker_ = std::make_unique<HealthChecker>(&io_, io_.random().Next());
+  checker_->Configure(snapshot);
+  for (const DurationNs after : spec_.reloads_after) {
+    io_.scheduler().After(after, [this, snapshot] {
+      worker_->Post([this, snapshot] { checker_->Configure(snapshot); });
+    });
+  }
+  io_.scheduler().After(spec_.health_for, [this] { worker_->Post([this] { checker_->Stop(); }); });
+}
+
+ConnectAnswer Farm::AnswerConnect(size_t backend) {
+  const BackendSpec& spec = spec_.backends[backend];
+  const DurationNs since = io_.scheduler().now() - begin_;
+  for (const Outage& outage : spec.outages) {
+    if (since >= outage.from && since < outage.until) return ConnectAnswer{outage.kind, 0};
+  }
+  return spec.connects[io_.random().Below(spec.connects.size())];
+}
 
 config::Config Farm::MakeConfig() {
   config::Config config;
@@ -117,6 +146,15 @@ config::Config Farm::MakeConfig() {
       backend.master_password_file =
           directory_->Write("master", absl::StrCat(kMasterPassword, "\n"));
     }
+    backend.health = spec_.health;
+    if (spec_.health.probe == config::Probe::kLogin) {
+      backend.health.user = kCanaryUser;
+      if (!spec.master) {
+        if (directory_ == nullptr) directory_ = std::make_unique<tls::testing::TestDirectory>();
+        backend.health.password_file =
+            directory_->Write("canary", absl::StrCat(kCanaryPassword, "\n"));
+      }
+    }
     config.backends.push_back(std::move(backend));
     routing::BackendOptions route_backend;
     route_backend.name = absl::StrCat("mail", i + 1);
@@ -135,11 +173,7 @@ void Farm::AddBackend(size_t index) {
   const BackendSpec& spec = spec_.backends[index];
   if (spec.absent) return;
   io_.AddBackend(
-      BackendAddress(index, spec.unix_socket),
-      [this, index] {
-        const std::vector<ConnectAnswer>& answers = spec_.backends[index].connects;
-        return answers[io_.random().Below(answers.size())];
-      },
+      BackendAddress(index, spec.unix_socket), [this, index] { return AnswerConnect(index); },
       [this, index](Endpoint* endpoint) {
         const BackendSpec& backend = spec_.backends[index];
         ServerScript script = backend.scripts[io_.random().Below(backend.scripts.size())];
@@ -361,11 +395,14 @@ void Farm::OnSessionEnd(const SessionRecord& record) {
     ++client->story.records;
     client->story.reason = record.reason;
     client->story.record_logged_in = record.logged_in;
+    client->story.backend = std::string(record.backend);
+    client->story.total = record.total;
   }
 }
 
 void Farm::Turn() {
   worker_->RunTurn(kNever);
+  if (checker_ != nullptr) checker_->Tidy();
   const size_t blocks = worker_->blocks().blocks_out();
   if (blocks > blocks_most_) {
     blocks_most_ = blocks;
@@ -375,13 +412,14 @@ void Farm::Turn() {
   }
 }
 
-bool Farm::WorldAtRest() { return worker_->sessions() == 0 && io_.quiet(); }
+bool Farm::WorldAtRest() {
+  return worker_->sessions() == 0 && io_.quiet() && (checker_ == nullptr || checker_->done());
+}
 
 std::vector<std::string> Farm::Run() {
-  const TimeNs begin = io_.scheduler().now();
   size_t turns = 0;
   const auto too_long = [&] {
-    return ++turns > kTurnsMax || io_.scheduler().now() - begin > kWorldTime;
+    return ++turns > kTurnsMax || io_.scheduler().now() - begin_ > kWorldTime;
   };
   while (!WorldAtRest() && !too_long()) Turn();
   worker_->Drain(kSecond);
@@ -393,6 +431,7 @@ std::vector<std::string> Farm::Run() {
     for (std::string& failure : CheckHistory(history_)) Fail(std::move(failure));
     // The worker's own checks would end the process before anybody could read this.
     worker_.release();
+    checker_.release();
     return std::move(failures_);
   }
   CheckBalance();
@@ -457,6 +496,7 @@ void Farm::CheckBalance() {
          static_cast<int64_t>(backend.sessions.Get() - closed));
   }
   worker_.reset();
+  checker_.reset();
   if (io_.timers().armed() != 0) Fail("balance: timers are still armed");
 }
 

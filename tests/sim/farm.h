@@ -19,8 +19,10 @@
 #include "metrics/registry.h"
 #include "metrics/worker_stats.h"
 #include "proxy/config/config.h"
+#include "proxy/health_checker.h"
 #include "proxy/session_record.h"
 #include "proxy/worker.h"
+#include "routing/backend_state.h"
 #include "tests/sim/history.h"
 #include "tests/sim/scripted_client.h"
 #include "tests/sim/scripted_server.h"
@@ -77,6 +79,13 @@ struct ClientSpec {
   DurationNs resets_after = 0;  // kResetSometime
 };
 
+// A time in which a backend takes no new connections, counted from the beginning of the world.
+struct Outage {
+  DurationNs from = 0;
+  DurationNs until = 0;
+  ConnectAnswer::Kind kind = ConnectAnswer::Kind::kRefuse;
+};
+
 struct BackendSpec {
   config::UpstreamTls tls = config::UpstreamTls::kOff;
   config::UpstreamMechanism mechanism = config::UpstreamMechanism::kUserPass;
@@ -87,6 +96,7 @@ struct BackendSpec {
   // Drawn anew for each connection.
   std::vector<ConnectAnswer> connects = {ConnectAnswer{}};
   std::vector<ServerScript> scripts = {ServerScript{}};
+  std::vector<Outage> outages;
 };
 
 struct FarmSpec {
@@ -100,7 +110,13 @@ struct FarmSpec {
   size_t messages = 3;
   size_t message_bytes = 2000;
   DurationNs drain_after = -1;  // SIGTERM in the middle; negative: none
+  // Health checks of all backends, for so long from the beginning; they log in as kCanaryUser.
+  config::Health health;
+  DurationNs health_for = 60 * kSecond;
+  std::vector<DurationNs> reloads_after;  // before the end of the checks
 };
+
+inline constexpr const char* kCanaryUser = "canary@example.net";
 
 class Farm : private SessionSink {
  public:
@@ -115,6 +131,7 @@ class Farm : private SessionSink {
   const MaildropStore& store() const { return store_; }
   SimIo& io() { return io_; }
   metrics::WorkerStats& stats() { return stats_; }
+  std::shared_ptr<routing::BackendState> state(size_t backend);
 
  private:
   struct Client {
@@ -132,6 +149,8 @@ class Farm : private SessionSink {
   void OnSessionEnd(const SessionRecord& record) override;
   config::Config MakeConfig();
   void AddBackend(size_t index);
+  ConnectAnswer AnswerConnect(size_t backend);
+  void StartChecks(const std::shared_ptr<const WorkerSnapshot>& snapshot);
   void AddClient(const ClientSpec& spec);
   void StartClient(Client* client);
   void WriteScript(Client* client);
@@ -148,15 +167,18 @@ class Farm : private SessionSink {
   FarmSpec spec_;
   SimIo io_;
   MaildropStore store_;
+  routing::BackendStates states_;
   metrics::Registry registry_;
   metrics::WorkerStats stats_;
   std::unique_ptr<Worker> worker_;
+  std::unique_ptr<HealthChecker> checker_;
   std::vector<std::unique_ptr<Client>> clients_;
   std::vector<Server> servers_;
   std::unique_ptr<tls::testing::TestDirectory> directory_;  // made when files are needed
   History history_;
   std::vector<std::string> failures_;
   size_t blocks_most_ = 0;
+  TimeNs begin_;
 };
 
 }  // namespace postern::sim

@@ -1,0 +1,102 @@
+// What is known of one backend right now. Shared by every thread and kept by name for the life of
+// the process, so that a reload forgets nothing.
+//
+// Logins read it without a lock: an atomic load says whether the backend may be used. Whoever
+// changes it (the health checks) and whoever wants the reasons (status, logs) takes its mutex.
+#ifndef POSTERN_ROUTING_BACKEND_STATE_H_
+#define POSTERN_ROUTING_BACKEND_STATE_H_
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "proxy/base/time.h"
+
+namespace postern::routing {
+
+// What active checks say. Not checked counts as usable.
+enum class Health : uint8_t { kUnchecked, kUp, kDown };
+absl::string_view HealthName(Health health);  // "unchecked", "up", "down"
+
+// How many checks in a row change a verdict. The first good one takes a backend from unchecked to
+// up.
+struct CheckRules {
+  int rise = 2;  // good ones, from down to up
+  int fall = 3;  // bad ones, to down
+};
+
+struct CheckResult {
+  CheckResult() = default;
+  bool known = true;  // false: the check failed on our side and says nothing about the backend
+  bool good = false;
+  std::string reason;  // why not; for people, without secrets, escaped
+};
+
+// A copy for people and metrics.
+struct BackendReport {
+  Health health = Health::kUnchecked;
+  std::string reason;        // why it is down; empty otherwise
+  TimeNs changed_at = 0;     // of the health; 0: never
+  std::string last_failure;  // of the last bad check; empty when the last one was good
+  uint64_t checks_good = 0;
+  uint64_t checks_bad = 0;
+  uint64_t changes = 0;  // of the health
+};
+
+class BackendState {
+ public:
+  explicit BackendState(absl::string_view name) : name_(name) {}
+  BackendState(const BackendState&) = delete;
+  BackendState& operator=(const BackendState&) = delete;
+
+  const std::string& name() const { return name_; }
+
+  // Whether logins may go there. Never blocks.
+  bool usable() const { return health_.load(std::memory_order_relaxed) != Health::kDown; }
+  Health health() const { return health_.load(std::memory_order_relaxed); }
+  // Why not, as "down: connect to 10.0.0.11:110: Connection refused"; empty when usable.
+  std::string Why() const;
+
+  // Checks of `what` begin: an address and a kind of check. What was found about something else
+  // under this name is forgotten; an empty `what` ends the checks.
+  void BeginChecks(absl::string_view what);
+  // One check is over. Returns whether the next one should come soon, because the verdict may be
+  // about to change. Changes are logged.
+  bool OnCheck(const CheckResult& result, const CheckRules& rules, TimeNs now);
+
+  BackendReport Report() const;
+
+ private:
+  void Change(Health health, TimeNs now);
+
+  const std::string name_;
+  std::atomic<Health> health_{Health::kUnchecked};
+  mutable std::mutex mutex_;
+  std::string checked_;
+  BackendReport report_;
+  int good_in_a_row_ = 0;
+  int bad_in_a_row_ = 0;
+};
+
+// In the order of RouterOptions::backends.
+using BackendStateList = std::vector<std::shared_ptr<BackendState>>;
+
+// All backends there ever were, by name. Thread-safe.
+class BackendStates {
+ public:
+  // The same object for the same name, always.
+  std::shared_ptr<BackendState> Get(absl::string_view name);
+
+ private:
+  std::mutex mutex_;
+  std::map<std::string, std::shared_ptr<BackendState>, std::less<>> states_;
+};
+
+}  // namespace postern::routing
+
+#endif  // POSTERN_ROUTING_BACKEND_STATE_H_
