@@ -43,6 +43,17 @@ struct BackendHealth {
   uint64_t checks_good = 0;
   uint64_t checks_bad = 0;
   uint64_t changes = 0;
+  double ejected_seconds_left = -1;  // negative: not ejected
+  std::string eject_reason;          // of the last ejection
+  uint64_t ejections = 0;
+};
+
+// How a pool of the current configuration is doing.
+struct PoolHealth {
+  std::string name;
+  int backends = 0;
+  int usable = 0;
+  bool panic = false;
 };
 
 // What only the server knows at the moment of a scrape.
@@ -63,6 +74,7 @@ struct ServerFacts {
   std::vector<Certificate> certificates;
   // In the current configuration.
   std::vector<BackendHealth> backends;
+  std::vector<PoolHealth> pools;
 };
 
 // Sum of a LatencyHistogram over workers.

@@ -157,6 +157,10 @@ void AddServer(Families& families, const StatusSummary& summary) {
   families.Add(MetricId::kDraining, {}, facts.draining ? 1.0 : 0.0);
   families.Add(MetricId::kLogLinesDropped, {}, facts.log_lines_dropped);
   families.Add(MetricId::kInsecureUpstreams, {}, facts.insecure_upstreams);
+  for (const PoolHealth& pool : facts.pools) {
+    families.Add(MetricId::kPoolUsable, {pool.name}, static_cast<double>(pool.usable));
+    families.Add(MetricId::kPoolPanic, {pool.name}, pool.panic ? 1.0 : 0.0);
+  }
   for (const ServerFacts::Certificate& certificate : facts.certificates) {
     families.Add(MetricId::kCertificateExpiry, {certificate.file}, certificate.expiry_unix_seconds);
   }
@@ -201,6 +205,9 @@ void AddBackend(Families& families, const StatusSummary::Backend& row) {
     families.Add(MetricId::kBackendChecks, {name, pool, "good"}, row.health->checks_good);
     families.Add(MetricId::kBackendChecks, {name, pool, "bad"}, row.health->checks_bad);
     families.Add(MetricId::kBackendHealthChanges, {name, pool}, row.health->changes);
+    families.Add(MetricId::kBackendEjected, {name, pool},
+                 row.health->ejected_seconds_left > 0 ? 1.0 : 0.0);
+    families.Add(MetricId::kBackendEjections, {name, pool}, row.health->ejections);
   }
   families.Add(MetricId::kBackendConnects, {name, pool}, totals.connects);
   for (size_t i = 0; i < totals.errors.size(); ++i) {

@@ -40,6 +40,21 @@ bool IsBusy(absl::string_view reply) {
          absl::StartsWithIgnoreCase(reply, "-ERR [LOGIN-DELAY]");
 }
 
+// Whether a failure of this kind means that somebody is there.
+bool IsAnswer(metrics::UpstreamError error) {
+  switch (error) {
+    case metrics::UpstreamError::kRefused:
+    case metrics::UpstreamError::kUnreachable:
+    case metrics::UpstreamError::kConnectTimeout:
+    case metrics::UpstreamError::kResolve:
+    case metrics::UpstreamError::kGreetingTimeout:
+    case metrics::UpstreamError::kClosed:
+      return false;
+    default:
+      return true;
+  }
+}
+
 }  // namespace
 
 HealthProber::HealthProber(io::Io* io, BlockPool* blocks,
@@ -122,6 +137,7 @@ coro::Task<routing::CheckResult> HealthProber::Check() {
   deadline_ = io_->Now() + target().health.timeout;
   const AddressList addresses = snapshot_->shared->addresses->Get(backend_);
   if (addresses == nullptr || addresses->empty()) {
+    result.reachable = false;
     result.reason = "no address for its host name";
     co_return result;
   }
@@ -153,6 +169,7 @@ coro::Task<bool> HealthProber::TryAddress(SocketAddress address, routing::CheckR
   UpstreamVerdict verdict = co_await LogInUpstream(&attempt);
   bool good = verdict.kind == UpstreamVerdict::Kind::kAccepted;
   if (verdict.kind == UpstreamVerdict::Kind::kRefused) good = IsBusy(verdict.reply);
+  result->reachable = IsAnswer(verdict.error) || verdict.kind == UpstreamVerdict::Kind::kRefused;
   result->known = good || verdict.error != metrics::UpstreamError::kLocal ||
                   verdict.kind == UpstreamVerdict::Kind::kRefused;
   if (!good) {

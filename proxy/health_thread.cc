@@ -2,9 +2,11 @@
 
 #include <pthread.h>
 
+#include <string>
 #include <utility>
 
 #include "proxy/base/check.h"
+#include "proxy/base/log.h"
 #include "proxy/coro/frame_pool.h"
 #include "tls/random.h"
 
@@ -14,6 +16,9 @@ namespace {
 // A few lines from each backend: far less than a worker needs.
 constexpr uint32_t kReceiveBufferBytes = 4096;
 constexpr uint32_t kReceiveBuffers = 16;
+
+// An ejection ends by itself, without anybody being told.
+constexpr DurationNs kLookEvery = kSecond / 2;
 
 }  // namespace
 
@@ -42,16 +47,23 @@ void HealthThread::Run(io::IoKind kind) {
   checker_ = std::make_unique<HealthChecker>(io_.get(), seed);
   mailbox_ = std::make_unique<Mailbox>(io_.get());
   started_.set_value(absl::OkStatus());
+  TimeNs next_look = 0;
   while (!stopping_ || !checker_->done()) {
-    io_->RunOnce(kNever);
+    io_->RunOnce(kLookEvery);
     mailbox_->Run();
     checker_->Tidy();
+    if (io_->Now() < next_look) continue;
+    next_look = io_->Now() + kLookEvery;
+    for (const std::string& sentence : pools_.Look(io_->Now())) log::Warning(sentence);
   }
   CHECK(coro::FramePool::ThisThread().live() == 0);
 }
 
 void HealthThread::Configure(std::shared_ptr<const WorkerSnapshot> snapshot) {
-  mailbox_->Post([this, next = std::move(snapshot)] { checker_->Configure(next); });
+  mailbox_->Post([this, next = std::move(snapshot)] {
+    pools_.Configure(next->shared);
+    checker_->Configure(next);
+  });
 }
 
 void HealthThread::Stop() {

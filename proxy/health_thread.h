@@ -10,6 +10,7 @@
 #include "proxy/health_checker.h"
 #include "proxy/io/make_io.h"
 #include "proxy/mailbox.h"
+#include "proxy/pool_watch.h"
 #include "proxy/snapshot.h"
 #include "tls/context.h"
 
@@ -36,6 +37,7 @@ class HealthThread {
   tls::Library library_;
   std::unique_ptr<io::Io> io_;
   std::unique_ptr<HealthChecker> checker_;
+  PoolWatch pools_;  // the thread's
   std::unique_ptr<Mailbox> mailbox_;
   std::promise<absl::Status> started_;
   bool stopping_ = false;  // the thread's

@@ -75,7 +75,7 @@ coro::Task<Session::Attempt> Session::TryLogin(pop3::Credentials* credentials) {
     co_return Attempt::kRefused;
   }
   const routing::Decision route =
-      snapshot_->shared->router->Route(user_, snapshot_->shared->backend_states);
+      snapshot_->shared->router->Route(user_, snapshot_->shared->backend_states, io_->Now());
   if (!route.known || route.candidate_count == 0) {
     if (route.out >= 0) NoteBackendOut(static_cast<size_t>(route.out));
     CountLogin(route.known ? metrics::LoginResult::kUnavailable
@@ -102,7 +102,7 @@ coro::Task<Session::Attempt> Session::TryLogin(pop3::Credentials* credentials) {
 void Session::NoteBackendOut(size_t backend) {
   const routing::BackendState& state = *snapshot_->shared->backend_states[backend];
   backend_ = static_cast<int>(backend);
-  upstream_error_ = absl::StrCat(state.name(), ": ", state.Why());
+  upstream_error_ = absl::StrCat(state.name(), ": ", state.Why(io_->Now()));
   metrics::BackendStats& stats = backend_stats(backend);
   stats.errors[static_cast<size_t>(metrics::UpstreamError::kOut)].Add();
   stats.logins[static_cast<size_t>(metrics::LoginResult::kUnavailable)].Add();
@@ -140,7 +140,7 @@ coro::Task<Session::Attempt> Session::TryCandidates(const routing::Decision* rou
                                                     absl::string_view password) {
   for (int i = 0; i < route->candidate_count; ++i) {
     const auto backend = static_cast<size_t>(route->candidates[static_cast<size_t>(i)]);
-    const Attempt attempt = co_await TryBackend(backend, password);
+    const Attempt attempt = co_await TryBackend(route, backend, password);
     if (attempt != Attempt::kUnavailable) co_return attempt;
     // The deadline or a shutdown came in between: the dialogue says the last words.
     if (expire_reason_ != CloseReason::kNone) break;
@@ -149,7 +149,26 @@ coro::Task<Session::Attempt> Session::TryCandidates(const routing::Decision* rou
   co_return Attempt::kUnavailable;
 }
 
-coro::Task<Session::Attempt> Session::TryBackend(size_t backend, absl::string_view password) {
+// What an attempt tells about the backend, for all sessions: see EjectRules.
+void Session::NoteOutcome(const routing::Decision& route, size_t backend,
+                          const UpstreamVerdict& verdict) {
+  routing::BackendState& state = *snapshot_->shared->backend_states[backend];
+  const bool failed = verdict.kind == UpstreamVerdict::Kind::kFailed;
+  if (!failed) return state.OnSuccess(io_->Now());
+  // Our own shortage, and a client that left or ran out of time, say nothing about the backend.
+  if (verdict.error == metrics::UpstreamError::kLocal || reason_ != CloseReason::kNone ||
+      expire_reason_ != CloseReason::kNone ||
+      io_->Now() >= accepted_at_ + config().timeouts.login) {
+    return;
+  }
+  // It greeted; a slow login is no reason to send everybody away.
+  if (verdict.password_sent || verdict.error == metrics::UpstreamError::kLoginTimeout) return;
+  snapshot_->shared->router->NoteFailure(route, backend, verdict.detail,
+                                         snapshot_->shared->backend_states, io_->Now());
+}
+
+coro::Task<Session::Attempt> Session::TryBackend(const routing::Decision* route, size_t backend,
+                                                 absl::string_view password) {
   const config::Backend& target = config().backends[backend];
   metrics::BackendStats& stats = backend_stats(backend);
   backend_ = static_cast<int>(backend);
@@ -178,6 +197,7 @@ coro::Task<Session::Attempt> Session::TryBackend(size_t backend, absl::string_vi
     if (expire_reason_ != CloseReason::kNone || io_->Now() >= attempt.deadline) break;
     attempt.address = (*addresses)[static_cast<size_t>(i) % addresses->size()];
     UpstreamVerdict verdict = co_await LogInUpstream(&attempt);
+    NoteOutcome(*route, backend, verdict);
     upstream_error_ = std::move(verdict.detail);
     if (verdict.kind == UpstreamVerdict::Kind::kAccepted && upstream_.stopped()) {
       // We had given the upstream up before its answer was read.

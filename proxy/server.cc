@@ -203,6 +203,7 @@ absl::Status Server::Apply(config::Config config) {
 
   metrics::ServerFacts facts = Facts();
   facts.backends.clear();
+  facts.pools.clear();
   facts.config_generation = ++generation_;
   facts.last_reload_unix_seconds = absl::ToDoubleSeconds(absl::Now() - absl::UnixEpoch());
   facts.certificates.clear();
@@ -300,7 +301,7 @@ metrics::StatusSummary Server::Summary() const { return collector_->Summary(); }
 metrics::ServerFacts Server::Facts() const {
   const std::lock_guard<std::mutex> lock(facts_mutex_);
   metrics::ServerFacts facts = facts_;
-  if (reported_ != nullptr) facts.backends = DescribeBackends(*reported_, MonotonicNow());
+  if (reported_ != nullptr) DescribeBackends(*reported_, MonotonicNow(), &facts);
   facts.draining = draining_.load();
   facts.log_lines_dropped = log::DroppedLines();
   if (session_lines_ != nullptr) facts.log_lines_dropped += session_lines_->dropped();

@@ -92,7 +92,9 @@ class Session : public ListNode<Session> {
   coro::Task<bool> LogIn();
   coro::Task<Attempt> TryLogin(pop3::Credentials* credentials);
   coro::Task<Attempt> TryCandidates(const routing::Decision* route, absl::string_view password);
-  coro::Task<Attempt> TryBackend(size_t backend, absl::string_view password);
+  coro::Task<Attempt> TryBackend(const routing::Decision* route, size_t backend,
+                                 absl::string_view password);
+  void NoteOutcome(const routing::Decision& route, size_t backend, const UpstreamVerdict& verdict);
   void NoteBackendOut(size_t backend);
   bool LeadsToMasterLogin(const routing::Decision& route) const;
   bool VerifyHere(const pop3::Credentials& credentials, absl::string_view* password) const;

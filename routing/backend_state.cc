@@ -1,5 +1,7 @@
 #include "routing/backend_state.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "proxy/base/log.h"
 
@@ -24,10 +26,11 @@ absl::string_view HealthName(Health health) {
   return "";
 }
 
-std::string BackendState::Why() const {
+std::string BackendState::Why(TimeNs now) const {
   const std::lock_guard<std::mutex> lock(mutex_);
-  if (usable()) return "";
-  return absl::StrCat("down: ", report_.reason);
+  if (health() == Health::kDown) return absl::StrCat("down: ", report_.reason);
+  if (ejected(now)) return absl::StrCat("ejected: ", report_.eject_reason);
+  return "";
 }
 
 void BackendState::BeginChecks(absl::string_view what) {
@@ -39,6 +42,7 @@ void BackendState::BeginChecks(absl::string_view what) {
   report_.reason.clear();
   report_.changed_at = 0;
   report_.health = Health::kUnchecked;
+  unreachable_.store(false, std::memory_order_relaxed);
   health_.store(Health::kUnchecked, std::memory_order_relaxed);
 }
 
@@ -64,6 +68,7 @@ bool BackendState::OnCheck(const CheckResult& result, const CheckRules& rules, T
       log::Info(absl::StrCat("backend ", name_, ": up"));
     }
     report_.reason.clear();
+    unreachable_.store(false, std::memory_order_relaxed);
     Change(Health::kUp, now);
     return false;
   }
@@ -72,19 +77,53 @@ bool BackendState::OnCheck(const CheckResult& result, const CheckRules& rules, T
   good_in_a_row_ = 0;
   if (report_.health == Health::kDown) {
     report_.reason = result.reason;
+    unreachable_.store(!result.reachable, std::memory_order_relaxed);
     return false;
   }
   if (++bad_in_a_row_ < rules.fall) return true;
   log::Warning(absl::StrCat("backend ", name_, ": down after ", Checks(bad_in_a_row_, "bad"), ": ",
                             result.reason));
   report_.reason = result.reason;
+  unreachable_.store(!result.reachable, std::memory_order_relaxed);
   Change(Health::kDown, now);
   return false;
 }
 
-BackendReport BackendState::Report() const {
+void BackendState::OnSuccess(TimeNs now) {
+  if (failures_.load(std::memory_order_relaxed) == 0) return;
+  failures_.store(0, std::memory_order_relaxed);
+  // One that began before the ejection proves nothing about now.
+  if (ejected(now) || !on_trial_.exchange(false, std::memory_order_relaxed)) return;
+  log::Info(absl::StrCat("backend ", name_, ": a login succeeded again after its ejection"));
+}
+
+bool BackendState::OnFailure(const EjectRules& rules) {
+  if (rules.failures == 0) return false;
+  const int failures = failures_.fetch_add(1, std::memory_order_relaxed) + 1;
+  return failures >= rules.failures || on_trial_.load(std::memory_order_relaxed);
+}
+
+void BackendState::Eject(const EjectRules& rules, absl::string_view reason, TimeNs now) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  return report_;
+  const TimeNs last_end = ejected_until_.load(std::memory_order_relaxed);
+  if (now < last_end) return;
+  // Well for as long as it was out: the past is forgotten.
+  const bool again = ejected_for_ > 0 && now - last_end <= std::max(ejected_for_, rules.time);
+  ejected_for_ = again ? std::min(2 * ejected_for_, rules.time_max) : rules.time;
+  report_.eject_reason = std::string(reason);
+  ++report_.ejections;
+  const int failures = failures_.load(std::memory_order_relaxed);
+  on_trial_.store(true, std::memory_order_relaxed);
+  ejected_until_.store(now + ejected_for_, std::memory_order_relaxed);
+  log::Warning(absl::StrCat("backend ", name_, ": ejected for ", ejected_for_ / kMillisecond,
+                            " ms after ", failures, " failed login attempts in a row: ", reason));
+}
+
+BackendReport BackendState::Report(TimeNs now) const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  BackendReport report = report_;
+  if (ejected(now)) report.ejected_until = ejected_until_.load(std::memory_order_relaxed);
+  return report;
 }
 
 std::shared_ptr<BackendState> BackendStates::Get(absl::string_view name) {

@@ -16,6 +16,7 @@
 
 #include "absl/strings/string_view.h"
 #include "proxy/base/time.h"
+#include "routing/options.h"
 
 namespace postern::routing {
 
@@ -34,6 +35,8 @@ struct CheckResult {
   CheckResult() = default;
   bool known = true;  // false: the check failed on our side and says nothing about the backend
   bool good = false;
+  // Whether the backend answered at all. One that answers wrongly is still better than nobody.
+  bool reachable = true;
   std::string reason;  // why not; for people, without secrets, escaped
 };
 
@@ -45,7 +48,10 @@ struct BackendReport {
   std::string last_failure;  // of the last bad check; empty when the last one was good
   uint64_t checks_good = 0;
   uint64_t checks_bad = 0;
-  uint64_t changes = 0;  // of the health
+  uint64_t changes = 0;      // of the health
+  TimeNs ejected_until = 0;  // 0: not ejected now
+  std::string eject_reason;  // of the last ejection
+  uint64_t ejections = 0;
 };
 
 class BackendState {
@@ -57,10 +63,16 @@ class BackendState {
   const std::string& name() const { return name_; }
 
   // Whether logins may go there. Never blocks.
-  bool usable() const { return health_.load(std::memory_order_relaxed) != Health::kDown; }
+  bool usable(TimeNs now) const {
+    return health_.load(std::memory_order_relaxed) != Health::kDown && !ejected(now);
+  }
+  // Whether they may when every backend of the pool is out: not one that is known to be
+  // unreachable, which would cost each of them a timeout and help nobody.
+  bool usable_in_panic() const { return !unreachable_.load(std::memory_order_relaxed); }
+  bool ejected(TimeNs now) const { return now < ejected_until_.load(std::memory_order_relaxed); }
   Health health() const { return health_.load(std::memory_order_relaxed); }
   // Why not, as "down: connect to 10.0.0.11:110: Connection refused"; empty when usable.
-  std::string Why() const;
+  std::string Why(TimeNs now) const;
 
   // Checks of `what` begin: an address and a kind of check. What was found about something else
   // under this name is forgotten; an empty `what` ends the checks.
@@ -69,18 +81,32 @@ class BackendState {
   // about to change. Changes are logged.
   bool OnCheck(const CheckResult& result, const CheckRules& rules, TimeNs now);
 
-  BackendReport Report() const;
+  // A login attempt got an answer. Takes no lock while all is well.
+  void OnSuccess(TimeNs now);
+  // A login attempt failed before the password was sent. Returns whether there were as many in a
+  // row as `rules` allow.
+  bool OnFailure(const EjectRules& rules);
+  // Takes it out for the time the rules say. Until a login succeeds there, the next failure is one
+  // too many.
+  void Eject(const EjectRules& rules, absl::string_view reason, TimeNs now);
+
+  BackendReport Report(TimeNs now) const;
 
  private:
   void Change(Health health, TimeNs now);
 
   const std::string name_;
   std::atomic<Health> health_{Health::kUnchecked};
+  std::atomic<bool> unreachable_{false};
+  std::atomic<TimeNs> ejected_until_{0};
+  std::atomic<int> failures_{0};       // in a row
+  std::atomic<bool> on_trial_{false};  // ejected, and no login has succeeded since
   mutable std::mutex mutex_;
   std::string checked_;
   BackendReport report_;
   int good_in_a_row_ = 0;
   int bad_in_a_row_ = 0;
+  DurationNs ejected_for_ = 0;  // the last time
 };
 
 // In the order of RouterOptions::backends.

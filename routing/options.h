@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "proxy/base/time.h"
+
 namespace postern::routing {
 
 // How a login name becomes the key that routes, limits and logs.
@@ -25,6 +27,14 @@ struct BackendOptions {
 
 enum class Balance { kRendezvous, kMaglev };   // "user-hash" is kRendezvous
 
+// When failed logins take a backend out for a while: passive, beside active checks.
+struct EjectRules {
+  int failures = 0;  // attempts in a row that failed before the login; 0: never
+  DurationNs time = 10 * kSecond;       // the first time; each that follows soon is twice as long
+  DurationNs time_max = 300 * kSecond;
+  int share_max_percent = 50;           // of a pool's backends, out at the same time
+};
+
 // Backends that share the users' mail.
 struct PoolOptions {
   std::string name;
@@ -33,6 +43,7 @@ struct PoolOptions {
   // Whether a login whose own backend cannot be reached may go to the next one by hash. Right only
   // where every backend sees the same maildrops.
   bool failover = false;
+  EjectRules eject;
 };
 
 // One entry of the list that is tried in order. Exactly one of `map_file` and `users` is set.

@@ -209,7 +209,15 @@ function listenerRow(item, now) {
 
 // "down since 2 min" with the reason behind it; a backend that is not configured any more has none.
 function healthCell(row, health) {
-  if (!health) return cell(row, "", "text");
+  if (!health) {
+    cell(row, "", "text");
+    return;
+  }
+  if (health.ejected_seconds_left !== null) {
+    cell(row, "ejected, " + duration(health.ejected_seconds_left) + " left", "text bad").title =
+        health.eject_reason;
+    return;
+  }
   const since = health.changed_seconds_ago;
   const made = cell(row, health.state + (since === null ? "" : ", " + duration(since)),
                     health.up ? (health.state === "up" ? "text good" : "text quiet") : "text bad");

@@ -80,6 +80,7 @@ struct PoolDraft {
   bool backends_good = false;  // every item of the list could be read
   routing::Balance balance = routing::Balance::kRendezvous;
   bool failover = false;
+  routing::EjectRules eject;
   UpstreamDraft defaults;
   std::vector<PoolMember> members;
 };
@@ -115,6 +116,8 @@ void ParseUpstreams(TableReader* reader, Draft* draft, Diagnostics* diagnostics)
 // Reads a `health` table.
 bool ParseHealth(const TomlNode& table, const std::string& file_name, Diagnostics* diagnostics,
                  HealthDraft* health);
+// Reads an `eject` table.
+void ParseEject(const TomlNode& table, Diagnostics* diagnostics, routing::EjectRules* rules);
 // Compares the checks of one backend with how it is reached; `setting` is its own or its pool's.
 void ValidateHealth(const Setting<HealthDraft>& setting, bool tls_used, bool master_used,
                     Backend* backend, Diagnostics* diagnostics);

@@ -1,4 +1,4 @@
-// Reads and judges the `health` table of a pool or a backend.
+// Reads and judges the `health` table of a pool or a backend, and the `eject` table of a pool.
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -85,6 +85,23 @@ bool ParseHealth(const TomlNode& table, const std::string& file_name, Diagnostic
   reader.Finish();
   CheckLogin(table, *health, diagnostics);
   return true;
+}
+
+void ParseEject(const TomlNode& table, Diagnostics* diagnostics, routing::EjectRules* rules) {
+  TableReader reader(table, "eject", diagnostics);
+  rules->failures = 5;
+  reader.Int("failures", 1, 1000, &rules->failures);
+  reader.Duration("time", 100 * kMillisecond, kHour, &rules->time);
+  const bool max_written =
+      reader.Duration("time_max", 100 * kMillisecond, 24 * kHour, &rules->time_max);
+  if (max_written && rules->time_max < rules->time) {
+    reader.Add(reader.At("time_max"),
+               absl::StrCat("time_max is shorter than the time of ", DurationText(rules->time),
+                            "; make it longer, or leave it out"));
+  }
+  if (!max_written && rules->time_max < rules->time) rules->time_max = rules->time;
+  reader.Int("share_max_percent", 1, 100, &rules->share_max_percent);
+  reader.Finish();
 }
 
 void ValidateHealth(const Setting<HealthDraft>& setting, bool tls_used, bool master_used,

@@ -378,6 +378,7 @@ void ValidateUpstreams(Draft* draft, Diagnostics* diagnostics) {
     options.name = pool.name.value;
     options.balance = pool.balance;
     options.failover = pool.failover;
+    options.eject = pool.eject;
     ResolveMembers(pool, names, draft, &options, diagnostics);
     draft->config.routing.pools.push_back(std::move(options));
   }

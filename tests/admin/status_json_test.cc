@@ -34,6 +34,10 @@ metrics::StatusSummary Summary() {
   health.reason = "greeting: timeout";
   health.changed_seconds_ago = 9.5;
   health.checks_bad = 3;
+  health.ejections = 2;
+  health.eject_reason = "greeting: closed";
+  health.ejected_seconds_left = 4.5;
+  summary.facts.pools.push_back({"mail", 3, 0, true});
   summary.backends.push_back({"mail1", "mail", false, {}, health});
   summary.backends[0].totals.errors[At(metrics::UpstreamError::kGreetingTimeout)] = 7;
   summary.backends[0].totals.closed[At(CloseReason::kQuit)] = 8;
@@ -70,7 +74,12 @@ TEST(StatusJson, SaysWhatTheSummarySays) {
                                      {"changed_seconds_ago", 9.5},
                                      {"checks_good", 0},
                                      {"checks_bad", 3},
-                                     {"changes", 0}}));
+                                     {"changes", 0},
+                                     {"ejections", 2},
+                                     {"eject_reason", "greeting: closed"},
+                                     {"ejected_seconds_left", 4.5}}));
+  EXPECT_EQ(json["pools"][0],
+            (Json{{"name", "mail"}, {"backends", 3}, {"usable", 0}, {"panic", true}}));
   EXPECT_EQ(backend["active"], false);
   EXPECT_EQ(backend["errors"], (Json{{"greeting_timeout", 7}}));
   EXPECT_EQ(backend["closed"], (Json{{"quit", 8}}));

@@ -82,8 +82,22 @@ std::vector<BadPool> HealthCases() {
   };
 }
 
+std::vector<BadPool> EjectCases() {
+  return {
+      {"Type", "eject = true", {"3:9: eject is true or false"}},
+      {"Key", "eject = { failure = 3 }", {"3:11: unknown key \"failure\" in eject; did you mean"}},
+      {"Failures", "eject = { failures = 0 }", {"3:22: failures = 0"}},
+      {"Share", "eject = { share_max_percent = 101 }", {"3:31: share_max_percent = 101"}},
+      {"MaxBelowTime",
+       "eject = { time = \"20s\", time_max = \"10s\" }",
+       {"3:36: time_max is shorter than the time of 20s"}},
+  };
+}
+
 std::string NameOf(const ::testing::TestParamInfo<BadPool>& test) { return test.param.name; }
 INSTANTIATE_TEST_SUITE_P(Health, BadPoolTest, ::testing::ValuesIn(HealthCases()), &NameOf);
+
+INSTANTIATE_TEST_SUITE_P(Eject, BadPoolTest, ::testing::ValuesIn(EjectCases()), &NameOf);
 
 }  // namespace
 }  // namespace postern::config

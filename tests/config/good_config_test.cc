@@ -143,6 +143,7 @@ weight = 7
 name = "mail"
 balance = "maglev"
 failover = true
+eject = { failures = 7, time = "8s", time_max = "9s", share_max_percent = 10 }
 tls = "implicit"
 ca = "ca.pem"
 login = "master"
@@ -291,6 +292,10 @@ TEST_F(EveryKey, PoolsAndRoutes) {
   EXPECT_EQ(pool.name, "mail");
   EXPECT_EQ(pool.balance, routing::Balance::kMaglev);
   EXPECT_TRUE(pool.failover);
+  EXPECT_EQ(pool.eject.failures, 7);
+  EXPECT_EQ(pool.eject.time, 8 * kSecond);
+  EXPECT_EQ(pool.eject.time_max, 9 * kSecond);
+  EXPECT_EQ(pool.eject.share_max_percent, 10);
   EXPECT_THAT(pool.backends, ElementsAre(1, 2, 3, 4, 0));
   ASSERT_EQ(config_.routing.routes.size(), 3u);
   EXPECT_EQ(config_.routing.routes[0].map_file, "etc/users.map");
@@ -314,6 +319,20 @@ TEST_F(EveryKey, Health) {
   EXPECT_EQ(config_.backends[4].health.password_file, "etc/canary");
   // A [[backend]] that the pool only names is checked as it says itself: here not.
   EXPECT_EQ(config_.backends[0].health.probe, Probe::kNone);
+}
+
+TEST(GoodConfig, EjectIsOffUntilItIsWritten) {
+  const absl::StatusOr<Config> off = ParseConfig(kSmallest, "postern.toml");
+  ASSERT_TRUE(off.ok());
+  EXPECT_EQ(off->routing.pools[0].eject.failures, 0);
+  const absl::StatusOr<Config> on =
+      ParseConfig(absl::StrCat(kSmallest, "[[pool]]\nname = \"b\"\neject = { time = \"10m\" }\n",
+                               "backends = [{ name = \"b1\", address = \"h:110\" }]"),
+                  "postern.toml");
+  ASSERT_TRUE(on.ok()) << on.status().message();
+  EXPECT_EQ(on->routing.pools[1].eject.failures, 5);
+  EXPECT_EQ(on->routing.pools[1].eject.time_max, 600 * kSecond);
+  EXPECT_EQ(on->routing.pools[1].eject.share_max_percent, 50);
 }
 
 TEST(GoodConfig, HealthDefaults) {

@@ -135,6 +135,45 @@ def test_with_failover_the_other_one_serves(start_proxy, doors):
     assert after == refused, "a login asked a backend that is down"
 
 
+def test_failed_logins_eject_without_any_check(start_proxy, doors):
+    settings = config(doors, failover=True)
+    del settings["pool"][0]["health"]
+    settings["pool"][0]["eject"] = {"failures": 2, "time": "10m"}
+    proxy = start_proxy(settings)
+    user_of = homes(proxy)
+    for door in doors.values():
+        door.shut()
+    # Two attempts of one login: the first backend is out. Then half of the pool is, and no more.
+    assert log_in(proxy, user_of["mail1"])[0].startswith(b"-ERR [SYS/TEMP]")
+    assert log_in(proxy, user_of["mail2"])[0].startswith(b"-ERR [SYS/TEMP]")
+    metrics = proxy.metrics()
+    assert metrics.get("postern_backend_ejections_total") == 1
+    assert metrics.get("postern_backend_ejected", backend="mail1") == 1
+    assert metrics.get("postern_backend_ejected", backend="mail2") == 0
+    assert metrics.get("postern_pool_usable_backends", pool="mail") == 1
+    assert "backend mail1: ejected for 600000 ms after 2 failed login attempts in a row: " in proxy.log()
+    assert health_of(proxy, "mail1")["ejected_seconds_left"] > 500
+    doors["mail2"].open()
+    wait_until(lambda: log_in(proxy, user_of["mail1"])[0].startswith(b"+OK"), 15, proxy.log)
+    assert proxy.metrics().get("postern_backend_connects_total", backend="mail1") == metrics.get(
+        "postern_backend_connects_total", backend="mail1"
+    )
+
+
+def test_panic_uses_a_backend_that_answers_wrongly(start_proxy, doors, tmp):
+    """A canary whose password has changed must not close the farm."""
+    password = os.path.join(tmp, "password")
+    with open(os.open(password, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+        file.write("not-the-password\n")
+    proxy = start_proxy(config(doors, probe="login", user=CANARY, password_file=password, timeout="10s", fall=1))
+    for name in doors:
+        wait_for_health(proxy, name, "down")
+    assert proxy.wait_for_metric(1, "postern_pool_panic", pool="mail")
+    for user in BY_HASH:
+        assert log_in(proxy, user)[0].startswith(b"+OK")
+    wait_until(lambda: "pool mail: panic: none of its 2 backends is well" in proxy.log(), 10, proxy.log)
+
+
 def test_a_live_session_stays(start_proxy, doors, farm):
     """Checks that fail end no session: here the port is shut and the old connection lives on."""
     proxy = start_proxy(config(doors))

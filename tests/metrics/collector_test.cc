@@ -320,6 +320,7 @@ TEST_F(CollectorTest, EveryMetricOfTheTableIsExported) {
   health.name = "mail1";
   health.pool = "mail";
   facts_.backends.push_back(health);
+  facts_.pools.push_back(PoolHealth{"mail", 1, 1, false});
   const std::string text = collector_.Collect();
   for (const MetricInfo& metric : kMetrics) {
     if (metric.id == MetricId::kProcessMaxFds) continue;  // absent when unlimited

@@ -124,6 +124,7 @@ config::Config Farm::MakeConfig() {
   routing::PoolOptions pool;
   pool.name = "mail";
   pool.failover = spec_.failover;
+  pool.eject = spec_.eject;
   for (size_t i = 0; i < spec_.backends.size(); ++i) {
     const BackendSpec& spec = spec_.backends[i];
     config::Backend backend;

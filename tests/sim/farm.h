@@ -105,6 +105,7 @@ struct FarmSpec {
   std::vector<ClientSpec> clients;
   config::Timeouts timeouts;
   bool failover = false;
+  routing::EjectRules eject;
   bool apop = false;
   size_t sessions_max = 100000;
   size_t messages = 3;

@@ -52,6 +52,8 @@ TEST_P(HealthSim, ChecksDisturbNobody) {
       spec.reloads_after.push_back(random.Between(0, spec.health_for));
     }
     if (GetParam() != Weather::kFair) {
+      spec.eject.failures = static_cast<int>(random.Below(3));
+      spec.eject.time = random.Between(kSecond, 10 * kSecond);
       for (BackendSpec& backend : spec.backends) {
         for (size_t i = random.Below(3); i > 0; --i) {
           const DurationNs from = random.Between(0, 30 * kSecond);
@@ -68,7 +70,7 @@ TEST_P(HealthSim, ChecksDisturbNobody) {
     Failures failures = farm.Run();
     if (GetParam() != Weather::kFair || cut_short) return failures;
     for (size_t i = 0; i < backends; ++i) {
-      const routing::BackendReport report = farm.state(i)->Report();
+      const routing::BackendReport report = farm.state(i)->Report(0);
       if (report.health != routing::Health::kUp || report.checks_bad > 0) {
         failures.push_back(absl::StrCat("mail", i + 1, " is well and was found ",
                                         routing::HealthName(report.health), ": ",
@@ -159,12 +161,12 @@ TEST_P(OutageSim, UsersOfADeadBackendAreToldAtOnce) {
     }
     // About a third of the sixty that came meanwhile.
     if (told < 10) failures.push_back("nobody noticed the outage");
-    const routing::BackendReport report = farm.state(0)->Report();
+    const routing::BackendReport report = farm.state(0)->Report(0);
     if (report.health != routing::Health::kUp || report.changes != 3) {
       failures.push_back(
           absl::StrCat("it should have gone up, down, up; changes: ", report.changes));
     }
-    if (farm.state(1)->Report().changes != 1) failures.push_back("mail2 was well all the time");
+    if (farm.state(1)->Report(0).changes != 1) failures.push_back("mail2 was well all the time");
     return failures;
   });
 }
@@ -184,6 +186,36 @@ TEST_P(OutageSim, WithFailoverNobodyIsTurnedAway) {
                                         client.total / kMillisecond, " ms"));
       }
     }
+    return failures;
+  });
+}
+
+// Without a single check: the first logins pay, the others do not.
+TEST_P(OutageSim, FailedLoginsEjectABackend) {
+  RunSeeds(25, [](uint64_t seed) {
+    FarmSpec spec = ThreeBackends(GetParam(), /*failover=*/true);
+    spec.health.probe = Probe::kNone;
+    spec.eject.failures = 3;
+    spec.eject.time = 4 * kSecond;
+    Farm farm(seed, spec);
+    Failures failures = farm.Run();
+    size_t late = 0;
+    size_t back = 0;
+    for (size_t i = 0; i < farm.history().clients.size(); ++i) {
+      const ClientStory& client = farm.history().clients[i];
+      if (!client.logged_in) failures.push_back(client.name + " was turned away");
+      const DurationNs came = spec.clients[i].starts_after;
+      if (came >= kGoes && came < kComes && client.total > 90 * kMillisecond) ++late;
+      if (came > kComes && client.backend == "mail1") ++back;
+    }
+    const routing::BackendReport report = farm.state(0)->Report(0);
+    // Out for 4, 8 and 16 s of the 30, or a little more: some twenty would have had to wait.
+    if (report.ejections < 2 || report.ejections > 4) {
+      failures.push_back(absl::StrCat("it was ejected ", report.ejections, " times"));
+    }
+    if (late == 0 || late > 14) failures.push_back(absl::StrCat(late, " clients had to wait"));
+    if (back == 0) failures.push_back("nobody came back");
+    if (farm.state(1)->Report(0).ejections > 0) failures.push_back("mail2 was well all the time");
     return failures;
   });
 }
@@ -230,7 +262,7 @@ TEST(ProbeSim, EachFindsWhatItLooksAt) {
       Farm farm(++seed, spec);
       const Failures failures = farm.Run();
       EXPECT_TRUE(failures.empty()) << failures.front();
-      const routing::BackendReport report = farm.state(0)->Report();
+      const routing::BackendReport report = farm.state(0)->Report(0);
       const auto expected = probe >= one.first ? routing::Health::kDown : routing::Health::kUp;
       EXPECT_EQ(report.health, expected) << ServerFaultName(one.fault) << " by "
                                          << config::ProbeName(probe) << ": " << report.last_failure;
@@ -249,7 +281,7 @@ TEST(ProbeSim, ABusyMaildropIsAGoodSign) {
   spec.health.probe = Probe::kLogin;
   Farm farm(7, spec);
   EXPECT_TRUE(farm.Run().empty());
-  EXPECT_EQ(farm.state(0)->Report().health, routing::Health::kUp);
+  EXPECT_EQ(farm.state(0)->Report(0).health, routing::Health::kUp);
 }
 
 }  // namespace
