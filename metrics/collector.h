@@ -46,6 +46,10 @@ struct BackendHealth {
   double ejected_seconds_left = -1;  // negative: not ejected
   std::string eject_reason;          // of the last ejection
   uint64_t ejections = 0;
+  std::string service = "enabled";  // what an operator has said; or "draining", "disabled"
+  double service_seconds_ago = -1;  // negative: never changed
+  std::string service_by;
+  std::string service_reason;
 };
 
 // How a pool of the current configuration is doing.

@@ -205,6 +205,8 @@ void AddBackend(Families& families, const StatusSummary::Backend& row) {
     families.Add(MetricId::kBackendChecks, {name, pool, "good"}, row.health->checks_good);
     families.Add(MetricId::kBackendChecks, {name, pool, "bad"}, row.health->checks_bad);
     families.Add(MetricId::kBackendHealthChanges, {name, pool}, row.health->changes);
+    families.Add(MetricId::kBackendOutOfService, {name, pool},
+                 row.health->service == "enabled" ? 0.0 : 1.0);
     families.Add(MetricId::kBackendEjected, {name, pool},
                  row.health->ejected_seconds_left > 0 ? 1.0 : 0.0);
     families.Add(MetricId::kBackendEjections, {name, pool}, row.health->ejections);

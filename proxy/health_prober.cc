@@ -122,6 +122,10 @@ coro::Task<void> HealthProber::Run() {
   for (;;) {
     co_await WaitFor(pause);
     if (stopped_) co_return;
+    if (state_->service() == routing::Service::kDisabled) {
+      pause = health.interval + UpTo(health.jitter);
+      continue;
+    }
     const routing::CheckResult result = co_await Check();
     if (stopped_) co_return;
     pause = health.interval + UpTo(health.jitter);

@@ -255,6 +255,7 @@ void Server::WarnAboutRestart(const config::Config& next) const {
   if (next.workers != now.workers) warn("workers");
   if (next.io != now.io) warn("io");
   if (next.admin.address != now.admin.address) warn("admin.address");
+  if (next.admin.token_file != now.admin.token_file) warn("admin.token_file");
   if (next.log.sessions != now.log.sessions) warn("log.sessions");
   if (next.log.format != now.log.format) warn("log.format");
   if (next.limits.sessions_max != now.limits.sessions_max) warn("limits.sessions");
@@ -306,6 +307,20 @@ metrics::ServerFacts Server::Facts() const {
   facts.log_lines_dropped = log::DroppedLines();
   if (session_lines_ != nullptr) facts.log_lines_dropped += session_lines_->dropped();
   return facts;
+}
+
+absl::Status Server::SetService(const std::string& backend, routing::Service service,
+                                absl::string_view who, absl::string_view why) {
+  std::shared_ptr<routing::BackendState> state;
+  {
+    const std::lock_guard<std::mutex> lock(facts_mutex_);
+    for (const std::shared_ptr<routing::BackendState>& known : reported_->backend_states) {
+      if (known->name() == backend) state = known;
+    }
+  }
+  if (state == nullptr) return absl::NotFoundError(absl::StrCat("no backend ", backend));
+  state->SetService(service, who, why, MonotonicNow());
+  return absl::OkStatus();
 }
 
 std::vector<std::string> Server::NotReady() const {

@@ -54,6 +54,10 @@ class Server {
   // Names the workers whose loop has not turned for a while; empty when all do.
   std::vector<std::string> Stalled() const;
 
+  // An operator's wish for one backend; NotFound when it is not configured. Any thread.
+  absl::Status SetService(const std::string& backend, routing::Service service,
+                          absl::string_view who, absl::string_view why);
+
   const config::Config& config() const { return snapshot_->config; }
   void ReopenLogs();
 

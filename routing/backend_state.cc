@@ -26,8 +26,37 @@ absl::string_view HealthName(Health health) {
   return "";
 }
 
+absl::string_view ServiceName(Service service) {
+  switch (service) {
+    case Service::kEnabled:
+      return "enabled";
+    case Service::kDraining:
+      return "draining";
+    case Service::kDisabled:
+      return "disabled";
+  }
+  return "";
+}
+
+void BackendState::SetService(Service service, absl::string_view who, absl::string_view why,
+                              TimeNs now) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const absl::string_view before = ServiceName(report_.service);
+  report_.service = service;
+  report_.service_at = now;
+  report_.service_by = std::string(who);
+  report_.service_reason = std::string(why);
+  service_.store(service, std::memory_order_relaxed);
+  log::Info(absl::StrCat("backend ", name_, ": ", ServiceName(service), ", was ", before, ", by ",
+                         who, why.empty() ? "" : ": ", why));
+}
+
 std::string BackendState::Why(TimeNs now) const {
   const std::lock_guard<std::mutex> lock(mutex_);
+  if (report_.service != Service::kEnabled) {
+    return absl::StrCat(ServiceName(report_.service), report_.service_reason.empty() ? "" : ": ",
+                        report_.service_reason);
+  }
   if (health() == Health::kDown) return absl::StrCat("down: ", report_.reason);
   if (ejected(now)) return absl::StrCat("ejected: ", report_.eject_reason);
   return "";

@@ -24,6 +24,14 @@ namespace postern::routing {
 enum class Health : uint8_t { kUnchecked, kUp, kDown };
 absl::string_view HealthName(Health health);  // "unchecked", "up", "down"
 
+// What an operator has said.
+enum class Service : uint8_t {
+  kEnabled,
+  kDraining,  // no new users
+  kDisabled,  // no logins at all, and no checks
+};
+absl::string_view ServiceName(Service service);  // "enabled", "draining", "disabled"
+
 // How many checks in a row change a verdict. The first good one takes a backend from unchecked to
 // up.
 struct CheckRules {
@@ -52,6 +60,10 @@ struct BackendReport {
   TimeNs ejected_until = 0;  // 0: not ejected now
   std::string eject_reason;  // of the last ejection
   uint64_t ejections = 0;
+  Service service = Service::kEnabled;
+  TimeNs service_at = 0;       // 0: never changed
+  std::string service_by;      // who
+  std::string service_reason;  // why; may be empty
 };
 
 class BackendState {
@@ -64,11 +76,15 @@ class BackendState {
 
   // Whether logins may go there. Never blocks.
   bool usable(TimeNs now) const {
-    return health_.load(std::memory_order_relaxed) != Health::kDown && !ejected(now);
+    return health_.load(std::memory_order_relaxed) != Health::kDown && !ejected(now) &&
+           service() == Service::kEnabled;
   }
   // Whether they may when every backend of the pool is out: not one that is known to be
   // unreachable, which would cost each of them a timeout and help nobody.
-  bool usable_in_panic() const { return !unreachable_.load(std::memory_order_relaxed); }
+  bool usable_in_panic() const {
+    return !unreachable_.load(std::memory_order_relaxed) && service() == Service::kEnabled;
+  }
+  Service service() const { return service_.load(std::memory_order_relaxed); }
   bool ejected(TimeNs now) const { return now < ejected_until_.load(std::memory_order_relaxed); }
   Health health() const { return health_.load(std::memory_order_relaxed); }
   // Why not, as "down: connect to 10.0.0.11:110: Connection refused"; empty when usable.
@@ -90,6 +106,9 @@ class BackendState {
   // too many.
   void Eject(const EjectRules& rules, absl::string_view reason, TimeNs now);
 
+  // An operator's wish, logged with who and why (both escaped). Kept until the next one.
+  void SetService(Service service, absl::string_view who, absl::string_view why, TimeNs now);
+
   BackendReport Report(TimeNs now) const;
 
  private:
@@ -99,6 +118,7 @@ class BackendState {
   std::atomic<Health> health_{Health::kUnchecked};
   std::atomic<bool> unreachable_{false};
   std::atomic<TimeNs> ejected_until_{0};
+  std::atomic<Service> service_{Service::kEnabled};
   std::atomic<int> failures_{0};       // in a row
   std::atomic<bool> on_trial_{false};  // ejected, and no login has succeeded since
   mutable std::mutex mutex_;

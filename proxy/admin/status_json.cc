@@ -63,6 +63,10 @@ Json BackendJson(const metrics::StatusSummary::Backend& row) {
                       {"reason", health.reason},         {"checks_good", health.checks_good},
                       {"checks_bad", health.checks_bad}, {"changes", health.changes},
                       {"ejections", health.ejections},   {"eject_reason", health.eject_reason}};
+    json["service"] = {
+        {"state", health.service}, {"by", health.service_by}, {"reason", health.service_reason}};
+    json["service"]["changed_seconds_ago"] =
+        health.service_seconds_ago < 0 ? Json(nullptr) : Json(health.service_seconds_ago);
     json["health"]["ejected_seconds_left"] =
         health.ejected_seconds_left < 0 ? Json(nullptr) : Json(health.ejected_seconds_left);
     json["health"]["changed_seconds_ago"] =

@@ -208,9 +208,14 @@ function listenerRow(item, now) {
 }
 
 // "down since 2 min" with the reason behind it; a backend that is not configured any more has none.
-function healthCell(row, health) {
+function healthCell(row, health, service) {
   if (!health) {
     cell(row, "", "text");
+    return;
+  }
+  if (service.state !== "enabled") {
+    cell(row, service.state, "text warn").title =
+        "by " + service.by + (service.reason ? ": " + service.reason : "");
     return;
   }
   if (health.ejected_seconds_left !== null) {
@@ -231,7 +236,7 @@ function backendRow(item, now) {
                         errors);
   nameCell(row, item);
   cell(row, item.pool, "text");
-  healthCell(row, item.health);
+  healthCell(row, item.health, item.service);
   cell(row, number(item.sessions));
   sparkline(row, rates.rates);
   cell(row, number(rates.loginRate, 1));

@@ -101,6 +101,7 @@ struct Log {
 
 struct Admin {
   std::string address = "127.0.0.1:9110";   // or "unix:/path"; "" for none
+  std::string token_file;              // allows changes over TCP to who knows what stands there
 };
 
 struct Auth {

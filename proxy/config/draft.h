@@ -105,6 +105,7 @@ struct Draft {
   Setting<bool> apop;
   bool secrets_written = false;
   Setting<std::string> admin;
+  Setting<std::string> admin_token;
 };
 
 // Reads every key of the document. Relative paths are taken from the directory of `file_name`.

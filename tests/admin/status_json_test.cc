@@ -37,6 +37,10 @@ metrics::StatusSummary Summary() {
   health.ejections = 2;
   health.eject_reason = "greeting: closed";
   health.ejected_seconds_left = 4.5;
+  health.service = "draining";
+  health.service_seconds_ago = 1.5;
+  health.service_by = "uid 0 (pid 7)";
+  health.service_reason = "new disks";
   summary.facts.pools.push_back({"mail", 3, 0, true});
   summary.backends.push_back({"mail1", "mail", false, {}, health});
   summary.backends[0].totals.errors[At(metrics::UpstreamError::kGreetingTimeout)] = 7;
@@ -78,6 +82,10 @@ TEST(StatusJson, SaysWhatTheSummarySays) {
                                      {"ejections", 2},
                                      {"eject_reason", "greeting: closed"},
                                      {"ejected_seconds_left", 4.5}}));
+  EXPECT_EQ(backend["service"], (Json{{"state", "draining"},
+                                      {"by", "uid 0 (pid 7)"},
+                                      {"reason", "new disks"},
+                                      {"changed_seconds_ago", 1.5}}));
   EXPECT_EQ(json["pools"][0],
             (Json{{"name", "mail"}, {"backends", 3}, {"usable", 0}, {"panic", true}}));
   EXPECT_EQ(backend["active"], false);

@@ -132,7 +132,8 @@ format = "json"
 level = "warning"
 
 [admin]
-address = "unix:/run/postern/admin.sock"
+address = "127.0.0.1:9111"
+token_file = "token"
 
 [[backend]]
 name = "single"
@@ -195,7 +196,8 @@ TEST_F(EveryKey, TopAndListeners) {
   EXPECT_EQ(config_.listeners[1].address.ToString(), "0.0.0.0:110");
   EXPECT_EQ(config_.listeners[1].tls, ListenerTls::kStls);
   EXPECT_TRUE(config_.listeners[1].plaintext_logins);
-  EXPECT_EQ(config_.admin.address, "unix:/run/postern/admin.sock");
+  EXPECT_EQ(config_.admin.address, "127.0.0.1:9111");
+  EXPECT_EQ(config_.admin.token_file, "etc/token");
 }
 
 TEST_F(EveryKey, TlsAndAuth) {

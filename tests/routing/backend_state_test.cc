@@ -124,6 +124,28 @@ TEST(BackendStateTest, EjectionsGrowAndAreForgotten) {
   log::Configure(log::Level::kInfo);
 }
 
+TEST(BackendStateTest, AnOperatorsWordComesFirst) {
+  log::Configure(log::Level::kError);
+  BackendState state("mail1");
+  state.SetService(Service::kDraining, "uid 0 (pid 7)", "new disks", 5);
+  EXPECT_FALSE(state.usable(6));
+  EXPECT_FALSE(state.usable_in_panic());
+  EXPECT_EQ(state.Why(6), "draining: new disks");
+  EXPECT_EQ(state.Report(6).service, Service::kDraining);
+  EXPECT_EQ(state.Report(6).service_at, 5);
+  EXPECT_EQ(state.Report(6).service_by, "uid 0 (pid 7)");
+  // What checks find meanwhile, and new checks, do not change it.
+  state.OnCheck(Good(), kRules, 7);
+  state.BeginChecks("something new");
+  EXPECT_FALSE(state.usable(8));
+  state.SetService(Service::kDisabled, "x", "", 9);
+  EXPECT_EQ(state.Why(9), "disabled");
+  state.SetService(Service::kEnabled, "x", "", 10);
+  EXPECT_TRUE(state.usable(10));
+  EXPECT_EQ(state.Why(10), "");
+  log::Configure(log::Level::kInfo);
+}
+
 TEST(BackendStatesTest, OneForEachName) {
   BackendStates states;
   const auto one = states.Get("mail1");
