@@ -95,7 +95,9 @@ class Session : public ListNode<Session> {
   coro::Task<Attempt> TryBackend(const routing::Decision* route, size_t backend,
                                  absl::string_view password);
   void NoteOutcome(const routing::Decision& route, size_t backend, const UpstreamVerdict& verdict);
-  void NoteBackendOut(size_t backend);
+  void NoteBackendOut(size_t backend, absl::string_view why);
+  bool JoinAffinity(routing::Decision* route);
+  void LeaveAffinity();
   bool LeadsToMasterLogin(const routing::Decision& route) const;
   bool VerifyHere(const pop3::Credentials& credentials, absl::string_view* password) const;
   coro::Task<void> Pause(DurationNs duration);
@@ -136,6 +138,7 @@ class Session : public ListNode<Session> {
   CloseReason expire_reason_ = CloseReason::kNone;
   bool refuse_;
   bool joined_ = false;
+  bool affine_ = false;         // user_ has joined the table of the snapshot
   bool password_sent_ = false;  // in this attempt, to a backend that gave no verdict
   int backend_ = -1;            // of the last attempt
   TimeNs accepted_at_;

@@ -32,6 +32,7 @@ struct Snapshot {
   std::vector<Secret> master_passwords;                // by index in config.backends
   std::vector<Secret> canary_passwords;                // of health checks, likewise
   routing::BackendStateList backend_states;            // likewise
+  std::shared_ptr<routing::Affinity> affinity;
   std::shared_ptr<AddressBook> addresses;              // indices of config.backends
 };
 

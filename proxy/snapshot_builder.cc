@@ -64,6 +64,7 @@ absl::StatusOr<std::shared_ptr<Snapshot>> BuildSnapshot(config::Config config,
   if (!config.auth.secrets_file.empty()) {
     ASSIGN_OR_RETURN(snapshot->secrets, config::SecretsFile::Load(config.auth.secrets_file));
   }
+  snapshot->affinity = states->affinity();
   snapshot->backend_pools = PoolLabels(config);
   auto addresses = std::make_shared<AddressBook>(config.backends.size());
   for (size_t i = 0; i < config.backends.size(); ++i) {

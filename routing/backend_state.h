@@ -16,6 +16,7 @@
 
 #include "absl/strings/string_view.h"
 #include "proxy/base/time.h"
+#include "routing/affinity.h"
 #include "routing/options.h"
 
 namespace postern::routing {
@@ -84,6 +85,11 @@ class BackendState {
   bool usable_in_panic() const {
     return !unreachable_.load(std::memory_order_relaxed) && service() == Service::kEnabled;
   }
+  // Whether a user with a live session there may log in once more: a drain lets them.
+  bool usable_for_live_users(TimeNs now) const {
+    return health_.load(std::memory_order_relaxed) != Health::kDown && !ejected(now) &&
+           service() != Service::kDisabled;
+  }
   Service service() const { return service_.load(std::memory_order_relaxed); }
   bool ejected(TimeNs now) const { return now < ejected_until_.load(std::memory_order_relaxed); }
   Health health() const { return health_.load(std::memory_order_relaxed); }
@@ -137,8 +143,11 @@ class BackendStates {
  public:
   // The same object for the same name, always.
   std::shared_ptr<BackendState> Get(absl::string_view name);
+  // Which of them has which user.
+  const std::shared_ptr<Affinity>& affinity() const { return affinity_; }
 
  private:
+  const std::shared_ptr<Affinity> affinity_ = std::make_shared<Affinity>();
   std::mutex mutex_;
   std::map<std::string, std::shared_ptr<BackendState>, std::less<>> states_;
 };

@@ -44,6 +44,8 @@ struct PoolOptions {
   // where every backend sees the same maildrops.
   bool failover = false;
   EjectRules eject;
+  // Whether a user with a live session stays at its backend, whatever else is decided.
+  bool affinity = true;
 };
 
 // One entry of the list that is tried in order. Exactly one of `map_file` and `users` is set.

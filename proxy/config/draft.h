@@ -81,6 +81,7 @@ struct PoolDraft {
   routing::Balance balance = routing::Balance::kRendezvous;
   bool failover = false;
   routing::EjectRules eject;
+  bool affinity = true;
   UpstreamDraft defaults;
   std::vector<PoolMember> members;
 };

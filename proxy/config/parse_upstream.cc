@@ -161,6 +161,7 @@ void ParsePool(const TomlNode& table, Draft* draft, Diagnostics* diagnostics) {
                                  {"maglev", routing::Balance::kMaglev}},
                                 &pool.balance);
   reader.Bool("failover", &pool.failover);
+  reader.Bool("affinity", &pool.affinity);
   if (const TomlNode* eject = reader.Table("eject")) ParseEject(*eject, diagnostics, &pool.eject);
   ReadUpstream(&reader, draft->config.file, &pool.defaults, diagnostics);
   ParseMembers(&reader, static_cast<int>(draft->pools.size()), &pool, draft, diagnostics);

@@ -379,6 +379,7 @@ void ValidateUpstreams(Draft* draft, Diagnostics* diagnostics) {
     options.balance = pool.balance;
     options.failover = pool.failover;
     options.eject = pool.eject;
+    options.affinity = pool.affinity;
     ResolveMembers(pool, names, draft, &options, diagnostics);
     draft->config.routing.pools.push_back(std::move(options));
   }

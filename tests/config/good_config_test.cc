@@ -144,6 +144,7 @@ weight = 7
 name = "mail"
 balance = "maglev"
 failover = true
+affinity = false
 eject = { failures = 7, time = "8s", time_max = "9s", share_max_percent = 10 }
 tls = "implicit"
 ca = "ca.pem"
@@ -294,6 +295,7 @@ TEST_F(EveryKey, PoolsAndRoutes) {
   EXPECT_EQ(pool.name, "mail");
   EXPECT_EQ(pool.balance, routing::Balance::kMaglev);
   EXPECT_TRUE(pool.failover);
+  EXPECT_FALSE(pool.affinity);
   EXPECT_EQ(pool.eject.failures, 7);
   EXPECT_EQ(pool.eject.time, 8 * kSecond);
   EXPECT_EQ(pool.eject.time_max, 9 * kSecond);
@@ -327,6 +329,7 @@ TEST(GoodConfig, EjectIsOffUntilItIsWritten) {
   const absl::StatusOr<Config> off = ParseConfig(kSmallest, "postern.toml");
   ASSERT_TRUE(off.ok());
   EXPECT_EQ(off->routing.pools[0].eject.failures, 0);
+  EXPECT_TRUE(off->routing.pools[0].affinity);
   const absl::StatusOr<Config> on =
       ParseConfig(absl::StrCat(kSmallest, "[[pool]]\nname = \"b\"\neject = { time = \"10m\" }\n",
                                "backends = [{ name = \"b1\", address = \"h:110\" }]"),

@@ -103,6 +103,26 @@ def test_wait_for_the_last_session(start_proxy, farm, tmp):
             waiting.stdout.close()
 
 
+def test_a_live_user_stays_at_a_drained_backend(start_proxy, farm, tmp):
+    """Until the session is over: a user is never at two backends. A disabled one takes nobody."""
+    proxy = start(start_proxy, farm, tmp)
+    user = BY_HASH[0]
+    with Pop3Connection(proxy.ports["plain"]) as client:
+        assert client.login(user, PASSWORD).startswith(b"+OK")
+        metrics = proxy.wait_for_metric(1, "postern_backend_sessions")
+        home = "mail1" if metrics.get("postern_backend_sessions", backend="mail1") else "mail2"
+        verb(proxy, "drain", home)
+        assert log_in(proxy, user).startswith(b"+OK")
+        assert backends_of(proxy, 1) == [home]
+        verb(proxy, "disable", home)
+        assert log_in(proxy, user).startswith(b"-ERR [SYS/TEMP]")
+        assert "the user has a live session there" in proxy.session_lines(2)[1]
+        client.quit()
+    proxy.wait_for_metric_to_fall(0, "postern_backend_sessions")
+    wait_until(lambda: log_in(proxy, user).startswith(b"+OK"), 10, proxy.log)
+    assert backends_of(proxy, 4)[-1] != home
+
+
 def test_without_failover_a_drained_backend_has_no_stand_in(start_proxy, farm, tmp):
     proxy = start(start_proxy, farm, tmp, failover=False)
     for name in farm.servers:

@@ -15,7 +15,7 @@ TEST(PoolWatch, TellsEachChangeOnce) {
   auto snapshot = std::make_shared<Snapshot>();
   routing::RouterOptions& options = snapshot->config.routing;
   options.backends = {{"a", 100}, {"b", 100}};
-  options.pools = {{"mail", routing::Balance::kRendezvous, {0, 1}, false, {}}};
+  options.pools = {{"mail", routing::Balance::kRendezvous, {0, 1}, false, {}, true}};
   routing::RouteOptions route;
   route.users = "*";
   route.pool = "mail";

@@ -86,8 +86,8 @@ RouteOptions ByMap(const std::string& file) {
 RouterOptions Farm() {
   RouterOptions options;
   options.backends = {{"mail1", 100}, {"mail2", 100}, {"mail3", 100}, {"old", 100}};
-  options.pools = {{"mail", Balance::kRendezvous, {0, 1, 2}, false, {}},
-                   {"spare", Balance::kMaglev, {0, 3}, true, {}}};
+  options.pools = {{"mail", Balance::kRendezvous, {0, 1, 2}, false, {}, true},
+                   {"spare", Balance::kMaglev, {0, 3}, true, {}, true}};
   return options;
 }
 
@@ -399,7 +399,7 @@ class EjectTest : public ::testing::Test {
     log::Configure(log::Level::kError);
     RouterOptions options;
     options.backends = {{"a", 100}, {"b", 100}, {"c", 100}};
-    options.pools = {{"mail", Balance::kRendezvous, {0, 1, 2}, true, {2, 10, 40, 67}}};
+    options.pools = {{"mail", Balance::kRendezvous, {0, 1, 2}, true, {2, 10, 40, 67}, true}};
     options.routes = {ToPool("*", "mail")};
     router_ = MustCreate(options);
     BackendStates states;

@@ -125,6 +125,7 @@ config::Config Farm::MakeConfig() {
   pool.name = "mail";
   pool.failover = spec_.failover;
   pool.eject = spec_.eject;
+  pool.affinity = spec_.affinity;
   for (size_t i = 0; i < spec_.backends.size(); ++i) {
     const BackendSpec& spec = spec_.backends[i];
     config::Backend backend;
@@ -186,6 +187,7 @@ void Farm::AddBackend(size_t index) {
           script.model.master_password = kMasterPassword;
         }
         Server server;
+        server.backend = index;
         server.name = absl::StrCat("backend ", index, " connection ", servers_.size());
         server.peer = std::make_unique<ScriptedServer>(&io_, endpoint, &store_, std::move(script));
         servers_.push_back(std::move(server));
@@ -404,6 +406,7 @@ void Farm::OnSessionEnd(const SessionRecord& record) {
 void Farm::Turn() {
   worker_->RunTurn(kNever);
   if (checker_ != nullptr) checker_->Tidy();
+  if (spec_.shared_users) NoteTimes();
   const size_t blocks = worker_->blocks().blocks_out();
   if (blocks > blocks_most_) {
     blocks_most_ = blocks;
@@ -411,6 +414,19 @@ void Farm::Turn() {
       Fail(absl::StrCat("memory: ", blocks, " blocks for ", worker_->sessions(), " sessions"));
     }
   }
+}
+
+void Farm::NoteTimes() {
+  const DurationNs now = io_.scheduler().now() - begin_;
+  for (Server& server : servers_) {
+    if (server.logged_in_at < 0 && server.peer->record().logged_in) server.logged_in_at = now;
+    const bool over = server.peer->closed() || server.peer->end() != Peer::End::kNone;
+    if (server.ended_at < 0 && over) server.ended_at = now;
+  }
+}
+
+std::vector<std::string> Farm::Judge() {
+  return spec_.shared_users ? std::vector<std::string>() : CheckHistory(history_);
 }
 
 bool Farm::WorldAtRest() {
@@ -429,14 +445,14 @@ std::vector<std::string> Farm::Run() {
   if (!worker_->done()) {
     Fail(absl::StrCat("hang: ", worker_->sessions(), " sessions are still there after ", turns,
                       " turns"));
-    for (std::string& failure : CheckHistory(history_)) Fail(std::move(failure));
+    for (std::string& failure : Judge()) Fail(std::move(failure));
     // The worker's own checks would end the process before anybody could read this.
     worker_.release();
     checker_.release();
     return std::move(failures_);
   }
   CheckBalance();
-  for (std::string& failure : CheckHistory(history_)) Fail(std::move(failure));
+  for (std::string& failure : Judge()) Fail(std::move(failure));
   return std::move(failures_);
 }
 
@@ -460,6 +476,9 @@ void Farm::Tell() {
     story.fault = server.peer->script().fault;
     story.struck = server.peer->struck();
     story.broken = server.peer->broken();
+    story.backend = server.backend;
+    story.logged_in_at = server.logged_in_at;
+    story.ended_at = server.ended_at;
     history_.servers.push_back(std::move(story));
   }
   history_.may_turn_away = spec_.sessions_max < spec_.clients.size();
@@ -477,6 +496,7 @@ void Farm::CheckBalance() {
   zero("open descriptors", static_cast<int64_t>(io_.open_descriptors()));
   zero("buffers lent", static_cast<int64_t>(io_.buffers_lent()));
   zero("operations in flight", static_cast<int64_t>(io_.ops_in_flight()));
+  zero("users in the affinity table", static_cast<int64_t>(states_.affinity()->size()));
   zero("blocks out", static_cast<int64_t>(worker_->blocks().blocks_out()));
   zero("coroutine frames", static_cast<int64_t>(coro::FramePool::ThisThread().live()));
   zero("connections_active", stats_.loop().connections_active.Get());

@@ -115,6 +115,10 @@ struct FarmSpec {
   config::Health health;
   DurationNs health_for = 60 * kSecond;
   std::vector<DurationNs> reloads_after;  // before the end of the checks
+  // Several clients are one user. The rules of history.h, which know users by their name, do not
+  // apply; servers note the times of their sessions.
+  bool shared_users = false;
+  bool affinity = true;
 };
 
 inline constexpr const char* kCanaryUser = "canary@example.net";
@@ -145,6 +149,9 @@ class Farm : private SessionSink {
   struct Server {
     std::string name;
     std::unique_ptr<ScriptedServer> peer;
+    size_t backend = 0;
+    DurationNs logged_in_at = -1;
+    DurationNs ended_at = -1;
   };
 
   void OnSessionEnd(const SessionRecord& record) override;
@@ -160,6 +167,8 @@ class Farm : private SessionSink {
   void WriteSession(Client* client);
   void WriteFarewell(Client* client);
   void Turn();
+  void NoteTimes();
+  std::vector<std::string> Judge();
   bool WorldAtRest();
   void Tell();
   void CheckBalance();

@@ -228,6 +228,99 @@ INSTANTIATE_TEST_SUITE_P(Kinds, OutageSim,
                                                                              : "IsSilent";
                          });
 
+// --- one user, one backend ---
+
+// Long sessions of few users, started anew all the time, while every backend comes and goes.
+FarmSpec FlappingFarm(uint64_t seed) {
+  Random random(seed ^ 0xAFF1);
+  FarmSpec spec;
+  spec.failover = true;
+  spec.shared_users = true;
+  spec.backends.assign(3, BackendSpec{});
+  spec.health.probe = Probe::kGreeting;
+  spec.health.timeout = kSecond;
+  spec.health.interval = kSecond;
+  spec.health_for = 90 * kSecond;
+  spec.eject.failures = static_cast<int>(random.Below(3));
+  spec.eject.time = 3 * kSecond;
+  for (BackendSpec& backend : spec.backends) {
+    for (DurationNs at = random.Between(0, 10 * kSecond); at < 60 * kSecond;
+         at += random.Between(5 * kSecond, 20 * kSecond)) {
+      backend.outages.push_back(
+          {at, at + random.Between(kSecond, 10 * kSecond),
+           random.Pick({ConnectAnswer::Kind::kRefuse, ConnectAnswer::Kind::kBlackhole})});
+    }
+  }
+  for (int i = 0; i < 60; ++i) {
+    ClientSpec client;
+    client.listener = 2;
+    client.user = absl::StrCat("user", random.Below(4), "@example.net");
+    client.password = "secret";
+    client.commands = {"STAT\r\n", "RETR 1\r\n", "QUIT\r\n"};
+    client.deaf_for = random.Between(0, 15 * kSecond);
+    client.starts_after = random.Between(0, 60 * kSecond);
+    spec.clients.push_back(client);
+  }
+  return spec;
+}
+
+// The end of a session is on its way for a moment when the proxy has closed it already.
+constexpr DurationNs kOnItsWay = 50 * kMillisecond;
+
+// Pairs of sessions of one user.
+struct Pairs {
+  size_t at_one_backend = 0;   // at the same time
+  size_t at_two_backends = 0;  // at the same time
+  size_t in_turn = 0;          // at two backends, one after the other
+};
+
+void CountPairs(const std::vector<ServerStory>& servers, Pairs* pairs) {
+  for (size_t i = 0; i < servers.size(); ++i) {
+    const ServerStory& one = servers[i];
+    if (one.logged_in_at < 0 || one.record.user == kCanaryUser) continue;
+    for (size_t j = i + 1; j < servers.size(); ++j) {
+      const ServerStory& two = servers[j];
+      if (two.logged_in_at < 0 || one.record.user != two.record.user) continue;
+      const bool same = one.backend == two.backend;
+      const bool overlap = one.logged_in_at + kOnItsWay < two.ended_at &&
+                           two.logged_in_at + kOnItsWay < one.ended_at;
+      if (overlap) ++(same ? pairs->at_one_backend : pairs->at_two_backends);
+      if (!overlap && !same) ++pairs->in_turn;
+    }
+  }
+}
+
+Pairs RunFlappingFarms(bool affinity) {
+  log::Configure(log::Level::kError);
+  Pairs pairs;
+  RunSeeds(60, [&pairs, affinity](uint64_t seed) {
+    FarmSpec spec = FlappingFarm(seed);
+    spec.affinity = affinity;
+    Farm farm(seed, std::move(spec));
+    Failures failures = farm.Run();
+    const size_t before = pairs.at_two_backends;
+    CountPairs(farm.history().servers, &pairs);
+    if (affinity && pairs.at_two_backends > before) {
+      failures.push_back("a user was at two backends at the same time");
+    }
+    return failures;
+  });
+  log::Configure(log::Level::kInfo);
+  return pairs;
+}
+
+TEST(AffinitySim, NoUserIsEverAtTwoBackends) {
+  const Pairs pairs = RunFlappingFarms(/*affinity=*/true);
+  EXPECT_EQ(pairs.at_two_backends, 0u);
+  EXPECT_GT(pairs.at_one_backend, 100u);
+  EXPECT_GT(pairs.in_turn, 100u) << "backends that come and go should move users";
+}
+
+// The same worlds without it: what the test above is able to see.
+TEST(AffinitySim, WithoutAffinityTheyAre) {
+  EXPECT_GT(RunFlappingFarms(/*affinity=*/false).at_two_backends, 20u);
+}
+
 // Each fault that a greeting, STLS, CAPA or a login can have is found by the first probe that looks
 // so far, and by no smaller one.
 TEST(ProbeSim, EachFindsWhatItLooksAt) {

@@ -49,6 +49,10 @@ struct ServerStory {
   MaildropRecord record;
   ServerFault fault = ServerFault::kNone;
   bool struck = false;
+  // With FarmSpec::shared_users: when it logged somebody in, and when it or we ended.
+  size_t backend = 0;
+  DurationNs logged_in_at = -1;
+  DurationNs ended_at = -1;
   bool broken = false;
 };
 
