@@ -52,7 +52,7 @@ TEST(AffinityTest, NeverTwoBackendsAtOnce) {
   std::array<std::array<std::atomic<int>, kBackends>, kUsers> there{};
   std::atomic<int> overlaps{0};
   std::atomic<int> moves{0};
-  const auto index_of = [&backends](const std::shared_ptr<BackendState>& backend) {
+  const auto index_of = [](const std::shared_ptr<BackendState>& backend) {
     return static_cast<size_t>(backend->name()[0] - '0');
   };
   const auto enter = [&](size_t user, size_t backend) {
