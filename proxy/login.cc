@@ -122,9 +122,9 @@ void Session::NoteBackendOut(size_t backend, absl::string_view why) {
 // already goes there and nowhere else. False when that one cannot be used; then why is noted.
 bool Session::JoinAffinity(routing::Decision* route) {
   const Snapshot& shared = *snapshot_->shared;
-  if (route->pool >= 0 && !config().routing.pools[static_cast<size_t>(route->pool)].affinity) {
-    return true;
-  }
+  // A route to one backend is the operator's own word: whoever is moved by it moves at once.
+  if (route->pool < 0) return true;
+  if (!config().routing.pools[static_cast<size_t>(route->pool)].affinity) return true;
   const routing::BackendStateList& states = shared.backend_states;
   std::shared_ptr<routing::BackendState> wanted;
   if (route->candidate_count > 0) wanted = states[static_cast<size_t>(route->candidates[0])];

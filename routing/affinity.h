@@ -1,4 +1,5 @@
-// Where the users are who have a session or a login in progress right now: one user, one backend.
+// Where the users of pools are who have a session or a login in progress right now: one user, one
+// backend.
 //
 // POP3 servers lock a maildrop, and caches of shared storage disagree, so a user with a live
 // session never goes to a second backend, whatever the hash, weights, health, an operator or a
