@@ -1,6 +1,8 @@
 #include "metrics/collector.h"
 
+#include <map>
 #include <numeric>
+#include <string>
 #include <utility>
 
 #include "metrics/exposition.h"
@@ -104,9 +106,17 @@ StatusSummary Collector::Summary() const {
     }
     if (row.active || Counted(row.totals)) summary.listeners.push_back(std::move(row));
   }
+  std::map<std::pair<std::string, std::string>, const BackendHealth*> health;
+  for (const BackendHealth& backend : summary.facts.backends) {
+    health[{backend.name, backend.pool}] = &backend;
+  }
   const std::vector<Registry::Backend> backends = registry_->Backends();
   for (size_t id = 0; id < backends.size(); ++id) {
-    StatusSummary::Backend row{backends[id].name, backends[id].pool, backends[id].active, {}};
+    StatusSummary::Backend row{
+        backends[id].name, backends[id].pool, backends[id].active, {}, std::nullopt};
+    if (const auto found = health.find({row.name, row.pool}); found != health.end()) {
+      row.health = *found->second;
+    }
     for (const WorkerStats* worker : workers_) {
       if (const BackendStats* stats = worker->FindBackend(id)) AddTo(row.totals, *stats);
     }

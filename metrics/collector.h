@@ -17,6 +17,7 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,34 @@ namespace postern::metrics {
 struct BuildInfo {
   std::string version;
   std::string openssl;  // as the library in use names itself
+};
+
+// What is known of a backend besides what workers count.
+struct BackendHealth {
+  std::string name;
+  std::string pool;
+  std::string health;               // "unchecked", "up" or "down"
+  std::string reason;               // why it is not usable; empty when it is
+  bool up = true;                   // not found to be down
+  double changed_seconds_ago = -1;  // of the health; negative: never changed
+  uint64_t checks_good = 0;
+  uint64_t checks_bad = 0;
+  uint64_t changes = 0;
+  double ejected_seconds_left = -1;  // negative: not ejected
+  std::string eject_reason;          // of the last ejection
+  uint64_t ejections = 0;
+  std::string service = "enabled";  // what an operator has said; or "draining", "disabled"
+  double service_seconds_ago = -1;  // negative: never changed
+  std::string service_by;
+  std::string service_reason;
+};
+
+// How a pool of the current configuration is doing.
+struct PoolHealth {
+  std::string name;
+  int backends = 0;
+  int usable = 0;
+  bool panic = false;
 };
 
 // What only the server knows at the moment of a scrape.
@@ -47,6 +76,9 @@ struct ServerFacts {
   uint64_t log_lines_dropped = 0;
   uint64_t insecure_upstreams = 0;
   std::vector<Certificate> certificates;
+  // In the current configuration.
+  std::vector<BackendHealth> backends;
+  std::vector<PoolHealth> pools;
 };
 
 // Sum of a LatencyHistogram over workers.
@@ -104,6 +136,7 @@ struct StatusSummary {
     std::string pool;
     bool active = false;
     BackendTotals totals;
+    std::optional<BackendHealth> health;  // of active ones
   };
   BuildInfo build;
   double start_unix_seconds = 0;

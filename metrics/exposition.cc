@@ -157,6 +157,10 @@ void AddServer(Families& families, const StatusSummary& summary) {
   families.Add(MetricId::kDraining, {}, facts.draining ? 1.0 : 0.0);
   families.Add(MetricId::kLogLinesDropped, {}, facts.log_lines_dropped);
   families.Add(MetricId::kInsecureUpstreams, {}, facts.insecure_upstreams);
+  for (const PoolHealth& pool : facts.pools) {
+    families.Add(MetricId::kPoolUsable, {pool.name}, static_cast<double>(pool.usable));
+    families.Add(MetricId::kPoolPanic, {pool.name}, pool.panic ? 1.0 : 0.0);
+  }
   for (const ServerFacts::Certificate& certificate : facts.certificates) {
     families.Add(MetricId::kCertificateExpiry, {certificate.file}, certificate.expiry_unix_seconds);
   }
@@ -196,6 +200,17 @@ void AddBackend(Families& families, const StatusSummary::Backend& row) {
   const absl::string_view name = row.name;
   const absl::string_view pool = row.pool;
   const BackendTotals& totals = row.totals;
+  if (row.health.has_value()) {
+    families.Add(MetricId::kBackendUp, {name, pool}, row.health->up ? 1.0 : 0.0);
+    families.Add(MetricId::kBackendChecks, {name, pool, "good"}, row.health->checks_good);
+    families.Add(MetricId::kBackendChecks, {name, pool, "bad"}, row.health->checks_bad);
+    families.Add(MetricId::kBackendHealthChanges, {name, pool}, row.health->changes);
+    families.Add(MetricId::kBackendOutOfService, {name, pool},
+                 row.health->service == "enabled" ? 0.0 : 1.0);
+    families.Add(MetricId::kBackendEjected, {name, pool},
+                 row.health->ejected_seconds_left > 0 ? 1.0 : 0.0);
+    families.Add(MetricId::kBackendEjections, {name, pool}, row.health->ejections);
+  }
   families.Add(MetricId::kBackendConnects, {name, pool}, totals.connects);
   for (size_t i = 0; i < totals.errors.size(); ++i) {
     families.AddNonZero(MetricId::kBackendErrors,

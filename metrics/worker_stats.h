@@ -39,8 +39,9 @@ enum class UpstreamError {
   kLoginTimeout,  // no answer to USER, PASS or AUTH
   kBadReply,      // an answer that is no status line
   kLocal,         // no file descriptor or no memory on our side
+  kOut,           // not asked: health checks had found it down
 };
-inline constexpr int kUpstreamErrorCount = 14;
+inline constexpr int kUpstreamErrorCount = 15;
 absl::string_view UpstreamErrorName(UpstreamError error);
 
 enum class TlsVersion { kTls12, kTls13, kOther };

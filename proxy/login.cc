@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "proxy/base/secret.h"
 #include "proxy/session.h"
 #include "tls/digest.h"
@@ -85,8 +86,17 @@ coro::Task<Session::Attempt> Session::TryLogin(pop3::Credentials* credentials) {
     CountLogin(metrics::LoginResult::kRefused);
     co_return Attempt::kRefused;
   }
-  const routing::Decision route = snapshot_->shared->router->Route(user_);
+  routing::Decision route =
+      snapshot_->shared->router->Route(user_, snapshot_->shared->backend_states, io_->Now());
+  if (route.known && !JoinAffinity(&route)) {
+    CountLogin(metrics::LoginResult::kUnavailable);
+    co_return Attempt::kUnavailable;
+  }
   if (!route.known || route.candidate_count == 0) {
+    if (route.out >= 0) {
+      const auto out = static_cast<size_t>(route.out);
+      NoteBackendOut(out, snapshot_->shared->backend_states[out]->Why(io_->Now()));
+    }
     CountLogin(route.known ? metrics::LoginResult::kUnavailable
                            : metrics::LoginResult::kUnknownUser);
     co_return route.known ? Attempt::kUnavailable : Attempt::kRefused;
@@ -94,6 +104,7 @@ coro::Task<Session::Attempt> Session::TryLogin(pop3::Credentials* credentials) {
   // A master login shows the backend no password of the user's: nobody but us can judge it.
   if (!credentials->shows_digest() && LeadsToMasterLogin(route) &&
       !VerifyHere(*credentials, &password)) {
+    LeaveAffinity();
     CountLogin(metrics::LoginResult::kRefused);
     co_return Attempt::kRefused;
   }
@@ -101,11 +112,63 @@ coro::Task<Session::Attempt> Session::TryLogin(pop3::Credentials* credentials) {
   const TimeNs started = io_->Now();
   const Attempt attempt = co_await TryCandidates(&route, credentials, password);
   upstream_time_ += io_->Now() - started;
+  // With kGone the connection may still be there; it is closed at the end of the session.
+  if (attempt == Attempt::kRefused || attempt == Attempt::kUnavailable) LeaveAffinity();
   if (attempt == Attempt::kRefused) CountLogin(metrics::LoginResult::kRefused);
   if (attempt == Attempt::kJoined) CountLogin(metrics::LoginResult::kAccepted);
   credentials->password.Wipe();
   credentials->sasl_message.Wipe();
   co_return attempt;
+}
+
+// Nobody who may serve the user is usable: said at once, instead of a timeout for each login.
+void Session::NoteBackendOut(size_t backend, absl::string_view why) {
+  const routing::BackendState& state = *snapshot_->shared->backend_states[backend];
+  backend_ = static_cast<int>(backend);
+  upstream_error_ = absl::StrCat(state.name(), ": ", why);
+  metrics::BackendStats& stats = backend_stats(backend);
+  stats.errors[static_cast<size_t>(metrics::UpstreamError::kOut)].Add();
+  stats.logins[static_cast<size_t>(metrics::LoginResult::kUnavailable)].Add();
+}
+
+// Joins the table of live users before anything is sent anywhere. A user who is at another backend
+// already goes there and nowhere else. False when that one cannot be used; then why is noted.
+bool Session::JoinAffinity(routing::Decision* route) {
+  const Snapshot& shared = *snapshot_->shared;
+  // A route to one backend is the operator's own word: whoever is moved by it moves at once.
+  if (route->pool < 0) return true;
+  if (!config().routing.pools[static_cast<size_t>(route->pool)].affinity) return true;
+  const routing::BackendStateList& states = shared.backend_states;
+  std::shared_ptr<routing::BackendState> wanted;
+  if (route->candidate_count > 0) wanted = states[static_cast<size_t>(route->candidates[0])];
+  const std::shared_ptr<routing::BackendState> held = shared.affinity->Join(user_, wanted);
+  if (held == nullptr) return true;
+  affine_ = true;
+  if (held == wanted) return true;
+  const auto place = std::find(states.begin(), states.end(), held);
+  if (place == states.end()) {
+    upstream_error_ = absl::StrCat(held->name(),
+                                   ": has a live session of the user and is not in "
+                                   "the configuration any more");
+    LeaveAffinity();
+    return false;
+  }
+  const auto backend = static_cast<size_t>(place - states.begin());
+  if (!held->usable_for_live_users(io_->Now())) {
+    NoteBackendOut(backend,
+                   absl::StrCat(held->Why(io_->Now()), "; the user has a live session there"));
+    LeaveAffinity();
+    return false;
+  }
+  route->candidates[0] = static_cast<int>(backend);
+  route->candidate_count = 1;
+  return true;
+}
+
+void Session::LeaveAffinity() {
+  if (!affine_) return;
+  affine_ = false;
+  snapshot_->shared->affinity->Leave(user_);
 }
 
 bool Session::LeadsToMasterLogin(const routing::Decision& route) const {
@@ -144,7 +207,12 @@ coro::Task<Session::Attempt> Session::TryCandidates(const routing::Decision* rou
                                                     absl::string_view password) {
   for (int i = 0; i < route->candidate_count; ++i) {
     const auto backend = static_cast<size_t>(route->candidates[static_cast<size_t>(i)]);
-    const Attempt attempt = co_await TryBackend(backend, credentials, password);
+    // Another login of the same user may get through at the one before, or has.
+    if (i > 0 && affine_ &&
+        !snapshot_->shared->affinity->Move(user_, snapshot_->shared->backend_states[backend])) {
+      break;
+    }
+    const Attempt attempt = co_await TryBackend(route, backend, credentials, password);
     if (attempt != Attempt::kUnavailable) co_return attempt;
     // The deadline or a shutdown came in between: the dialogue says the last words.
     if (expire_reason_ != CloseReason::kNone) break;
@@ -153,7 +221,25 @@ coro::Task<Session::Attempt> Session::TryCandidates(const routing::Decision* rou
   co_return Attempt::kUnavailable;
 }
 
-coro::Task<Session::Attempt> Session::TryBackend(size_t backend,
+// What an attempt tells about the backend, for all sessions: see EjectRules.
+void Session::NoteOutcome(const routing::Decision& route, size_t backend,
+                          const UpstreamVerdict& verdict) {
+  routing::BackendState& state = *snapshot_->shared->backend_states[backend];
+  const bool failed = verdict.kind == UpstreamVerdict::Kind::kFailed;
+  if (!failed) return state.OnSuccess(io_->Now());
+  // Our own shortage, and a client that left or ran out of time, say nothing about the backend.
+  if (verdict.error == metrics::UpstreamError::kLocal || reason_ != CloseReason::kNone ||
+      expire_reason_ != CloseReason::kNone ||
+      io_->Now() >= accepted_at_ + config().timeouts.login) {
+    return;
+  }
+  // It greeted; a slow login is no reason to send everybody away.
+  if (verdict.password_sent || verdict.error == metrics::UpstreamError::kLoginTimeout) return;
+  snapshot_->shared->router->NoteFailure(route, backend, verdict.detail,
+                                         snapshot_->shared->backend_states, io_->Now());
+}
+
+coro::Task<Session::Attempt> Session::TryBackend(const routing::Decision* route, size_t backend,
                                                  const pop3::Credentials* credentials,
                                                  absl::string_view password) {
   const config::Backend& target = config().backends[backend];
@@ -194,6 +280,7 @@ coro::Task<Session::Attempt> Session::TryBackend(size_t backend,
     if (expire_reason_ != CloseReason::kNone || io_->Now() >= attempt.deadline) break;
     attempt.address = (*addresses)[static_cast<size_t>(i) % addresses->size()];
     UpstreamVerdict verdict = co_await LogInUpstream(&attempt);
+    NoteOutcome(*route, backend, verdict);
     if (verdict.kind == UpstreamVerdict::Kind::kChallenge) {
       const Attempt carried = co_await CarryExchange(&attempt, &verdict);
       if (carried != Attempt::kJoined) {

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
+#include "proxy/backend_facts.h"
 #include "proxy/base/check.h"
 #include "proxy/base/log.h"
 #include "proxy/base/status_macros.h"
@@ -88,8 +89,10 @@ absl::Status Server::Start(config::Config config) {
     session_log_ = std::make_unique<SessionLog>(session_lines_.get(), config.log.format);
   }
   absl::Status status = StartWorkers(config);
+  if (status.ok()) status = health_.Start(IoKindOf(config.io));
   if (status.ok()) status = Apply(std::move(config));
   if (!status.ok()) {
+    health_.Stop();
     for (const std::unique_ptr<WorkerThread>& worker : workers_) {
       if (worker->worker == nullptr) continue;
       worker->worker->Post([target = worker->worker.get()] { target->Drain(0); });
@@ -202,7 +205,9 @@ absl::Status Server::OpenSockets(const config::Config& config,
 // needed.
 absl::Status Server::Apply(config::Config config) {
   ASSIGN_OR_RETURN(std::shared_ptr<Snapshot> snapshot,
-                   BuildSnapshot(std::move(config), &registry_, generation_ + 1));
+                   BuildSnapshot(std::move(config), &registry_, generation_ + 1, &backend_states_));
+  ASSIGN_OR_RETURN(std::shared_ptr<const WorkerSnapshot> of_health,
+                   BuildHealthSnapshot(snapshot, health_.library()));
   std::vector<std::shared_ptr<const WorkerSnapshot>> of_workers;
   for (const std::unique_ptr<WorkerThread>& worker : workers_) {
     ASSIGN_OR_RETURN(std::shared_ptr<const WorkerSnapshot> of_worker,
@@ -213,6 +218,8 @@ absl::Status Server::Apply(config::Config config) {
   RETURN_IF_ERROR(OpenSockets(snapshot->config, &sockets));
 
   metrics::ServerFacts facts = Facts();
+  facts.backends.clear();
+  facts.pools.clear();
   facts.config_generation = ++generation_;
   facts.last_reload_unix_seconds = absl::ToDoubleSeconds(absl::Now() - absl::UnixEpoch());
   facts.certificates.clear();
@@ -232,11 +239,13 @@ absl::Status Server::Apply(config::Config config) {
   {
     const std::lock_guard<std::mutex> lock(facts_mutex_);
     facts_ = std::move(facts);
+    reported_ = snapshot;
   }
   registry_.SetActive(snapshot->listener_stats, snapshot->backend_stats);
   snapshot_ = snapshot;
   WatchNames();
   resolver_.WaitForFirstAnswers(kResolvePatience);
+  health_.Configure(std::move(of_health));
   for (size_t i = 0; i < workers_.size(); ++i) {
     workers_[i]->stats.Grow(registry_.listener_count(), registry_.backend_count());
     workers_[i]->worker->Post([worker = workers_[i]->worker.get(), next = of_workers[i],
@@ -263,6 +272,7 @@ void Server::WarnAboutRestart(const config::Config& next) const {
   if (next.workers != now.workers) warn("workers");
   if (next.io != now.io) warn("io");
   if (next.admin.address != now.admin.address) warn("admin.address");
+  if (next.admin.token_file != now.admin.token_file) warn("admin.token_file");
   if (next.log.sessions != now.log.sessions) warn("log.sessions");
   if (next.log.format != now.log.format) warn("log.format");
   if (next.limits.sessions_max != now.limits.sessions_max) warn("limits.sessions");
@@ -304,6 +314,7 @@ void Server::Stop() {
     worker->worker->Post([target = worker->worker.get(), patience] { target->Drain(patience); });
   }
   for (const std::unique_ptr<WorkerThread>& worker : workers_) worker->thread.join();
+  health_.Stop();
 }
 
 void Server::ReopenLogs() {
@@ -317,10 +328,25 @@ metrics::StatusSummary Server::Summary() const { return collector_->Summary(); }
 metrics::ServerFacts Server::Facts() const {
   const std::lock_guard<std::mutex> lock(facts_mutex_);
   metrics::ServerFacts facts = facts_;
+  if (reported_ != nullptr) DescribeBackends(*reported_, MonotonicNow(), &facts);
   facts.draining = draining_.load();
   facts.log_lines_dropped = log::DroppedLines();
   if (session_lines_ != nullptr) facts.log_lines_dropped += session_lines_->dropped();
   return facts;
+}
+
+absl::Status Server::SetService(const std::string& backend, routing::Service service,
+                                absl::string_view who, absl::string_view why) {
+  std::shared_ptr<routing::BackendState> state;
+  {
+    const std::lock_guard<std::mutex> lock(facts_mutex_);
+    for (const std::shared_ptr<routing::BackendState>& known : reported_->backend_states) {
+      if (known->name() == backend) state = known;
+    }
+  }
+  if (state == nullptr) return absl::NotFoundError(absl::StrCat("no backend ", backend));
+  state->SetService(service, who, why, MonotonicNow());
+  return absl::OkStatus();
 }
 
 std::vector<std::string> Server::NotReady() const {

@@ -17,11 +17,13 @@
 #include "metrics/worker_stats.h"
 #include "proxy/base/line_log.h"
 #include "proxy/config/config.h"
+#include "proxy/health_thread.h"
 #include "proxy/io/make_io.h"
 #include "proxy/resolver.h"
 #include "proxy/session_log.h"
 #include "proxy/snapshot.h"
 #include "proxy/worker.h"
+#include "routing/backend_state.h"
 #include "tls/context.h"
 
 namespace postern {
@@ -51,6 +53,10 @@ class Server {
   std::vector<std::string> NotReady() const;
   // Names the workers whose loop has not turned for a while; empty when all do.
   std::vector<std::string> Stalled() const;
+
+  // An operator's wish for one backend; NotFound when it is not configured. Any thread.
+  absl::Status SetService(const std::string& backend, routing::Service service,
+                          absl::string_view who, absl::string_view why);
 
   const config::Config& config() const { return snapshot_->config; }
   void ReopenLogs();
@@ -84,6 +90,8 @@ class Server {
   std::unique_ptr<LineLog> session_lines_;
   std::unique_ptr<SessionLog> session_log_;
   Resolver resolver_;
+  routing::BackendStates backend_states_;
+  HealthThread health_;
   std::vector<std::unique_ptr<WorkerThread>> workers_;
   std::unique_ptr<metrics::Collector> collector_;
   std::shared_ptr<Snapshot> snapshot_;
@@ -91,6 +99,7 @@ class Server {
   std::atomic<bool> draining_{false};
   mutable std::mutex facts_mutex_;
   metrics::ServerFacts facts_;
+  std::shared_ptr<const Snapshot> reported_;  // snapshot_, for other threads
 };
 
 }  // namespace postern

@@ -43,7 +43,7 @@ Session::Session(WorkerContext* context, std::shared_ptr<const WorkerSnapshot> s
 
 Session::~Session() {
   CHECK(phase_ == Phase::kClosing && reason_ != CloseReason::kNone);
-  CHECK(!client_.open() && !upstream_.open());
+  CHECK(!client_.open() && !upstream_.open() && !affine_);
   io_->timers().Disarm(&deadline_);
   io_->timers().Disarm(&pause_);
   listener_stats().sessions_active.Add(-1);
@@ -106,6 +106,7 @@ coro::Task<void> Session::CloseUp() {
   WriteRecord();
   upstream_.Stop(/*abortive=*/false);
   upstream_.Close(/*abortive=*/false);
+  LeaveAffinity();
   bool abort = relay_.has_value() && relay_->abort_client();
   if (!abort && !client_.stopped()) {
     // Our last words must not be overtaken by a reset: end our direction, then read until the

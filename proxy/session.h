@@ -106,8 +106,12 @@ class Session : public ListNode<Session> {
   coro::Task<Attempt> TryCandidates(const routing::Decision* route,
                                     const pop3::Credentials* credentials,
                                     absl::string_view password);
-  coro::Task<Attempt> TryBackend(size_t backend, const pop3::Credentials* credentials,
-                                 absl::string_view password);
+  coro::Task<Attempt> TryBackend(const routing::Decision* route, size_t backend,
+                                 const pop3::Credentials* credentials, absl::string_view password);
+  void NoteOutcome(const routing::Decision& route, size_t backend, const UpstreamVerdict& verdict);
+  void NoteBackendOut(size_t backend, absl::string_view why);
+  bool JoinAffinity(routing::Decision* route);
+  void LeaveAffinity();
   // carried_login.cc
   coro::Task<Attempt> CarryExchange(UpstreamAttempt* attempt, UpstreamVerdict* verdict);
   bool LeadsToMasterLogin(const routing::Decision& route) const;
@@ -152,6 +156,7 @@ class Session : public ListNode<Session> {
   bool refuse_;
   bool joined_ = false;
   bool keepalive_ = false;      // asked for on the backend's connection
+  bool affine_ = false;         // user_ has joined the table of the snapshot
   bool password_sent_ = false;  // in this attempt, to a backend that gave no verdict
   int backend_ = -1;            // of the last attempt
   TimeNs accepted_at_;

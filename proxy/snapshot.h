@@ -13,6 +13,7 @@
 #include "proxy/config/config.h"
 #include "proxy/config/secrets.h"
 #include "proxy/pop3/login_dialogue.h"
+#include "routing/backend_state.h"
 #include "routing/router.h"
 #include "tls/context.h"
 
@@ -29,13 +30,17 @@ struct Snapshot {
   std::vector<size_t> backend_stats;                   // metric id by index in config.backends
   std::vector<std::string> backend_pools;              // label by index in config.backends
   std::vector<Secret> master_passwords;                // by index in config.backends
+  std::vector<Secret> canary_passwords;                // of health checks, likewise
+  routing::BackendStateList backend_states;            // likewise
+  std::shared_ptr<routing::Affinity> affinity;
   std::shared_ptr<AddressBook> addresses;              // indices of config.backends
 };
 
-// What one worker needs on top: TLS contexts that live in the worker's own library context.
+// What one thread needs on top: TLS contexts that live in the thread's own library context.
 struct WorkerSnapshot {
   std::shared_ptr<const Snapshot> shared;
-  std::unique_ptr<tls::ServerContext> server_tls;               // null without certificates
+  std::unique_ptr<tls::ServerContext> server_tls;               // null without certificates, and
+                                                                // for health checks
   std::vector<std::unique_ptr<tls::ClientContext>> client_tls;  // null where TLS is off
 };
 

@@ -39,11 +39,26 @@ AddressList LiteralAddress(const HostPort& address) {
   return std::make_shared<const std::vector<SocketAddress>>(1, *parsed);
 }
 
+absl::Status AddClientContexts(const config::Config& config, tls::Library* library,
+                               WorkerSnapshot* snapshot) {
+  for (const config::Backend& backend : config.backends) {
+    std::unique_ptr<tls::ClientContext> context;
+    if (backend.tls != config::UpstreamTls::kOff) {
+      ASSIGN_OR_RETURN(context, tls::ClientContext::Create(backend.tls_options, library));
+    }
+    snapshot->client_tls.push_back(std::move(context));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<Snapshot>> BuildSnapshot(config::Config config,
                                                         metrics::Registry* registry,
-                                                        uint64_t generation) {
+                                                        uint64_t generation,
+                                                        routing::BackendStates* states) {
+  routing::BackendStates fresh;
+  if (states == nullptr) states = &fresh;
   auto snapshot = std::make_shared<Snapshot>();
   snapshot->generation = generation;
   ASSIGN_OR_RETURN(snapshot->router, LoadRouter(config.routing));
@@ -54,6 +69,7 @@ absl::StatusOr<std::shared_ptr<Snapshot>> BuildSnapshot(config::Config config,
     ASSIGN_OR_RETURN(snapshot->secrets,
                      config::SecretsFile::Load(config.auth.secrets_file, normalise));
   }
+  snapshot->affinity = states->affinity();
   snapshot->backend_pools = PoolLabels(config);
   auto addresses = std::make_shared<AddressBook>(config.backends.size());
   for (size_t i = 0; i < config.backends.size(); ++i) {
@@ -63,9 +79,15 @@ absl::StatusOr<std::shared_ptr<Snapshot>> BuildSnapshot(config::Config config,
       ASSIGN_OR_RETURN(password, config::ReadPasswordFile(backend.master_password_file));
     }
     snapshot->master_passwords.push_back(std::move(password));
+    Secret canary;
+    if (!backend.health.password_file.empty()) {
+      ASSIGN_OR_RETURN(canary, config::ReadPasswordFile(backend.health.password_file));
+    }
+    snapshot->canary_passwords.push_back(std::move(canary));
     ASSIGN_OR_RETURN(const size_t id,
                      registry->BackendId(backend.name, snapshot->backend_pools[i]));
     snapshot->backend_stats.push_back(id);
+    snapshot->backend_states.push_back(states->Get(backend.name));
     addresses->Set(i, LiteralAddress(backend.address));
   }
   for (const config::Listener& listener : config.listeners) {
@@ -78,6 +100,14 @@ absl::StatusOr<std::shared_ptr<Snapshot>> BuildSnapshot(config::Config config,
   return snapshot;
 }
 
+absl::StatusOr<std::shared_ptr<const WorkerSnapshot>> BuildHealthSnapshot(
+    std::shared_ptr<const Snapshot> shared, tls::Library* library) {
+  auto snapshot = std::make_shared<WorkerSnapshot>();
+  RETURN_IF_ERROR(AddClientContexts(shared->config, library, snapshot.get()));
+  snapshot->shared = std::move(shared);
+  return absl::StatusOr<std::shared_ptr<const WorkerSnapshot>>(std::move(snapshot));
+}
+
 absl::StatusOr<std::shared_ptr<const WorkerSnapshot>> BuildWorkerSnapshot(
     std::shared_ptr<const Snapshot> shared, tls::Library* library,
     std::shared_ptr<tls::TicketKeys> tickets) {
@@ -87,13 +117,7 @@ absl::StatusOr<std::shared_ptr<const WorkerSnapshot>> BuildWorkerSnapshot(
     ASSIGN_OR_RETURN(snapshot->server_tls,
                      tls::ServerContext::Create(config.tls, library, std::move(tickets)));
   }
-  for (const config::Backend& backend : config.backends) {
-    std::unique_ptr<tls::ClientContext> context;
-    if (backend.tls != config::UpstreamTls::kOff) {
-      ASSIGN_OR_RETURN(context, tls::ClientContext::Create(backend.tls_options, library));
-    }
-    snapshot->client_tls.push_back(std::move(context));
-  }
+  RETURN_IF_ERROR(AddClientContexts(config, library, snapshot.get()));
   snapshot->shared = std::move(shared);
   return absl::StatusOr<std::shared_ptr<const WorkerSnapshot>>(std::move(snapshot));
 }

@@ -10,15 +10,22 @@
 #include "metrics/registry.h"
 #include "proxy/config/config.h"
 #include "proxy/snapshot.h"
+#include "routing/backend_state.h"
 #include "tls/context.h"
 
 namespace postern {
 
-// Loads the map files, secrets and master passwords. Backends with literal addresses can be reached
-// at once; host names wait for the resolver.
+// Loads the map files, secrets and passwords. Backends with literal addresses can be reached at
+// once; host names wait for the resolver. What is known of backends comes from `states`; null for
+// whoever looks at a configuration only.
 absl::StatusOr<std::shared_ptr<Snapshot>> BuildSnapshot(config::Config config,
                                                         metrics::Registry* registry,
-                                                        uint64_t generation);
+                                                        uint64_t generation,
+                                                        routing::BackendStates* states = nullptr);
+
+// What health checks need: the backends' side only.
+absl::StatusOr<std::shared_ptr<const WorkerSnapshot>> BuildHealthSnapshot(
+    std::shared_ptr<const Snapshot> shared, tls::Library* library);
 
 // Loads the certificates into `library`, which is the worker's.
 absl::StatusOr<std::shared_ptr<const WorkerSnapshot>> BuildWorkerSnapshot(

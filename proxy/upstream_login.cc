@@ -307,6 +307,8 @@ bool UpstreamDialogue::TakeIntroduction(const Line& line) {
 }
 
 coro::Task<bool> UpstreamDialogue::Introduce() {
+  // A check of ours speaks for nobody.
+  if (attempt_->identity.client.empty()) introduces_ = false;
   if (!introduces_) co_return true;
   channel_->Queue(pop3::WriteXclient(attempt_->identity, attempt_->session));
   if (MayPipeline()) co_return true;  // the login follows at once, and the answers in order
@@ -474,6 +476,7 @@ coro::Task<bool> RunDialogue(UpstreamDialogue* dialogue, UpstreamAttempt* attemp
     ok = co_await dialogue->SendProxyHeader();
     if (!ok) co_return false;
   }
+  if (attempt->goal == UpstreamGoal::kConnected) co_return true;
   if (attempt->backend->tls == config::UpstreamTls::kImplicit) {
     ok = co_await dialogue->ShakeHands();
     if (!ok) co_return false;
@@ -481,26 +484,30 @@ coro::Task<bool> RunDialogue(UpstreamDialogue* dialogue, UpstreamAttempt* attemp
   ok = co_await dialogue->ReadGreeting();
   if (!ok) co_return false;
   attempt->stats->greeting_seconds.Record(io->Now() - connected);
+  if (attempt->goal == UpstreamGoal::kGreeted) co_return true;
   if (attempt->backend->tls == config::UpstreamTls::kStls) {
     ok = co_await dialogue->StartTls();
     if (!ok) co_return false;
   }
+  if (attempt->goal == UpstreamGoal::kSecured) co_return true;
   SetStepDeadline(attempt, attempt->timeouts->upstream_login);
-  if (MustAskCapabilities(*attempt)) {
+  if (attempt->goal == UpstreamGoal::kCapabilities || MustAskCapabilities(*attempt)) {
     ok = co_await dialogue->LearnCapabilities();
     if (!ok) co_return false;
   }
+  if (attempt->goal == UpstreamGoal::kCapabilities) co_return true;
   ok = co_await dialogue->LogIn();
   co_return ok;
 }
 
 // Leaves the channel as its next user expects it.
-void Conclude(UpstreamAttempt* attempt, bool accepted, const UpstreamVerdict& verdict) {
+void Conclude(UpstreamAttempt* attempt, bool accepted, UpstreamVerdict* verdict) {
   Channel* channel = attempt->channel;
   if (accepted) {
+    verdict->kind = UpstreamVerdict::Kind::kAccepted;
     channel->SetDeadline(kNever);
     channel->set_sensitive(false);
-  } else if (verdict.kind == UpstreamVerdict::Kind::kChallenge) {
+  } else if (verdict->kind == UpstreamVerdict::Kind::kChallenge) {
     channel->SetDeadline(kNever);
   } else {
     channel->Stop(/*abortive=*/false);
@@ -514,7 +521,7 @@ coro::Task<UpstreamVerdict> LogInUpstream(UpstreamAttempt* attempt) {
   UpstreamDialogue dialogue(attempt, &verdict);
   attempt->channel->set_sensitive(true);
   const bool accepted = co_await RunDialogue(&dialogue, attempt);
-  Conclude(attempt, accepted, verdict);
+  Conclude(attempt, accepted, &verdict);
   co_return verdict;
 }
 
@@ -523,7 +530,7 @@ coro::Task<UpstreamVerdict> AnswerChallenge(UpstreamAttempt* attempt, absl::stri
   UpstreamDialogue dialogue(attempt, &verdict);
   SetStepDeadline(attempt, attempt->timeouts->upstream_login);
   const bool accepted = co_await dialogue.Answer(response);
-  Conclude(attempt, accepted, verdict);
+  Conclude(attempt, accepted, &verdict);
   co_return verdict;
 }
 

@@ -25,6 +25,9 @@ struct BackendMemory {
   TimeNs capa_read_at = 0;  // 0: never
 };
 
+// How far an attempt goes. Sessions log in; health checks may stop before.
+enum class UpstreamGoal { kConnected, kGreeted, kSecured, kCapabilities, kLoggedIn };
+
 // Everything one attempt needs. The session owns it all; it outlives the attempt.
 struct UpstreamAttempt {
   UpstreamAttempt(Channel* upstream_channel, const config::Backend* backend_config,
@@ -44,6 +47,7 @@ struct UpstreamAttempt {
   metrics::BackendStats* stats;
   BackendMemory* memory;
   SocketAddress address;
+  UpstreamGoal goal = UpstreamGoal::kLoggedIn;
   TimeNs deadline = kNever;  // the client's own
   absl::string_view user;
   absl::string_view authorization_id;  // set for a master login: the user; `user` is the master
@@ -59,7 +63,7 @@ struct UpstreamAttempt {
 
 struct UpstreamVerdict {
   enum class Kind {
-    kAccepted,
+    kAccepted,   // the goal is reached
     kRefused,    // the backend judged the credentials
     kFailed,     // no verdict; `error` says why
     kChallenge,  // of a carried exchange: `reply` is for the client, whose answer it needs
@@ -74,8 +78,8 @@ struct UpstreamVerdict {
   bool retry_same = true;      // kFailed: whether the same backend is worth another try
 };
 
-// On kAccepted the channel is logged in and may hold bytes the backend sent behind its verdict; on
-// any other verdict it has been stopped and waits to be closed.
+// On kAccepted the channel is as far as the goal said, logged in by default, and may hold bytes the
+// backend sent behind its verdict; on any other verdict it has been stopped and waits to be closed.
 coro::Task<UpstreamVerdict> LogInUpstream(UpstreamAttempt* attempt);
 
 // After kChallenge: gives the backend the client's answer, base64 or "*". Until then the channel

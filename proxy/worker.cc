@@ -23,7 +23,8 @@ Worker::Worker(io::Io* io, metrics::WorkerStats* stats, SessionSink* sink,
       bulk_(io, options.bulk),
       scratch_(kScratchBytes),
       next_session_id_(options.first_session_id),
-      drain_deadline_(&Worker::OnDrainDeadline, this) {
+      drain_deadline_(&Worker::OnDrainDeadline, this),
+      mailbox_(io) {
   context_.io = io_;
   context_.blocks = &blocks_;
   context_.bulk = &bulk_;
@@ -102,26 +103,9 @@ void Worker::OnDrainDeadline(io::Timer&, void* owner) {
 
 void Worker::RunTurn(DurationNs wait_max) {
   io_->RunOnce(wait_max);
-  RunPosted();
+  mailbox_.Run();
   Bury();
   CountTurn();
-}
-
-void Worker::Post(std::function<void()> task) {
-  {
-    const std::lock_guard<std::mutex> lock(mailbox_mutex_);
-    mailbox_.push_back(std::move(task));
-  }
-  io_->Wake();
-}
-
-void Worker::RunPosted() {
-  std::vector<std::function<void()>> tasks;
-  {
-    const std::lock_guard<std::mutex> lock(mailbox_mutex_);
-    tasks.swap(mailbox_);
-  }
-  for (const std::function<void()>& task : tasks) task();
 }
 
 void Worker::Bury() {

@@ -10,8 +10,8 @@
 #include <deque>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "metrics/worker_stats.h"
@@ -20,6 +20,7 @@
 #include "proxy/bulk_pool.h"
 #include "proxy/io/io.h"
 #include "proxy/listener.h"
+#include "proxy/mailbox.h"
 #include "proxy/session.h"
 #include "proxy/session_record.h"
 #include "proxy/snapshot.h"
@@ -67,7 +68,7 @@ class Worker : public SessionOwner, public ListenerOwner {
   // One turn of the loop, then whatever was posted.
   void RunTurn(DurationNs wait_max);
   // Runs `task` on the worker's thread soon. Any thread.
-  void Post(std::function<void()> task);
+  void Post(std::function<void()> task) { mailbox_.Post(std::move(task)); }
 
   size_t sessions() const { return session_count_; }
   const BlockPool& blocks() const { return blocks_; }
@@ -80,7 +81,6 @@ class Worker : public SessionOwner, public ListenerOwner {
 
  private:
   static void OnDrainDeadline(io::Timer& timer, void* owner);
-  void RunPosted();
   void Bury();
   void CountTurn();
 
@@ -103,8 +103,7 @@ class Worker : public SessionOwner, public ListenerOwner {
   bool draining_ = false;
   io::Timer drain_deadline_;
   io::Io::Counts counted_;
-  std::mutex mailbox_mutex_;
-  std::vector<std::function<void()>> mailbox_;
+  Mailbox mailbox_;
 };
 
 }  // namespace postern

@@ -143,24 +143,25 @@ size_t Balancer::BestByHash(uint64_t user_hash) const {
   return best;
 }
 
-int Balancer::Pick(uint64_t user_hash, absl::Span<int> best) const {
+template <typename Usable>
+int Balancer::PickIf(uint64_t user_hash, absl::Span<int> best, const Usable& usable) const {
   CHECK(best.size() <= kPickMax);
   if (best.empty() || seeds_.empty()) return 0;
   size_t filled = 0;
-  size_t taken = size();  // a member that already has its place in `best`
+  size_t taken = size();  // a member that has been judged already
   if (!maglev_.empty()) {
     taken = maglev_[user_hash % maglev_.size()];
   } else if (best.size() == 1 && equal_weights_) {
     taken = BestByHash(user_hash);
   }
-  if (taken < size()) best[filled++] = indices_[taken];
+  if (taken < size() && usable(indices_[taken])) best[filled++] = indices_[taken];
   const size_t wanted = best.size() - filled;
   if (wanted == 0) return static_cast<int>(filled);
 
   std::array<Lot, kPickMax> lots;
   size_t drawn = 0;
   for (size_t member = 0; member < size(); ++member) {
-    if (member == taken) continue;
+    if (member == taken || !usable(indices_[member])) continue;
     const uint64_t hash = MixBits(user_hash ^ seeds_[member]);
     if (drawn == wanted && !MayBeat(hash, member, lots[drawn - 1])) continue;
     const Lot lot = Draw(hash, member);
@@ -173,6 +174,15 @@ int Balancer::Pick(uint64_t user_hash, absl::Span<int> best) const {
   }
   for (size_t i = 0; i < drawn; ++i) best[filled++] = indices_[lots[i].member];
   return static_cast<int>(filled);
+}
+
+int Balancer::Pick(uint64_t user_hash, absl::Span<int> best) const {
+  return PickIf(user_hash, best, [](int) { return true; });
+}
+
+int Balancer::PickUsable(uint64_t user_hash, absl::Span<int> best,
+                         absl::FunctionRef<bool(int index)> usable) const {
+  return PickIf(user_hash, best, usable);
 }
 
 }  // namespace postern::routing

@@ -22,6 +22,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/types/span.h"
 #include "routing/options.h"
 
@@ -42,6 +43,10 @@ class Balancer {
   // `user_hash` is StableHash(user). The number filled; 0 only when nobody has a weight. Never
   // allocates.
   int Pick(uint64_t user_hash, absl::Span<int> best) const;
+  // The same among the members that are usable now, in the same order: who goes without one of them
+  // goes where the next candidate would have been.
+  int PickUsable(uint64_t user_hash, absl::Span<int> best,
+                 absl::FunctionRef<bool(int index)> usable) const;
   static constexpr size_t kPickMax = 4;
 
   // Members that may be picked.
@@ -56,6 +61,8 @@ class Balancer {
   };
   static bool Better(const Lot& a, const Lot& b);
 
+  template <typename Usable>
+  int PickIf(uint64_t user_hash, absl::Span<int> best, const Usable& usable) const;
   void FillMaglevTable();
   // `hash` is that of user and member together.
   Lot Draw(uint64_t hash, size_t member) const;

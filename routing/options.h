@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "proxy/base/time.h"
+
 namespace postern::routing {
 
 // How a login name becomes the key that routes, limits and logs.
@@ -26,6 +28,14 @@ struct BackendOptions {
 
 enum class Balance { kRendezvous, kMaglev };   // "user-hash" is kRendezvous
 
+// When failed logins take a backend out for a while: passive, beside active checks.
+struct EjectRules {
+  int failures = 0;  // attempts in a row that failed before the login; 0: never
+  DurationNs time = 10 * kSecond;       // the first time; each that follows soon is twice as long
+  DurationNs time_max = 300 * kSecond;
+  int share_max_percent = 50;           // of a pool's backends, out at the same time
+};
+
 // Backends that share the users' mail.
 struct PoolOptions {
   std::string name;
@@ -34,6 +44,9 @@ struct PoolOptions {
   // Whether a login whose own backend cannot be reached may go to the next one by hash. Right only
   // where every backend sees the same maildrops.
   bool failover = false;
+  EjectRules eject;
+  // Whether a user with a live session stays at its backend, whatever else is decided.
+  bool affinity = true;
 };
 
 // One entry of the list that is tried in order. Exactly one of `map_file` and `users` is set.

@@ -1,5 +1,7 @@
 #include "routing/router.h"
 
+#include <array>
+#include <mutex>
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
@@ -86,9 +88,13 @@ Balancer MakeBalancer(const RouterOptions& options, const PoolOptions& pool) {
 }  // namespace
 
 struct Router::Impl {
+  Impl(const RouterOptions& router_options, RouteTable route_table)
+      : options(router_options), table(std::move(route_table)) {}
+
   RouterOptions options;
   RouteTable table;
   std::vector<Balancer> balancers;  // of the pools
+  mutable std::mutex eject_mutex;
 };
 
 Router::Router() = default;
@@ -99,7 +105,7 @@ absl::StatusOr<std::unique_ptr<const Router>> Router::Create(const RouterOptions
   RETURN_IF_ERROR(CheckOptions(options));
   ASSIGN_OR_RETURN(RouteTable table, RouteTable::Create(options, progress));
   std::unique_ptr<Router> router(new Router());
-  router->impl_ = std::make_unique<Impl>(Impl{options, std::move(table), {}});
+  router->impl_ = std::make_unique<Impl>(options, std::move(table));
   for (const PoolOptions& pool : options.pools) {
     router->impl_->balancers.push_back(MakeBalancer(options, pool));
   }
@@ -129,6 +135,72 @@ Decision Router::Route(absl::string_view user) const {
   decision.candidate_count = impl_->balancers[pool].Pick(
       StableHash(user), absl::MakeSpan(decision.candidates.data(), wanted));
   return decision;
+}
+
+Decision Router::Route(absl::string_view user, const BackendStateList& states, TimeNs now) const {
+  Decision decision = Route(user);
+  const auto usable = [&states, now](int backend) {
+    return states[static_cast<size_t>(backend)]->usable(now);
+  };
+  bool all_usable = true;
+  for (int i = 0; i < decision.candidate_count; ++i) {
+    all_usable = all_usable && usable(decision.candidates[static_cast<size_t>(i)]);
+  }
+  if (all_usable) return decision;
+  const int first = decision.candidates[0];
+  decision.candidate_count = 0;
+  if (decision.pool >= 0) {
+    const auto pool = static_cast<size_t>(decision.pool);
+    const Balancer& balancer = impl_->balancers[pool];
+    const uint64_t hash = StableHash(user);
+    std::array<int, kCandidatesMax> best{};
+    int count = balancer.PickUsable(hash, absl::MakeSpan(best), usable);
+    decision.panic = count == 0;
+    if (decision.panic) {
+      count = balancer.PickUsable(hash, absl::MakeSpan(best), [&states](int backend) {
+        return states[static_cast<size_t>(backend)]->usable_in_panic();
+      });
+    }
+    // Without failover only the user's own backend may serve, whoever else could.
+    if (impl_->options.pools[pool].failover || (count > 0 && best[0] == first)) {
+      decision.candidate_count = impl_->options.pools[pool].failover ? count : 1;
+      decision.candidates = best;
+    }
+  }
+  if (decision.candidate_count == 0) decision.out = first;
+  return decision;
+}
+
+void Router::NoteFailure(const Decision& decision, size_t backend, absl::string_view reason,
+                         const BackendStateList& states, TimeNs now) const {
+  if (decision.pool < 0) return;
+  const PoolOptions& pool = impl_->options.pools[static_cast<size_t>(decision.pool)];
+  BackendState& state = *states[backend];
+  if (!state.OnFailure(pool.eject) || state.ejected(now)) return;
+  // One at a time: two workers must not eject one too many.
+  const std::lock_guard<std::mutex> lock(impl_->eject_mutex);
+  int ejected = 0;
+  for (const int index : pool.backends) {
+    ejected += states[static_cast<size_t>(index)]->ejected(now) ? 1 : 0;
+  }
+  if ((ejected + 1) * 100 > pool.eject.share_max_percent * static_cast<int>(pool.backends.size())) {
+    return;
+  }
+  state.Eject(pool.eject, reason, now);
+}
+
+PoolStanding Router::Standing(size_t pool, const BackendStateList& states, TimeNs now) const {
+  PoolStanding standing;
+  bool hope = false;
+  for (const int index : impl_->options.pools[pool].backends) {
+    if (impl_->options.backends[static_cast<size_t>(index)].weight == 0) continue;
+    const BackendState& state = *states[static_cast<size_t>(index)];
+    ++standing.backends;
+    standing.usable += state.usable(now) ? 1 : 0;
+    hope = hope || state.usable_in_panic();
+  }
+  standing.panic = standing.usable == 0 && hope;
+  return standing;
 }
 
 std::string Router::Explain(absl::string_view login) const {

@@ -10,6 +10,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "routing/backend_state.h"
 #include "routing/options.h"
 
 namespace postern::routing {
@@ -23,6 +24,17 @@ struct Decision {
   int pool = -1;                         // index into RouterOptions::pools; -1: a single backend
   int candidate_count = 0;
   std::array<int, kCandidatesMax> candidates{};   // indices into RouterOptions::backends
+  // Where the user would have gone, when nobody who may serve this user is usable; -1 otherwise.
+  int out = -1;
+  // Nobody in the pool is usable, so the candidates are those that may answer nevertheless.
+  bool panic = false;
+};
+
+// How a pool is doing.
+struct PoolStanding {
+  int backends = 0;  // with a weight
+  int usable = 0;
+  bool panic = false;  // none is usable, and some are used nevertheless
 };
 
 class Router {
@@ -42,6 +54,16 @@ class Router {
   // `user` is normalised. First route that matches wins. A pool gives one candidate, the user's own
   // backend, and the next ones by hash only where its `failover` allows it. Never allocates.
   Decision Route(absl::string_view user) const;
+  // The same among the backends that are usable now; `states` is in the order of
+  // RouterOptions::backends.
+  Decision Route(absl::string_view user, const BackendStateList& states, TimeNs now) const;
+
+  // An attempt that `decision` led to failed at `backend` before the password was sent: ejects the
+  // backend when the rules of the pool say so and its share of the pool allows it.
+  void NoteFailure(const Decision& decision, size_t backend, absl::string_view reason,
+                   const BackendStateList& states, TimeNs now) const;
+
+  PoolStanding Standing(size_t pool, const BackendStateList& states, TimeNs now) const;
 
   // The decision for a raw login name, step by step, one line each: normalisation, each route and
   // why it did or did not match, the hash and the candidates with their names.

@@ -93,9 +93,9 @@ class Engine {
   // Appends our close_notify to the output once; later calls do nothing.
   void Shutdown();
   // The handshake and the credentials are through. Until then the library keeps its record buffers
-  // (17 KiB each way) from one record to the next: allocating, overwriting and freeing them for each
-  // made a login 5 % dearer. Now they are overwritten once and given back, and from now on they are
-  // held only while a record is in them: 14 KB for an idle session instead of 48.
+  // (17 KiB each way) from one record to the next: allocating, overwriting and freeing them for
+  // each made a login dearer. Now they are overwritten once and given back, and from now on they
+  // are held only while a record is in them: 14 KB for an idle session instead of 48.
   void EndLogin();
 
   bool handshake_done() const { return handshake_done_; }

@@ -12,6 +12,7 @@
 #include "absl/time/time.h"
 #include "metrics/registry.h"
 #include "proxy/admin/serve.h"
+#include "proxy/admin/service_verbs.h"
 #include "proxy/config/config.h"
 #include "proxy/router_loader.h"
 #include "proxy/snapshot_builder.h"
@@ -116,6 +117,22 @@ int RunCommandLine(int argc, char** argv) {
   CLI::App* route =
       with_config(app.add_subcommand("route", "explain where a user's logins go, step by step"));
   route->add_option("user", user, "login name, as a client would send it")->required();
+  ServiceChange change;
+  const auto service_verb = [&](const char* verb, const char* help) {
+    CLI::App* made = with_config(app.add_subcommand(verb, help));
+    made->add_option("backend", change.backend, "name of the backend")->required();
+    made->add_option("--reason", change.reason, "why, for the log and the status");
+    return made;
+  };
+  CLI::App* drain = service_verb("drain", "no new users for a backend; its sessions may finish");
+  CLI::App* undrain = service_verb("undrain", "end a drain");
+  CLI::App* disable = service_verb("disable", "no logins at all for a backend, and no checks");
+  CLI::App* enable = service_verb("enable", "end a disable");
+  for (CLI::App* verb : {drain, disable}) {
+    verb->add_flag("--wait", change.wait, "return when the backend has no session any more");
+  }
+  CLI::App* status_verb =
+      with_config(app.add_subcommand("status", "show pools and backends of the running server"));
   app.add_subcommand("version", "print the version");
   try {
     app.parse(argc, argv);
@@ -126,6 +143,12 @@ int RunCommandLine(int argc, char** argv) {
   if (serve->parsed()) return Serve(file);
   if (check->parsed()) return Check(file);
   if (route->parsed()) return Route(file, user);
+  if (status_verb->parsed()) return ShowStatus(file);
+  for (const CLI::App* verb : {drain, undrain, disable, enable}) {
+    if (!verb->parsed()) continue;
+    change.verb = verb->get_name();
+    return ChangeService(file, change);
+  }
   return Version();
 }
 

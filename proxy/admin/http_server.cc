@@ -19,9 +19,11 @@
 #include <utility>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
+#include "proxy/admin/change_api.h"
 #include "proxy/admin/http_connection.h"
 #include "proxy/admin/status_page.h"
 #include "proxy/base/check.h"
@@ -41,7 +43,9 @@ class HttpRouter : public httplib::Server {
   // Reads one request and writes its answer. False when the connection must be closed.
   bool Serve(HttpConnection& connection, bool last) {
     bool closed = false;
-    const auto prepare = [](httplib::Request& request) {
+    const auto prepare = [&connection](httplib::Request& request) {
+      request.headers.erase(kPeerHeader);
+      request.set_header(kPeerHeader, PeerName(connection.socket()));
       // Answers are made anew each time and go a short way: neither compressed (CPU) nor in ranges
       // (many overlapping ones multiply an answer).
       request.headers.erase("Accept-Encoding");
@@ -153,16 +157,7 @@ void AnswerPage(httplib::Response& response) {
 
 bool IsLocalOnly(absl::string_view text) {
   const absl::StatusOr<SocketAddress> address = SocketAddress::Parse(text);
-  if (!address.ok()) return false;
-  if (address->is_unix()) return true;
-  if (address->family() == AF_INET) {
-    sockaddr_in in{};
-    memcpy(&in, address->data(), sizeof(in));
-    return (ntohl(in.sin_addr.s_addr) >> 24) == IN_LOOPBACKNET;
-  }
-  sockaddr_in6 in6{};
-  memcpy(&in6, address->data(), sizeof(in6));
-  return IN6_IS_ADDR_LOOPBACK(&in6.sin6_addr) != 0;
+  return address.ok() && (address->is_unix() || address->is_loopback());
 }
 
 class AdminServer::Impl {
@@ -221,6 +216,12 @@ void AdminServer::Impl::SetRoutes() {
   router_.Get("/api/v1/status", [this](const Request&, Response& response) {
     Answer(response, 200, handlers_.status_json(), "application/json");
   });
+  if (handlers_.change) {
+    ChangePolicy policy;
+    policy.unix_socket = absl::StartsWith(options_.address, "unix:");
+    policy.token = options_.token;
+    AddChangeRoutes(&router_, std::move(policy), handlers_.change);
+  }
   router_.set_error_handler([](const Request&, Response& response) {
     if (!response.body.empty()) return;  // the answer of a handler
     switch (response.status) {

@@ -5,10 +5,11 @@
 //   GET /readyz          200 "ready", or 503 and the reasons, one per line
 //   GET /api/v1/status   JSON for programs and for the page below
 //   GET /                the status page
+//   POST /api/v1/...     changes, see change_api.h
 //   anything else        404 and {"error": ...}
 //
-// It knows nothing of the server it tells about: the answers come from callbacks. There is no
-// authentication, so the address should be loopback or a unix socket; see IsLocalOnly().
+// It knows nothing of the server it tells about: the answers come from callbacks. Reading
+// asks for no password, so the address should be loopback or a unix socket; see IsLocalOnly().
 //
 // Limits: a request is at most 16 KiB, its body 8 KiB; reading one and writing an answer each have
 // a total deadline that dripping bytes do not extend. As many requests are served at a time as
@@ -24,7 +25,9 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "proxy/base/secret.h"
 #include "proxy/base/time.h"
+#include "routing/backend_state.h"
 
 namespace postern::admin {
 
@@ -33,6 +36,16 @@ struct Readiness {
   std::vector<std::string> reasons;  // sentences without secrets; why not ready
 };
 
+struct BackendChange {
+  std::string backend;
+  routing::Service service = routing::Service::kEnabled;
+  std::string who;     // escaped
+  std::string reason;  // escaped; empty when none was given
+};
+
+// NotFound when there is no such backend.
+using ChangeHandler = std::function<absl::Status(const BackendChange& change)>;
+
 // Called on the endpoint's threads, several at a time except `metrics`, which is never called twice
 // at once: however many scrape, it costs one core at most. An exception becomes a 500.
 struct AdminHandlers {
@@ -40,10 +53,12 @@ struct AdminHandlers {
   std::function<Readiness()> healthy;  // may be empty: always healthy
   std::function<Readiness()> ready;
   std::function<std::string()> status_json;
+  ChangeHandler change;  // may be empty: nothing can be changed
 };
 
 struct AdminOptions {
   std::string address = "127.0.0.1:9110";  // "IP:port", "[IPv6]:port" or "unix:/path"; port 0: any
+  std::shared_ptr<const Secret> token;     // for changes over TCP; null: there are none
   int threads = 4;
   DurationNs read_timeout = 5 * kSecond;    // first byte of a request to its last
   DurationNs write_timeout = 10 * kSecond;  // a whole answer; Prometheus waits 10 s, too

@@ -13,7 +13,9 @@
 #include "proxy/admin/http_server.h"
 #include "proxy/admin/status_json.h"
 #include "proxy/base/log.h"
+#include "proxy/base/status_macros.h"
 #include "proxy/config/config.h"
+#include "proxy/config/secrets.h"
 #include "proxy/server.h"
 #include "proxy/version.h"
 
@@ -53,6 +55,9 @@ AdminHandlers HandlersFor(Server* server) {
     return Readiness{reasons.empty(), std::move(reasons)};
   };
   handlers.status_json = [server] { return StatusJson(server->Summary()); };
+  handlers.change = [server](const BackendChange& change) {
+    return server->SetService(change.backend, change.service, change.who, change.reason);
+  };
   return handlers;
 }
 
@@ -60,6 +65,11 @@ absl::Status StartAdmin(Server* server, const std::string& address,
                         std::unique_ptr<AdminServer>* admin) {
   if (address.empty()) return absl::OkStatus();
   AdminOptions options;
+  const std::string& token_file = server->config().admin.token_file;
+  if (!token_file.empty()) {
+    ASSIGN_OR_RETURN(Secret token, config::ReadPasswordFile(token_file));
+    options.token = std::make_shared<const Secret>(std::move(token));
+  }
   options.address = address;
   *admin = std::make_unique<AdminServer>(options, HandlersFor(server));
   if (!IsLocalOnly(address)) {

@@ -57,6 +57,21 @@ Json BackendJson(const metrics::StatusSummary::Backend& row) {
   json["name"] = row.name;
   json["pool"] = row.pool;
   json["active"] = row.active;
+  if (row.health.has_value()) {
+    const metrics::BackendHealth& health = *row.health;
+    json["health"] = {{"state", health.health},          {"up", health.up},
+                      {"reason", health.reason},         {"checks_good", health.checks_good},
+                      {"checks_bad", health.checks_bad}, {"changes", health.changes},
+                      {"ejections", health.ejections},   {"eject_reason", health.eject_reason}};
+    json["service"] = {
+        {"state", health.service}, {"by", health.service_by}, {"reason", health.service_reason}};
+    json["service"]["changed_seconds_ago"] =
+        health.service_seconds_ago < 0 ? Json(nullptr) : Json(health.service_seconds_ago);
+    json["health"]["ejected_seconds_left"] =
+        health.ejected_seconds_left < 0 ? Json(nullptr) : Json(health.ejected_seconds_left);
+    json["health"]["changed_seconds_ago"] =
+        health.changed_seconds_ago < 0 ? Json(nullptr) : Json(health.changed_seconds_ago);
+  }
   json["sessions"] = totals.sessions;
   json["sessions_total"] = totals.sessions_total;
   json["connects"] = totals.connects;
@@ -98,6 +113,13 @@ std::string StatusJson(const metrics::StatusSummary& summary) {
   json["listeners"] = Json::array();
   for (const auto& listener : summary.listeners)
     json["listeners"].push_back(ListenerJson(listener));
+  json["pools"] = Json::array();
+  for (const metrics::PoolHealth& pool : facts.pools) {
+    json["pools"].push_back({{"name", pool.name},
+                             {"backends", pool.backends},
+                             {"usable", pool.usable},
+                             {"panic", pool.panic}});
+  }
   json["backends"] = Json::array();
   for (const auto& backend : summary.backends) json["backends"].push_back(BackendJson(backend));
   return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";

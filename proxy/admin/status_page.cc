@@ -86,7 +86,7 @@ a { color: inherit; }
   <div class="scroll" tabindex="0" role="region" aria-labelledby="backends-title">
   <table aria-labelledby="backends-title">
     <thead><tr><th scope="col">Name</th><th scope="col" class="text">Pool</th>
-      <th scope="col">Sessions</th><th scope="col">Logins/s, 2 min</th>
+      <th scope="col" class="text">Health</th><th scope="col">Sessions</th><th scope="col">Logins/s, 2 min</th>
       <th scope="col">Logins/s</th><th scope="col">Accepted</th><th scope="col">Refused</th>
       <th scope="col">Connect</th><th scope="col">Login</th><th scope="col">Errors/min</th>
       <th scope="col" class="text">Errors since start</th></tr></thead>
@@ -207,6 +207,28 @@ function listenerRow(item, now) {
   return {row, rates};
 }
 
+// "down since 2 min" with the reason behind it; a backend that is not configured any more has none.
+function healthCell(row, health, service) {
+  if (!health) {
+    cell(row, "", "text");
+    return;
+  }
+  if (service.state !== "enabled") {
+    cell(row, service.state, "text warn").title =
+        "by " + service.by + (service.reason ? ": " + service.reason : "");
+    return;
+  }
+  if (health.ejected_seconds_left !== null) {
+    cell(row, "ejected, " + duration(health.ejected_seconds_left) + " left", "text bad").title =
+        health.eject_reason;
+    return;
+  }
+  const since = health.changed_seconds_ago;
+  const made = cell(row, health.state + (since === null ? "" : ", " + duration(since)),
+                    health.up ? (health.state === "up" ? "text good" : "text quiet") : "text bad");
+  if (health.reason) made.title = health.reason;
+}
+
 function backendRow(item, now) {
   const row = document.createElement("tr");
   const errors = sum(item.errors);
@@ -214,6 +236,7 @@ function backendRow(item, now) {
                         errors);
   nameCell(row, item);
   cell(row, item.pool, "text");
+  healthCell(row, item.health, item.service);
   cell(row, number(item.sessions));
   sparkline(row, rates.rates);
   cell(row, number(rates.loginRate, 1));
@@ -266,7 +289,7 @@ function draw(status) {
   const listeners = status.listeners.map((item) => listenerRow(item, now));
   const backends = status.backends.map((item) => backendRow(item, now));
   fill("listeners", listeners.map((made) => made.row), 11);
-  fill("backends", backends.map((made) => made.row), 11);
+  fill("backends", backends.map((made) => made.row), 12);
   fill("certificates", status.certificates.map(certificateRow), 2);
 
   const total = (items, pick) => items.reduce((all, item) => all + pick(item), 0);

@@ -80,6 +80,18 @@ absl::StatusOr<SocketAddress> SocketAddress::Parse(absl::string_view text) {
   return FromIp(parsed.host, parsed.port);
 }
 
+bool SocketAddress::is_loopback() const {
+  if (family() == AF_INET) {
+    sockaddr_in in{};
+    memcpy(&in, data(), sizeof(in));
+    return (ntohl(in.sin_addr.s_addr) >> 24) == IN_LOOPBACKNET;
+  }
+  if (family() != AF_INET6) return false;
+  sockaddr_in6 in6{};
+  memcpy(&in6, data(), sizeof(in6));
+  return IN6_IS_ADDR_LOOPBACK(&in6.sin6_addr) != 0;
+}
+
 uint16_t SocketAddress::port() const {
   if (family() == AF_INET) return ntohs(reinterpret_cast<const sockaddr_in*>(&storage_)->sin_port);
   if (family() == AF_INET6) {
@@ -139,7 +151,8 @@ absl::StatusOr<HostPort> ParseHostPort(absl::string_view text) {
   const size_t colon = text.rfind(':');
   if (colon == absl::string_view::npos) {
     return absl::InvalidArgumentError(
-        absl::StrCat("\"", text, "\" is not host:port, for example 192.0.2.1:110, "
+        absl::StrCat("\"", text,
+                     "\" is not host:port, for example 192.0.2.1:110, "
                      "[2001:db8::1]:995 or mail1.example.net:995"));
   }
   ASSIGN_OR_RETURN(result.port, ParsePort(text.substr(colon + 1), text));
@@ -156,7 +169,8 @@ absl::StatusOr<HostPort> ParseHostPort(absl::string_view text) {
   }
   if (host.empty() || host.find_first_of(":[]/ \t") != absl::string_view::npos) {
     return absl::InvalidArgumentError(
-        absl::StrCat("\"", text, "\" is not host:port; write an IPv6 address in brackets, for "
+        absl::StrCat("\"", text,
+                     "\" is not host:port; write an IPv6 address in brackets, for "
                      "example [2001:db8::1]:995"));
   }
   result.host = std::string(host);

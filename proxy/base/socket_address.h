@@ -27,6 +27,7 @@ class SocketAddress {
   bool empty() const { return length_ == 0; }
   int family() const { return storage_.ss_family; }
   bool is_unix() const { return family() == AF_UNIX; }
+  bool is_loopback() const;  // 127.0.0.0/8 or ::1
   const sockaddr* data() const { return reinterpret_cast<const sockaddr*>(&storage_); }
   socklen_t length() const { return length_; }
 

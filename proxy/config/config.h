@@ -43,6 +43,29 @@ struct Listener {
   int line = 0;                             // where the configuration has it
 };
 
+// What an active health check does before it says QUIT. Each includes the ones before it.
+enum class Probe {
+  kNone,
+  kTcp,       // connects
+  kGreeting,  // reads +OK; TLS first where it is implicit
+  kTls,       // STLS, too, where the backend wants it
+  kCapa,      // asks CAPA and waits for the answer
+  kLogin,     // logs a user of its own in and asks STAT
+};
+absl::string_view ProbeName(Probe probe);
+
+struct Health {
+  Probe probe = Probe::kNone;
+  DurationNs interval = 2 * kSecond;
+  DurationNs fast_interval = 500 * kMillisecond;  // while the verdict may be about to change
+  DurationNs timeout = 5 * kSecond;               // of a whole check
+  DurationNs jitter = 200 * kMillisecond;         // at most so much longer, at random
+  int rise = 2;
+  int fall = 3;
+  std::string user;           // kLogin
+  std::string password_file;  // kLogin, unless a master user logs in; first line
+};
+
 struct Backend {
   std::string name;
   HostPort address;
@@ -55,6 +78,7 @@ struct Backend {
   UpstreamXclient xclient = UpstreamXclient::kOff;
   std::string master_user;           // with login = "master"
   std::string master_password_file;  // first line of a file that others may not read
+  Health health;
   int line = 0;
 };
 
@@ -88,7 +112,8 @@ struct Log {
 };
 
 struct Admin {
-  std::string address = "127.0.0.1:9110";  // or "unix:/path"; "" for none
+  std::string address = "127.0.0.1:9110";   // or "unix:/path"; "" for none
+  std::string token_file;              // allows changes over TCP to who knows what stands there
 };
 
 struct Auth {

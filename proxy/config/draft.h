@@ -40,6 +40,13 @@ struct ListenerDraft {
   Setting<std::vector<IpNetwork>> xclient_networks;
 };
 
+// A health = { ... } table.
+struct HealthDraft {
+  Health value;
+  Setting<std::string> user;
+  Setting<std::string> password_file;
+};
+
 // How to talk to a backend. A pool may say it for all the backends written inside it.
 struct UpstreamDraft {
   Setting<UpstreamTls> tls;
@@ -53,6 +60,7 @@ struct UpstreamDraft {
   Setting<UpstreamXclient> xclient;
   Setting<std::string> master_user;
   Setting<std::string> master_password_file;
+  Setting<HealthDraft> health;
 };
 
 struct BackendDraft {
@@ -78,6 +86,8 @@ struct PoolDraft {
   bool backends_good = false;  // every item of the list could be read
   routing::Balance balance = routing::Balance::kRendezvous;
   bool failover = false;
+  routing::EjectRules eject;
+  bool affinity = true;
   UpstreamDraft defaults;
   std::vector<PoolMember> members;
 };
@@ -103,6 +113,7 @@ struct Draft {
   Setting<bool> apop;
   bool secrets_written = false;
   Setting<std::string> admin;
+  Setting<std::string> admin_token;
 };
 
 // Reads every key of the document. Relative paths are taken from the directory of `file_name`.
@@ -115,6 +126,14 @@ void ParseUpstreams(TableReader* reader, Draft* draft, Diagnostics* diagnostics)
 void ParseNeighbours(TableReader* reader, ListenerDraft* listener);
 // The keys of a backend or pool about what it is told of the client.
 void ParseIntroduction(TableReader* reader, UpstreamDraft* upstream);
+// Reads a `health` table.
+bool ParseHealth(const TomlNode& table, const std::string& file_name, Diagnostics* diagnostics,
+                 HealthDraft* health);
+// Reads an `eject` table.
+void ParseEject(const TomlNode& table, Diagnostics* diagnostics, routing::EjectRules* rules);
+// Compares the checks of one backend with how it is reached; `setting` is its own or its pool's.
+void ValidateHealth(const Setting<HealthDraft>& setting, bool tls_used, bool master_used,
+                    Backend* backend, Diagnostics* diagnostics);
 
 // Compares the parts with each other and completes draft->config.
 void Validate(Draft* draft, Diagnostics* diagnostics);

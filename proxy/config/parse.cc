@@ -322,6 +322,11 @@ void ParseAdmin(TableReader* top, Draft* draft, Diagnostics* diagnostics) {
     }
     if (draft->admin.good) draft->config.admin.address = draft->admin.value;
   }
+  ReadSetting(reader, "token_file", &draft->admin_token,
+              [&](std::string* out) { return reader.String("token_file", out); });
+  if (draft->admin_token.good) {
+    draft->config.admin.token_file = ResolvePath(draft->config.file, draft->admin_token.value);
+  }
   reader.Finish();
 }
 

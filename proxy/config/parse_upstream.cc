@@ -27,7 +27,8 @@ bool ReadServerName(TableReader* reader, std::string* out) {
 }
 
 // The keys that a pool and a backend share.
-void ReadUpstream(TableReader* reader, const std::string& file_name, UpstreamDraft* upstream) {
+void ReadUpstream(TableReader* reader, const std::string& file_name, UpstreamDraft* upstream,
+                  Diagnostics* diagnostics) {
   ReadSetting(*reader, "tls", &upstream->tls, [&](UpstreamTls* out) {
     return reader->Word<UpstreamTls>("tls",
                                      {{"off", UpstreamTls::kOff},
@@ -62,6 +63,10 @@ void ReadUpstream(TableReader* reader, const std::string& file_name, UpstreamDra
   ReadSetting(*reader, "master_user", &upstream->master_user,
               [&](std::string* out) { return reader->String("master_user", out); });
   ReadPath(reader, "master_password_file", file_name, &upstream->master_password_file);
+  ReadSetting(*reader, "health", &upstream->health, [&](HealthDraft* out) {
+    const TomlNode* table = reader->Table("health");
+    return table != nullptr && ParseHealth(*table, file_name, diagnostics, out);
+  });
 }
 
 bool ReadName(TableReader* reader, std::string* out) {
@@ -111,7 +116,7 @@ BackendDraft ParseBackend(const TomlNode& table, const std::string& file_name, i
   int weight = 100;
   reader.Int("weight", 0, 10000, &weight);
   backend.weight = static_cast<uint32_t>(weight);
-  ReadUpstream(&reader, file_name, &backend.own);
+  ReadUpstream(&reader, file_name, &backend.own, diagnostics);
   reader.Finish();
   return backend;
 }
@@ -160,7 +165,9 @@ void ParsePool(const TomlNode& table, Draft* draft, Diagnostics* diagnostics) {
                                  {"maglev", routing::Balance::kMaglev}},
                                 &pool.balance);
   reader.Bool("failover", &pool.failover);
-  ReadUpstream(&reader, draft->config.file, &pool.defaults);
+  reader.Bool("affinity", &pool.affinity);
+  if (const TomlNode* eject = reader.Table("eject")) ParseEject(*eject, diagnostics, &pool.eject);
+  ReadUpstream(&reader, draft->config.file, &pool.defaults, diagnostics);
   ParseMembers(&reader, static_cast<int>(draft->pools.size()), &pool, draft, diagnostics);
   reader.Finish();
   draft->pools.push_back(std::move(pool));

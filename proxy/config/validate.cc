@@ -118,6 +118,19 @@ void ValidateAuth(const Draft& draft, Diagnostics* diagnostics) {
   }
 }
 
+void ValidateAdminToken(const Draft& draft, Diagnostics* diagnostics) {
+  if (!draft.admin_token.written || (draft.admin.written && !draft.admin.good)) return;
+  const absl::StatusOr<SocketAddress> address = SocketAddress::Parse(draft.config.admin.address);
+  if (address.ok() && !address->is_unix() && address->is_loopback()) return;
+  diagnostics->Add(draft.admin_token.position,
+                   absl::StrCat("token_file goes with an address on loopback only: ",
+                                draft.config.admin.address.empty() ? "there is no admin endpoint"
+                                : address.ok() && address->is_unix()
+                                    ? "a unix socket is guarded by its mode"
+                                    : "the token would cross the network in the clear",
+                                "; remove it, or use another address"));
+}
+
 void ValidateAdmin(const Draft& draft, Diagnostics* diagnostics) {
   if (!draft.admin.good || draft.admin.value.empty()) return;
   const absl::StatusOr<SocketAddress> address = SocketAddress::Parse(draft.admin.value);
@@ -141,6 +154,7 @@ void Validate(Draft* draft, Diagnostics* diagnostics) {
   ValidateListeners(draft, diagnostics);
   ValidateAuth(*draft, diagnostics);
   ValidateAdmin(*draft, diagnostics);
+  ValidateAdminToken(*draft, diagnostics);
   ValidateUpstreams(draft, diagnostics);
   ValidateMechanisms(*draft, diagnostics);
 }

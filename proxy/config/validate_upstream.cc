@@ -135,6 +135,8 @@ void ResolveBackends(Draft* draft, Diagnostics* diagnostics) {
     ResolveTls(from, defaults, &resolved, diagnostics);
     ResolveLogin(from, defaults, draft->secrets_written, &resolved, diagnostics);
     ResolveIntroduction(from.own, defaults, &backend, diagnostics);
+    ValidateHealth(Effective(from.own.health, defaults.health), resolved.tls_used,
+                   resolved.master_used, &backend, diagnostics);
     ValidateUnused(from.own, resolved.tls_used, resolved.master_used, diagnostics);
     if (from.pool >= 0) {
       pool_has_own[pool] = true;
@@ -148,6 +150,11 @@ void ResolveBackends(Draft* draft, Diagnostics* diagnostics) {
     const UpstreamDraft& defaults = draft->pools[i].defaults;
     if (pool_has_own[i]) {
       ValidateUnused(defaults, pool_tls[i], pool_master[i], diagnostics);
+    }
+    if (defaults.health.written && !pool_has_own[i] && draft->pools[i].backends_good) {
+      diagnostics->Add(defaults.health.position,
+                       "health of a pool speaks for the backends written inside it, and this pool "
+                       "only names others; write it at their [[backend]]");
     }
     if (defaults.insecure.value && defaults.ca.written) {
       diagnostics->Add(defaults.ca.position,
@@ -366,6 +373,8 @@ void ValidateUpstreams(Draft* draft, Diagnostics* diagnostics) {
     options.name = pool.name.value;
     options.balance = pool.balance;
     options.failover = pool.failover;
+    options.eject = pool.eject;
+    options.affinity = pool.affinity;
     ResolveMembers(pool, names, draft, &options, diagnostics);
     draft->config.routing.pools.push_back(std::move(options));
   }

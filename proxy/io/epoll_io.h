@@ -11,10 +11,10 @@
 // the callbacks start, a few rounds -> fire due timers.
 //
 // At most one receiving operation (Recv, RecvInto, Accept) and one sending operation (Send,
-// PollSend, Connect) at a time on a descriptor. A descriptor ends in Close(), never in a close(2) of the owner's, and so
-// may be used by another Io before (a listening socket that was handed over). Connecting to a unix
-// socket whose backlog is full ends with -EAGAIN, as the kernel has it. Worker thread only, except
-// Wake().
+// PollSend, Connect) at a time on a descriptor. A descriptor ends in Close(), never in a close(2)
+// of the owner's, and so may be used by another Io before (a listening socket that was handed
+// over). Connecting to a unix socket whose backlog is full ends with -EAGAIN, as the kernel has it.
+// Worker thread only, except Wake().
 #ifndef POSTERN_PROXY_IO_EPOLL_IO_H_
 #define POSTERN_PROXY_IO_EPOLL_IO_H_
 

@@ -64,8 +64,8 @@ class RelayCounter {
     return !lost_ && pending_count_ == 0 && server_at_ >= ServerAt::kLineStart;
   }
   // The server's next bytes went by unseen. Only when alone_in_body(), and at least kTailBytes that
-  // had arrived behind them are still to come to OnServerBytes(): the last line is never cut in two,
-  // because nothing follows it.
+  // had arrived behind them are still to come to OnServerBytes(): the last line is never cut in
+  // two, because nothing follows it.
   void SkipBody();
   // "\r\n.\r\n"
   static constexpr size_t kTailBytes = 5;

@@ -28,7 +28,21 @@ metrics::StatusSummary Summary() {
   summary.listeners[0].totals.sessions = 4;
   summary.listeners[0].totals.connections = 5;
   summary.listeners[0].totals.logins[At(metrics::LoginResult::kRefused)] = 6;
-  summary.backends.push_back({"mail1", "mail", false, {}});
+  metrics::BackendHealth health;
+  health.health = "down";
+  health.up = false;
+  health.reason = "greeting: timeout";
+  health.changed_seconds_ago = 9.5;
+  health.checks_bad = 3;
+  health.ejections = 2;
+  health.eject_reason = "greeting: closed";
+  health.ejected_seconds_left = 4.5;
+  health.service = "draining";
+  health.service_seconds_ago = 1.5;
+  health.service_by = "uid 0 (pid 7)";
+  health.service_reason = "new disks";
+  summary.facts.pools.push_back({"mail", 3, 0, true});
+  summary.backends.push_back({"mail1", "mail", false, {}, health});
   summary.backends[0].totals.errors[At(metrics::UpstreamError::kGreetingTimeout)] = 7;
   summary.backends[0].totals.closed[At(CloseReason::kQuit)] = 8;
   summary.backends[0].totals.connect.buckets[0] = 2;
@@ -58,6 +72,22 @@ TEST(StatusJson, SaysWhatTheSummarySays) {
   ASSERT_EQ(json["backends"].size(), 1u);
   const Json& backend = json["backends"][0];
   EXPECT_EQ(backend["pool"], "mail");
+  EXPECT_EQ(backend["health"], (Json{{"state", "down"},
+                                     {"up", false},
+                                     {"reason", "greeting: timeout"},
+                                     {"changed_seconds_ago", 9.5},
+                                     {"checks_good", 0},
+                                     {"checks_bad", 3},
+                                     {"changes", 0},
+                                     {"ejections", 2},
+                                     {"eject_reason", "greeting: closed"},
+                                     {"ejected_seconds_left", 4.5}}));
+  EXPECT_EQ(backend["service"], (Json{{"state", "draining"},
+                                      {"by", "uid 0 (pid 7)"},
+                                      {"reason", "new disks"},
+                                      {"changed_seconds_ago", 1.5}}));
+  EXPECT_EQ(json["pools"][0],
+            (Json{{"name", "mail"}, {"backends", 3}, {"usable", 0}, {"panic", true}}));
   EXPECT_EQ(backend["active"], false);
   EXPECT_EQ(backend["errors"], (Json{{"greeting_timeout", 7}}));
   EXPECT_EQ(backend["closed"], (Json{{"quit", 8}}));

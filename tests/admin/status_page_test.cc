@@ -45,6 +45,7 @@ TEST(StatusPage, ReadsFieldsThatExist) {
   metrics::StatusSummary summary;
   summary.listeners.emplace_back();
   summary.backends.emplace_back();
+  summary.backends[0].health.emplace();
   summary.facts.certificates.emplace_back();
   const nlohmann::json json = nlohmann::json::parse(StatusJson(summary));
   std::set<std::string> sent;
@@ -56,9 +57,11 @@ TEST(StatusPage, ReadsFieldsThatExist) {
   collect(json["listeners"][0]);
   collect(json["listeners"][0]["logins"]);
   collect(json["backends"][0]);
+  collect(json["backends"][0]["health"]);
+  collect(json["backends"][0]["service"]);
   collect(json["certificates"][0]);
   const std::string page = StatusPage("abc123");
-  const std::regex use(R"((?:status|item|status\.config|item\.logins)\.([a-z_]+)\b)");
+  const std::regex use(R"((?:status|item|health|service|status\.config|item\.logins)\.([a-z_]+)\b)");
   size_t uses = 0;
   for (std::sregex_iterator i(page.begin(), page.end(), use), end; i != end; ++i) {
     EXPECT_TRUE(sent.count((*i)[1].str())) << (*i)[0].str();

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "proxy/config/config.h"
@@ -135,7 +136,8 @@ format = "json"
 level = "warning"
 
 [admin]
-address = "unix:/run/postern/admin.sock"
+address = "127.0.0.1:9111"
+token_file = "token"
 
 [[backend]]
 name = "single"
@@ -146,6 +148,8 @@ weight = 7
 name = "mail"
 balance = "maglev"
 failover = true
+affinity = false
+eject = { failures = 7, time = "8s", time_max = "9s", share_max_percent = 10 }
 tls = "implicit"
 ca = "ca.pem"
 login = "master"
@@ -153,11 +157,12 @@ master_user = "proxy"
 master_password_file = "master"
 pipelining = "off"
 proxy_protocol = "v2"
+health = { probe = "login", interval = "3s", fast_interval = "1s", timeout = "4s", jitter = "100ms", rise = 5, fall = 6, user = "canary@example.org" }
 backends = [
   { name = "mail1", address = "mail1.example.net:995" },
   { name = "mail2", address = "[2001:db8::2]:110", tls = "stls", server_name = "mail2.example.net", weight = 0, proxy_protocol = "off", xclient = "auto" },
   { name = "mail3", address = "10.0.0.3:995", insecure = true, pipelining = "on", proxy_protocol = "off" },
-  { name = "mail4", address = "10.0.0.4:110", tls = "off", login = "password", mechanism = "auth-plain" },
+  { name = "mail4", address = "10.0.0.4:110", tls = "off", login = "password", mechanism = "auth-plain", health = { probe = "login", user = "canary@example.org", password_file = "canary" } },
   "single",
 ]
 
@@ -205,7 +210,8 @@ TEST_F(EveryKey, TopAndListeners) {
   EXPECT_EQ(config_.listeners[1].address.ToString(), "0.0.0.0:110");
   EXPECT_EQ(config_.listeners[1].tls, ListenerTls::kStls);
   EXPECT_TRUE(config_.listeners[1].plaintext_logins);
-  EXPECT_EQ(config_.admin.address, "unix:/run/postern/admin.sock");
+  EXPECT_EQ(config_.admin.address, "127.0.0.1:9111");
+  EXPECT_EQ(config_.admin.token_file, "etc/token");
 }
 
 // A client whose TLS ends at the neighbour may log in where no other may.
@@ -350,6 +356,11 @@ TEST_F(EveryKey, PoolsAndRoutes) {
   EXPECT_EQ(pool.name, "mail");
   EXPECT_EQ(pool.balance, routing::Balance::kMaglev);
   EXPECT_TRUE(pool.failover);
+  EXPECT_FALSE(pool.affinity);
+  EXPECT_EQ(pool.eject.failures, 7);
+  EXPECT_EQ(pool.eject.time, 8 * kSecond);
+  EXPECT_EQ(pool.eject.time_max, 9 * kSecond);
+  EXPECT_EQ(pool.eject.share_max_percent, 10);
   EXPECT_THAT(pool.backends, ElementsAre(1, 2, 3, 4, 0));
   ASSERT_EQ(config_.routing.routes.size(), 3u);
   EXPECT_EQ(config_.routing.routes[0].map_file, "etc/users.map");
@@ -357,6 +368,53 @@ TEST_F(EveryKey, PoolsAndRoutes) {
   EXPECT_EQ(config_.routing.routes[1].pool, "mail");
   EXPECT_EQ(config_.routing.routes[2].users, "postmaster");
   EXPECT_EQ(config_.routing.routes[2].backend, "single");
+}
+
+TEST_F(EveryKey, Health) {
+  const Health& pool = config_.backends[1].health;
+  EXPECT_EQ(pool.probe, Probe::kLogin);
+  EXPECT_EQ(pool.interval, 3 * kSecond);
+  EXPECT_EQ(pool.fast_interval, kSecond);
+  EXPECT_EQ(pool.timeout, 4 * kSecond);
+  EXPECT_EQ(pool.jitter, 100 * kMillisecond);
+  EXPECT_EQ(pool.rise, 5);
+  EXPECT_EQ(pool.fall, 6);
+  EXPECT_EQ(pool.user, "canary@example.org");
+  EXPECT_EQ(pool.password_file, "");  // the master user logs in
+  EXPECT_EQ(config_.backends[4].health.password_file, "etc/canary");
+  // A [[backend]] that the pool only names is checked as it says itself: here not.
+  EXPECT_EQ(config_.backends[0].health.probe, Probe::kNone);
+}
+
+TEST(GoodConfig, EjectIsOffUntilItIsWritten) {
+  const absl::StatusOr<Config> off = ParseConfig(kSmallest, "postern.toml");
+  ASSERT_TRUE(off.ok());
+  EXPECT_EQ(off->routing.pools[0].eject.failures, 0);
+  EXPECT_TRUE(off->routing.pools[0].affinity);
+  const absl::StatusOr<Config> on =
+      ParseConfig(absl::StrCat(kSmallest, "[[pool]]\nname = \"b\"\neject = { time = \"10m\" }\n",
+                               "backends = [{ name = \"b1\", address = \"h:110\" }]"),
+                  "postern.toml");
+  ASSERT_TRUE(on.ok()) << on.status().message();
+  EXPECT_EQ(on->routing.pools[1].eject.failures, 5);
+  EXPECT_EQ(on->routing.pools[1].eject.time_max, 600 * kSecond);
+  EXPECT_EQ(on->routing.pools[1].eject.share_max_percent, 50);
+}
+
+TEST(GoodConfig, HealthDefaults) {
+  const std::string text =
+      absl::StrCat(kSmallest, "[[pool]]\nname = \"b\"\nhealth = { interval = \"400ms\" }\n",
+                   "backends = [{ name = \"b1\", address = \"h:110\" }]");
+  const absl::StatusOr<Config> config = ParseConfig(text, "postern.toml");
+  ASSERT_TRUE(config.ok()) << config.status().message();
+  EXPECT_EQ(config->backends[0].health.probe, Probe::kNone);
+  const Health& health = config->backends[1].health;
+  EXPECT_EQ(health.probe, Probe::kGreeting);
+  EXPECT_EQ(health.fast_interval, 400 * kMillisecond);
+  EXPECT_EQ(health.jitter, 40 * kMillisecond);
+  EXPECT_EQ(health.timeout, 5 * kSecond);
+  EXPECT_EQ(health.rise, 2);
+  EXPECT_EQ(health.fall, 3);
 }
 
 // The example that operators start from. The files it names are opened by others.

@@ -1,4 +1,4 @@
-// Prints the README's table of metrics.
+// Prints the table of metrics in deploy/prometheus/METRICS.md.
 #include <cstdio>
 
 #include "metrics/names.h"

@@ -62,11 +62,17 @@ def commands():
 class TablesTest(unittest.TestCase):
     def test_metrics(self):
         printed = subprocess.run([PRINTER], capture_output=True, text=True, check=True).stdout
-        region = re.search(r"<!-- metrics: begin.*?-->\n(.*?)<!-- metrics: end -->", README,
-                           re.DOTALL)
+        region = re.search(r"<!-- metrics: begin.*?-->\n(.*?)<!-- metrics: end -->",
+                           read("deploy/prometheus/METRICS.md"), re.DOTALL)
         self.assertIsNotNone(region)
         self.maxDiff = None
         self.assertEqual(region.group(1), printed, f"paste the output of {PRINTER}")
+
+    def test_metrics_of_this_page_exist(self):
+        names = set(re.findall(r"`(postern_\w+)`", README))
+        self.assertGreater(len(names), 5)
+        self.assertLessEqual(names, set(re.findall(r"`(postern_\w+)`",
+                                                   read("deploy/prometheus/METRICS.md"))))
 
     def test_fields_of_the_session_log(self):
         source = read("proxy/session_log.cc")

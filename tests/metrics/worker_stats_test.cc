@@ -36,6 +36,7 @@ TEST(WorkerStatsNames, SayWhatTheEnumeratorSays) {
   EXPECT_EQ(UpstreamErrorName(UpstreamError::kExtraLines), "extra_lines");
   EXPECT_EQ(UpstreamErrorName(UpstreamError::kStlsRefused), "stls_refused");
   EXPECT_EQ(UpstreamErrorName(UpstreamError::kLocal), "local");
+  EXPECT_EQ(UpstreamErrorName(UpstreamError::kOut), "out");
   EXPECT_EQ(TlsVersionName(TlsVersion::kTls13), "TLSv1.3");
   EXPECT_EQ(TlsCipherName(TlsCipher::kChacha20), "CHACHA20-POLY1305");
   EXPECT_EQ(RelayVerbName(RelayVerb::kRetr), "retr");

@@ -55,6 +55,33 @@ TEST_P(BalancerTest, NobodyAndOne) {
   EXPECT_EQ(one.Pick(7, {}), 0);
 }
 
+TEST_P(BalancerTest, UsersOfAnUnusableOneGoWhereTheirNextIs) {
+  for (const uint32_t other_weight : {100u, 300u}) {
+    std::vector<Balancer::Member> members = Members(5);
+    members[3].weight = other_weight;
+    const Balancer balancer(GetParam(), members);
+    int moved = 0;
+    for (int user = 0; user < 500; ++user) {
+      const std::vector<int> order = Order(balancer, user);
+      std::vector<int> best(Balancer::kPickMax);
+      const auto count = static_cast<size_t>(balancer.PickUsable(
+          HashOf(user), absl::MakeSpan(best), [](int backend) { return backend != 2; }));
+      ASSERT_EQ(count, 4u);
+      EXPECT_EQ(std::count(best.begin(), best.end(), 2), 0);
+      EXPECT_EQ(best[0], order[0] == 2 ? order[1] : order[0]);
+      moved += order[0] == 2 ? 1 : 0;
+      int only = -1;
+      EXPECT_EQ(balancer.PickUsable(HashOf(user), absl::MakeSpan(&only, 1),
+                                    [](int backend) { return backend != 2; }),
+                1);
+      EXPECT_EQ(only, best[0]);
+      EXPECT_EQ(balancer.PickUsable(HashOf(user), absl::MakeSpan(best), [](int) { return false; }),
+                0);
+    }
+    EXPECT_GT(moved, 30);
+  }
+}
+
 TEST_P(BalancerTest, OrderOfConfigurationDoesNotMatter) {
   std::vector<Balancer::Member> members = Members(20);
   for (size_t i = 0; i < members.size(); ++i) members[i].weight = static_cast<uint32_t>(i % 4);

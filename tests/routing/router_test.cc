@@ -14,6 +14,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "proxy/base/log.h"
+#include "routing/backend_state.h"
 
 namespace {
 
@@ -84,8 +86,8 @@ RouteOptions ByMap(const std::string& file) {
 RouterOptions Farm() {
   RouterOptions options;
   options.backends = {{"mail1", 100}, {"mail2", 100}, {"mail3", 100}, {"old", 100}};
-  options.pools = {{"mail", Balance::kRendezvous, {0, 1, 2}, false},
-                   {"spare", Balance::kMaglev, {0, 3}, true}};
+  options.pools = {{"mail", Balance::kRendezvous, {0, 1, 2}, false, {}, true},
+                   {"spare", Balance::kMaglev, {0, 3}, true, {}, true}};
   return options;
 }
 
@@ -329,6 +331,139 @@ TEST(RouterTest, NormalisesLogins) {
   EXPECT_EQ(*router->NormaliseUser(" Bob "), "Bob@example.org");
   EXPECT_TRUE(absl::IsInvalidArgument(router->NormaliseUser("").status()));
   EXPECT_EQ(router->options().backends.size(), 4u);
+}
+
+class UsableTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    log::Configure(log::Level::kError);
+    RouterOptions options = Farm();
+    options.routes = {ToBackend("fixed", "old"), ToPool("*@spare.example", "spare"),
+                      ToPool("*", "mail")};
+    router_ = MustCreate(options);
+    BackendStates states;
+    for (const BackendOptions& backend : options.backends) {
+      states_.push_back(states.Get(backend.name));
+    }
+  }
+  void TearDown() override { log::Configure(log::Level::kInfo); }
+  void TakeDown(size_t backend) {
+    CheckResult dead;
+    dead.reachable = false;
+    for (int i = 0; i < 3; ++i) states_[backend]->OnCheck(dead, CheckRules(), 1);
+  }
+
+  std::unique_ptr<const Router> router_;
+  BackendStateList states_;
+};
+
+TEST_F(UsableTest, AllUsableIsThePlainRoute) {
+  for (const char* user : {"fixed", "a@spare.example", "b"}) {
+    const Decision decision = router_->Route(user, states_, 0);
+    EXPECT_EQ(decision.candidates, router_->Route(user).candidates);
+    EXPECT_EQ(decision.out, -1);
+  }
+}
+
+TEST_F(UsableTest, WithoutFailoverNobodyElseServes) {
+  TakeDown(3);
+  const Decision fixed = router_->Route("fixed", states_, 0);
+  EXPECT_TRUE(fixed.known);
+  EXPECT_EQ(fixed.candidate_count, 0);
+  EXPECT_EQ(fixed.out, 3);
+  const int home = router_->Route("b").candidates[0];
+  EXPECT_EQ(router_->Route("b", states_, 0).candidates[0], home);
+  TakeDown(static_cast<size_t>(home));
+  EXPECT_EQ(router_->Route("b", states_, 0).candidate_count, 0);
+  EXPECT_EQ(router_->Route("b", states_, 0).out, home);
+}
+
+TEST_F(UsableTest, WithFailoverTheNextOneServes) {
+  const Decision before = router_->Route("a@spare.example");
+  ASSERT_EQ(before.candidate_count, 2);
+  TakeDown(static_cast<size_t>(before.candidates[0]));
+  const Decision after = router_->Route("a@spare.example", states_, 0);
+  EXPECT_EQ(after.candidate_count, 1);
+  EXPECT_EQ(after.candidates[0], before.candidates[1]);
+  EXPECT_EQ(after.out, -1);
+  TakeDown(static_cast<size_t>(before.candidates[1]));
+  const Decision nobody = router_->Route("a@spare.example", states_, 0);
+  EXPECT_EQ(nobody.candidate_count, 0);
+  EXPECT_EQ(nobody.out, before.candidates[0]);
+}
+
+// Three of them, all for everybody.
+class EjectTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    log::Configure(log::Level::kError);
+    RouterOptions options;
+    options.backends = {{"a", 100}, {"b", 100}, {"c", 100}};
+    options.pools = {{"mail", Balance::kRendezvous, {0, 1, 2}, true, {2, 10, 40, 67}, true}};
+    options.routes = {ToPool("*", "mail")};
+    router_ = MustCreate(options);
+    BackendStates states;
+    for (const char* name : {"a", "b", "c"}) states_.push_back(states.Get(name));
+  }
+  void TearDown() override { log::Configure(log::Level::kInfo); }
+  void Fail(size_t backend, int times, TimeNs now) {
+    for (int i = 0; i < times; ++i) {
+      router_->NoteFailure(router_->Route("u"), backend, "x", states_, now);
+    }
+  }
+
+  std::unique_ptr<const Router> router_;
+  BackendStateList states_;
+};
+
+TEST_F(EjectTest, NoMoreThanTheShare) {
+  Fail(0, 1, 100);
+  EXPECT_TRUE(states_[0]->usable(100));
+  Fail(0, 1, 100);
+  EXPECT_FALSE(states_[0]->usable(100));
+  Fail(1, 2, 100);
+  EXPECT_FALSE(states_[1]->usable(109));
+  Fail(2, 20, 100);
+  EXPECT_TRUE(states_[2]->usable(100)) << "two of three are 67 %";
+  EXPECT_EQ(router_->Standing(0, states_, 100).usable, 1);
+  const Decision decision = router_->Route("u", states_, 100);
+  EXPECT_EQ(decision.candidate_count, 1);
+  EXPECT_EQ(decision.candidates[0], 2);
+  EXPECT_EQ(router_->Standing(0, states_, 110).usable, 3);
+}
+
+TEST_F(EjectTest, PanicUsesThoseThatMayAnswer) {
+  Fail(0, 2, 100);
+  CheckResult wrong;
+  wrong.reason = "[AUTH]";
+  CheckResult dead;
+  dead.reachable = false;
+  for (int i = 0; i < 3; ++i) {
+    states_[1]->OnCheck(wrong, CheckRules(), 100);
+    states_[2]->OnCheck(dead, CheckRules(), 100);
+  }
+  const PoolStanding standing = router_->Standing(0, states_, 100);
+  EXPECT_EQ(standing.usable, 0);
+  EXPECT_TRUE(standing.panic);
+  const Decision decision = router_->Route("u", states_, 100);
+  EXPECT_TRUE(decision.panic);
+  ASSERT_EQ(decision.candidate_count, 2);
+  EXPECT_NE(decision.candidates[0], 2);
+  EXPECT_NE(decision.candidates[1], 2);
+  // The ejection ends, and with it the panic.
+  EXPECT_FALSE(router_->Standing(0, states_, 110).panic);
+  EXPECT_EQ(router_->Route("u", states_, 110).candidates[0], 0);
+  EXPECT_FALSE(router_->Route("u", states_, 110).panic);
+}
+
+TEST_F(EjectTest, NobodyIsLeftWhenAllAreUnreachable) {
+  CheckResult dead;
+  dead.reachable = false;
+  for (const auto& state : states_) {
+    for (int i = 0; i < 3; ++i) state->OnCheck(dead, CheckRules(), 100);
+  }
+  EXPECT_FALSE(router_->Standing(0, states_, 100).panic);
+  EXPECT_EQ(router_->Route("u", states_, 100).candidate_count, 0);
 }
 
 TEST(ExplainTest, TellsEachStep) {

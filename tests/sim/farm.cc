@@ -24,6 +24,7 @@ constexpr size_t kTurnsMax = 2'000'000;
 constexpr size_t kBlocksPerSession = 7;
 constexpr const char* kMasterUser = "master";
 constexpr const char* kMasterPassword = "master secret";
+constexpr const char* kCanaryPassword = "canary secret";
 constexpr size_t kListeners = 5;
 constexpr const char* kListenAddresses[kListeners] = {"198.51.100.1:995", "198.51.100.1:110",
                                                       "198.51.100.1:1110", "198.51.100.1:2995",
@@ -50,11 +51,12 @@ tls::Library* SharedLibrary() {
 
 }  // namespace
 
-Farm::Farm(uint64_t seed, FarmSpec spec) : spec_(std::move(spec)), io_(seed, spec_.plan) {
+Farm::Farm(uint64_t seed, FarmSpec spec)
+    : spec_(std::move(spec)), io_(seed, spec_.plan), begin_(io_.scheduler().now()) {
   for (const ClientSpec& client : spec_.clients) AddClient(client);
   config::Config config = MakeConfig();
   const size_t listeners = config.listeners.size();
-  auto shared = BuildSnapshot(std::move(config), &registry_, 1).value();
+  auto shared = BuildSnapshot(std::move(config), &registry_, 1, &states_).value();
   stats_.Grow(listeners, spec_.backends.size());
   auto snapshot = BuildWorkerSnapshot(shared, SharedLibrary(), nullptr).value();
   WorkerOptions options;
@@ -66,6 +68,7 @@ Farm::Farm(uint64_t seed, FarmSpec spec) : spec_(std::move(spec)), io_(seed, spe
     sockets.push_back({listener.address.ToString(), io_.Listen(listener.address)});
   }
   for (size_t i = 0; i < spec_.backends.size(); ++i) AddBackend(i);
+  if (spec_.health.probe != config::Probe::kNone) StartChecks(snapshot);
   worker_->Configure(std::move(snapshot), std::move(sockets));
   if (spec_.drain_after >= 0) {
     io_.scheduler().After(spec_.drain_after, [this] {
@@ -76,6 +79,32 @@ Farm::Farm(uint64_t seed, FarmSpec spec) : spec_(std::move(spec)), io_(seed, spe
 }
 
 Farm::~Farm() = default;
+
+std::shared_ptr<routing::BackendState> Farm::state(size_t backend) {
+  return states_.Get(absl::StrCat("mail", backend + 1));
+}
+
+void Farm::StartChecks(const std::shared_ptr<const WorkerSnapshot>& snapshot) {
+  store_.Add(kCanaryUser, kCanaryPassword, 0, 0);
+  history_.canary = kCanaryUser;
+  checker_ = std::make_unique<HealthChecker>(&io_, io_.random().Next());
+  checker_->Configure(snapshot);
+  for (const DurationNs after : spec_.reloads_after) {
+    io_.scheduler().After(after, [this, snapshot] {
+      worker_->Post([this, snapshot] { checker_->Configure(snapshot); });
+    });
+  }
+  io_.scheduler().After(spec_.health_for, [this] { worker_->Post([this] { checker_->Stop(); }); });
+}
+
+ConnectAnswer Farm::AnswerConnect(size_t backend) {
+  const BackendSpec& spec = spec_.backends[backend];
+  const DurationNs since = io_.scheduler().now() - begin_;
+  for (const Outage& outage : spec.outages) {
+    if (since >= outage.from && since < outage.until) return ConnectAnswer{outage.kind, 0};
+  }
+  return spec.connects[io_.random().Below(spec.connects.size())];
+}
 
 config::Config Farm::MakeConfig() {
   config::Config config;
@@ -98,18 +127,19 @@ config::Config Farm::MakeConfig() {
   config.tls.certificates = {TestTls::Get().files()};
   config.timeouts = spec_.timeouts;
   if (spec_.apop) {
-    directory_ = std::make_unique<tls::testing::TestDirectory>();
     config.dialogue.apop = true;
     std::string secrets;
     for (const ClientSpec& client : spec_.clients) {
       if (client.known) absl::StrAppend(&secrets, client.user, ":", RealPassword(client), "\n");
     }
-    config.auth.secrets_file = directory_->Write("secrets", secrets);
+    config.auth.secrets_file = WriteFile("secrets", secrets);
   }
   if (spec_.sasl) config.dialogue.mechanisms.push_back(pop3::Mechanism::kXoauth2);
   routing::PoolOptions pool;
   pool.name = "mail";
   pool.failover = spec_.failover;
+  pool.eject = spec_.eject;
+  pool.affinity = spec_.affinity;
   for (size_t i = 0; i < spec_.backends.size(); ++i) {
     const BackendSpec& spec = spec_.backends[i];
     config::Backend backend;
@@ -129,11 +159,16 @@ config::Config Farm::MakeConfig() {
     backend.xclient = spec.xclient;
     if (spec_.sasl) backend.login = config::UpstreamLogin::kSasl;
     if (spec.master) {
-      if (directory_ == nullptr) directory_ = std::make_unique<tls::testing::TestDirectory>();
       backend.login = config::UpstreamLogin::kMaster;
       backend.master_user = kMasterUser;
-      backend.master_password_file =
-          directory_->Write("master", absl::StrCat(kMasterPassword, "\n"));
+      backend.master_password_file = WriteFile("master", absl::StrCat(kMasterPassword, "\n"));
+    }
+    backend.health = spec_.health;
+    if (spec_.health.probe == config::Probe::kLogin) {
+      backend.health.user = kCanaryUser;
+      if (!spec.master) {
+        backend.health.password_file = WriteFile("canary", absl::StrCat(kCanaryPassword, "\n"));
+      }
     }
     config.backends.push_back(std::move(backend));
     routing::BackendOptions route_backend;
@@ -153,11 +188,7 @@ void Farm::AddBackend(size_t index) {
   const BackendSpec& spec = spec_.backends[index];
   if (spec.absent) return;
   io_.AddBackend(
-      BackendAddress(index, spec.unix_socket),
-      [this, index] {
-        const std::vector<ConnectAnswer>& answers = spec_.backends[index].connects;
-        return answers[io_.random().Below(answers.size())];
-      },
+      BackendAddress(index, spec.unix_socket), [this, index] { return AnswerConnect(index); },
       [this, index](Endpoint* endpoint) {
         const BackendSpec& backend = spec_.backends[index];
         ServerScript script = backend.scripts[io_.random().Below(backend.scripts.size())];
@@ -173,6 +204,7 @@ void Farm::AddBackend(size_t index) {
         script.model.xoauth2 = spec_.sasl;
         script.model.xclient = backend.xclient != config::UpstreamXclient::kOff;
         server.wants_client = script.proxy_header || script.model.xclient;
+        server.backend = index;
         server.name = absl::StrCat("backend ", index, " connection ", servers_.size());
         server.peer = std::make_unique<ScriptedServer>(&io_, endpoint, &store_, std::move(script));
         servers_.push_back(std::move(server));
@@ -434,11 +466,15 @@ void Farm::OnSessionEnd(const SessionRecord& record) {
     ++client->story.records;
     client->story.reason = record.reason;
     client->story.record_logged_in = record.logged_in;
+    client->story.backend = std::string(record.backend);
+    client->story.total = record.total;
   }
 }
 
 void Farm::Turn() {
   worker_->RunTurn(kNever);
+  if (checker_ != nullptr) checker_->Tidy();
+  if (spec_.shared_users) NoteTimes();
   const size_t blocks = worker_->blocks().blocks_out();
   if (blocks > blocks_most_) {
     blocks_most_ = blocks;
@@ -448,13 +484,27 @@ void Farm::Turn() {
   }
 }
 
-bool Farm::WorldAtRest() { return worker_->sessions() == 0 && io_.quiet(); }
+void Farm::NoteTimes() {
+  const DurationNs now = io_.scheduler().now() - begin_;
+  for (Server& server : servers_) {
+    if (server.logged_in_at < 0 && server.peer->record().logged_in) server.logged_in_at = now;
+    const bool over = server.peer->closed() || server.peer->end() != Peer::End::kNone;
+    if (server.ended_at < 0 && over) server.ended_at = now;
+  }
+}
+
+std::vector<std::string> Farm::Judge() {
+  return spec_.shared_users ? std::vector<std::string>() : CheckHistory(history_);
+}
+
+bool Farm::WorldAtRest() {
+  return worker_->sessions() == 0 && io_.quiet() && (checker_ == nullptr || checker_->done());
+}
 
 std::vector<std::string> Farm::Run() {
-  const TimeNs begin = io_.scheduler().now();
   size_t turns = 0;
   const auto too_long = [&] {
-    return ++turns > kTurnsMax || io_.scheduler().now() - begin > kWorldTime;
+    return ++turns > kTurnsMax || io_.scheduler().now() - begin_ > kWorldTime;
   };
   while (!WorldAtRest() && !too_long()) Turn();
   worker_->Drain(kSecond);
@@ -463,13 +513,14 @@ std::vector<std::string> Farm::Run() {
   if (!worker_->done()) {
     Fail(absl::StrCat("hang: ", worker_->sessions(), " sessions are still there after ", turns,
                       " turns"));
-    for (std::string& failure : CheckHistory(history_)) Fail(std::move(failure));
+    for (std::string& failure : Judge()) Fail(std::move(failure));
     // The worker's own checks would end the process before anybody could read this.
     worker_.release();
+    checker_.release();
     return std::move(failures_);
   }
   CheckBalance();
-  for (std::string& failure : CheckHistory(history_)) Fail(std::move(failure));
+  for (std::string& failure : Judge()) Fail(std::move(failure));
   return std::move(failures_);
 }
 
@@ -496,6 +547,9 @@ void Farm::Tell() {
     story.wants_client = server.wants_client;
     story.told_client = server.peer->told_client();
     if (story.told_client.empty()) story.told_client = story.record.told_client;
+    story.backend = server.backend;
+    story.logged_in_at = server.logged_in_at;
+    story.ended_at = server.ended_at;
     history_.servers.push_back(std::move(story));
   }
   history_.may_turn_away = spec_.sessions_max < spec_.clients.size();
@@ -515,6 +569,7 @@ void Farm::CheckBalance() {
   zero("operations in flight", static_cast<int64_t>(io_.ops_in_flight()));
   zero("large buffers lent", static_cast<int64_t>(worker_->bulk().blocks_lent()));
   zero("pipes lent", static_cast<int64_t>(worker_->bulk().pipes_lent()));
+  zero("users in the affinity table", static_cast<int64_t>(states_.affinity()->size()));
   zero("blocks out", static_cast<int64_t>(worker_->blocks().blocks_out()));
   zero("coroutine frames", static_cast<int64_t>(coro::FramePool::ThisThread().live()));
   zero("connections_active", stats_.loop().connections_active.Get());
@@ -535,6 +590,7 @@ void Farm::CheckBalance() {
          static_cast<int64_t>(backend.sessions.Get() - closed));
   }
   worker_.reset();
+  checker_.reset();
   if (io_.timers().armed() != 0) Fail("balance: timers are still armed");
 }
 

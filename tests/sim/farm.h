@@ -19,8 +19,10 @@
 #include "metrics/registry.h"
 #include "metrics/worker_stats.h"
 #include "proxy/config/config.h"
+#include "proxy/health_checker.h"
 #include "proxy/session_record.h"
 #include "proxy/worker.h"
+#include "routing/backend_state.h"
 #include "tests/sim/history.h"
 #include "tests/sim/scripted_client.h"
 #include "tests/sim/scripted_server.h"
@@ -86,6 +88,13 @@ struct ClientSpec {
   DurationNs resets_after = 0;  // kResetSometime
 };
 
+// A time in which a backend takes no new connections, counted from the beginning of the world.
+struct Outage {
+  DurationNs from = 0;
+  DurationNs until = 0;
+  ConnectAnswer::Kind kind = ConnectAnswer::Kind::kRefuse;
+};
+
 struct BackendSpec {
   config::UpstreamTls tls = config::UpstreamTls::kOff;
   config::UpstreamMechanism mechanism = config::UpstreamMechanism::kUserPass;
@@ -98,6 +107,7 @@ struct BackendSpec {
   // Drawn anew for each connection.
   std::vector<ConnectAnswer> connects = {ConnectAnswer{}};
   std::vector<ServerScript> scripts = {ServerScript{}};
+  std::vector<Outage> outages;
 };
 
 struct FarmSpec {
@@ -106,6 +116,7 @@ struct FarmSpec {
   std::vector<ClientSpec> clients;
   config::Timeouts timeouts;
   bool failover = false;
+  routing::EjectRules eject;
   bool apop = false;
   bool sasl = false;  // XOAUTH2 is offered and carried to every backend; none has a master login
   size_t sessions_max = 100000;
@@ -113,7 +124,17 @@ struct FarmSpec {
   size_t messages = 3;
   size_t message_bytes = 2000;
   DurationNs drain_after = -1;  // SIGTERM in the middle; negative: none
+  // Health checks of all backends, for so long from the beginning; they log in as kCanaryUser.
+  config::Health health;
+  DurationNs health_for = 60 * kSecond;
+  std::vector<DurationNs> reloads_after;  // before the end of the checks
+  // Several clients are one user. The rules of history.h, which know users by their name, do not
+  // apply; servers note the times of their sessions.
+  bool shared_users = false;
+  bool affinity = true;
 };
+
+inline constexpr const char* kCanaryUser = "canary@example.net";
 
 class Farm : private SessionSink {
  public:
@@ -129,6 +150,7 @@ class Farm : private SessionSink {
   const MaildropStore& store() const { return store_; }
   SimIo& io() { return io_; }
   metrics::WorkerStats& stats() { return stats_; }
+  std::shared_ptr<routing::BackendState> state(size_t backend);
 
  private:
   struct Client {
@@ -143,11 +165,21 @@ class Farm : private SessionSink {
     std::string name;
     bool wants_client = false;
     std::unique_ptr<ScriptedServer> peer;
+    size_t backend = 0;
+    DurationNs logged_in_at = -1;
+    DurationNs ended_at = -1;
   };
 
   void OnSessionEnd(const SessionRecord& record) override;
   config::Config MakeConfig();
+  // In a directory that goes with the farm; its path.
+  std::string WriteFile(const std::string& name, const std::string& text) {
+    if (directory_ == nullptr) directory_ = std::make_unique<tls::testing::TestDirectory>();
+    return directory_->Write(name, text);
+  }
   void AddBackend(size_t index);
+  ConnectAnswer AnswerConnect(size_t backend);
+  void StartChecks(const std::shared_ptr<const WorkerSnapshot>& snapshot);
   void AddClient(const ClientSpec& spec);
   void StartClient(Client* client);
   void WriteScript(Client* client);
@@ -157,6 +189,8 @@ class Farm : private SessionSink {
   void WriteSession(Client* client);
   void WriteFarewell(Client* client);
   void Turn();
+  void NoteTimes();
+  std::vector<std::string> Judge();
   bool WorldAtRest();
   void Tell();
   void CheckBalance();
@@ -165,15 +199,18 @@ class Farm : private SessionSink {
   FarmSpec spec_;
   SimIo io_;
   MaildropStore store_;
+  routing::BackendStates states_;
   metrics::Registry registry_;
   metrics::WorkerStats stats_;
   std::unique_ptr<Worker> worker_;
+  std::unique_ptr<HealthChecker> checker_;
   std::vector<std::unique_ptr<Client>> clients_;
   std::vector<Server> servers_;
   std::unique_ptr<tls::testing::TestDirectory> directory_;  // made when files are needed
   History history_;
   std::vector<std::string> failures_;
   size_t blocks_most_ = 0;
+  TimeNs begin_;
 };
 
 }  // namespace postern::sim

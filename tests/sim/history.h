@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "proxy/base/close_reason.h"
+#include "proxy/base/time.h"
 #include "tests/sim/maildrop_model.h"
 #include "tests/sim/peer.h"
 #include "tests/sim/scripted_server.h"
@@ -39,6 +40,8 @@ struct ClientStory {
   int records = 0;
   CloseReason reason = CloseReason::kNone;
   bool record_logged_in = false;
+  std::string backend;   // of the session record
+  DurationNs total = 0;  // likewise
 };
 
 // One connection to a backend.
@@ -47,6 +50,10 @@ struct ServerStory {
   MaildropRecord record;
   ServerFault fault = ServerFault::kNone;
   bool struck = false;
+  // With FarmSpec::shared_users: when it logged somebody in, and when it or we ended.
+  size_t backend = 0;
+  DurationNs logged_in_at = -1;
+  DurationNs ended_at = -1;
   bool broken = false;
   bool wants_client = false;  // it is to be told who the client is
   std::string told_client;    // as "address:port"
@@ -55,6 +62,7 @@ struct ServerStory {
 struct History {
   std::vector<ClientStory> clients;
   std::vector<ServerStory> servers;
+  std::string canary;            // the user of the health checks
   bool errors_injected = false;  // operations failed out of nowhere
   bool drained = false;          // the proxy was told to stop while clients were there
   bool may_turn_away = false;    // so few sessions are allowed that some clients never get one

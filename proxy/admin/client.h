@@ -1,0 +1,21 @@
+// Asks the admin endpoint of a running server, for the command line.
+#ifndef POSTERN_PROXY_ADMIN_CLIENT_H_
+#define POSTERN_PROXY_ADMIN_CLIENT_H_
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "proxy/config/config.h"
+
+namespace postern::admin {
+
+// The answer's body. The error is a sentence for the operator: nobody listens there, or what the
+// server said.
+absl::StatusOr<std::string> Get(const config::Admin& admin, const std::string& path);
+// With the token of `admin`, when it has one.
+absl::StatusOr<std::string> Post(const config::Admin& admin, const std::string& path,
+                                 const std::string& body);
+
+}  // namespace postern::admin
+
+#endif  // POSTERN_PROXY_ADMIN_CLIENT_H_

@@ -1,0 +1,68 @@
+#include "proxy/admin/service_verbs.h"
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "proxy/admin/client.h"
+#include "proxy/admin/status_text.h"
+#include "proxy/config/config.h"
+
+namespace postern::admin {
+namespace {
+
+constexpr absl::Duration kPollEvery = absl::Milliseconds(500);
+
+int Complain(const absl::Status& status) {
+  std::fprintf(stderr, "%s\n", std::string(status.message()).c_str());
+  return 1;
+}
+
+int WaitForSessions(const config::Admin& admin, const std::string& backend) {
+  int told = -1;
+  for (;;) {
+    const absl::StatusOr<std::string> status = Get(admin, "/api/v1/status");
+    if (!status.ok()) return Complain(status.status());
+    const absl::StatusOr<int> sessions = SessionsOf(*status, backend);
+    if (!sessions.ok()) return Complain(sessions.status());
+    if (*sessions != told) std::printf("%s: %d sessions\n", backend.c_str(), *sessions);
+    std::fflush(stdout);
+    told = *sessions;
+    if (*sessions == 0) return 0;
+    absl::SleepFor(kPollEvery);
+  }
+}
+
+}  // namespace
+
+int ChangeService(const std::string& config_file, const ServiceChange& change) {
+  const absl::StatusOr<config::Config> config = config::LoadConfig(config_file);
+  if (!config.ok()) return Complain(config.status());
+  const std::string body = change.reason.empty()
+                               ? ""
+                               : nlohmann::json{{"reason", change.reason}}.dump(
+                                     -1, ' ', false, nlohmann::json::error_handler_t::replace);
+  const absl::StatusOr<std::string> answer = Post(
+      config->admin, absl::StrCat("/api/v1/backends/", change.backend, "/", change.verb), body);
+  if (!answer.ok()) return Complain(answer.status());
+  const auto json = nlohmann::json::parse(*answer, nullptr, /*allow_exceptions=*/false);
+  std::printf("%s: %s\n", change.backend.c_str(),
+              json.is_object() ? json.value("state", "").c_str() : "");
+  if (!change.wait) return 0;
+  return WaitForSessions(config->admin, change.backend);
+}
+
+int ShowStatus(const std::string& config_file) {
+  const absl::StatusOr<config::Config> config = config::LoadConfig(config_file);
+  if (!config.ok()) return Complain(config.status());
+  const absl::StatusOr<std::string> status = Get(config->admin, "/api/v1/status");
+  if (!status.ok()) return Complain(status.status());
+  const absl::StatusOr<std::string> text = StatusText(*status);
+  if (!text.ok()) return Complain(text.status());
+  std::printf("%s", text->c_str());
+  return 0;
+}
+
+}  // namespace postern::admin

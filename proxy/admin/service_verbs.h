@@ -1,0 +1,22 @@
+// postern drain, undrain, disable, enable and status: verbs that talk to a running server.
+#ifndef POSTERN_PROXY_ADMIN_SERVICE_VERBS_H_
+#define POSTERN_PROXY_ADMIN_SERVICE_VERBS_H_
+
+#include <string>
+
+namespace postern::admin {
+
+struct ServiceChange {
+  std::string verb;  // as in the API
+  std::string backend;
+  std::string reason;
+  bool wait = false;  // until no session is left
+};
+
+// Exit codes.
+int ChangeService(const std::string& config_file, const ServiceChange& change);
+int ShowStatus(const std::string& config_file);
+
+}  // namespace postern::admin
+
+#endif  // POSTERN_PROXY_ADMIN_SERVICE_VERBS_H_

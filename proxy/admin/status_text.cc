@@ -1,0 +1,111 @@
+#include "proxy/admin/status_text.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "proxy/base/escape.h"
+
+namespace postern::admin {
+namespace {
+
+using Json = nlohmann::json;
+
+// "3 s", "12 min", "5 h", "9 d"; "-" for null.
+std::string Ago(const Json& seconds) {
+  if (!seconds.is_number()) return "-";
+  const auto whole = static_cast<int64_t>(seconds.get<double>());
+  if (whole < 120) return absl::StrCat(whole, " s");
+  if (whole < 7200) return absl::StrCat(whole / 60, " min");
+  if (whole < 172800) return absl::StrCat(whole / 3600, " h");
+  return absl::StrCat(whole / 86400, " d");
+}
+
+std::string Text(const Json& value) {
+  return value.is_string() ? EscapeForLog(value.get<std::string>()) : "";
+}
+
+// What matters most comes first: the operator's word, then the checks, then the ejection.
+std::vector<std::string> BackendRow(const Json& backend) {
+  const Json& health = backend.at("health");
+  const Json& service = backend.at("service");
+  std::string state = Text(health.at("state"));
+  std::string since = Ago(health.at("changed_seconds_ago"));
+  std::string why = Text(health.at("reason"));
+  if (health.at("ejected_seconds_left").is_number()) {
+    state = "ejected";
+    since = Ago(health.at("ejected_seconds_left")) + " left";
+    why = Text(health.at("eject_reason"));
+  }
+  if (Text(service.at("state")) != "enabled") {
+    const std::string reason = Text(service.at("reason"));
+    state = Text(service.at("state"));
+    since = Ago(service.at("changed_seconds_ago"));
+    why = absl::StrCat("by ", Text(service.at("by")), reason.empty() ? "" : ": ", reason);
+  }
+  return {Text(backend.at("name")),
+          Text(backend.at("pool")),
+          state,
+          since,
+          absl::StrCat(backend.at("sessions").get<int64_t>()),
+          why};
+}
+
+// Columns as wide as they need; the last one is not padded.
+void AddTable(const std::vector<std::vector<std::string>>& rows, std::string* text) {
+  std::vector<size_t> widths(rows[0].size());
+  for (const auto& row : rows) {
+    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  for (const auto& row : rows) {
+    std::string line;
+    for (size_t i = 0; i < row.size(); ++i) {
+      line += absl::StrFormat("%-*s  ", static_cast<int>(widths[i]), row[i]);
+    }
+    line.erase(line.find_last_not_of(' ') + 1);
+    absl::StrAppend(text, line, "\n");
+  }
+}
+
+absl::Status NoStatus() {
+  return absl::InternalError("the answer is not what this version of postern expects");
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> StatusText(const std::string& status_json) try {
+  const Json status = Json::parse(status_json);
+  std::string text;
+  std::vector<std::vector<std::string>> pools = {{"POOL", "USABLE", "BACKENDS", ""}};
+  for (const Json& pool : status.at("pools")) {
+    pools.push_back({Text(pool.at("name")), absl::StrCat(pool.at("usable").get<int>()),
+                     absl::StrCat(pool.at("backends").get<int>()),
+                     pool.at("panic").get<bool>() ? "panic" : ""});
+  }
+  AddTable(pools, &text);
+  text += "\n";
+  std::vector<std::vector<std::string>> backends = {
+      {"BACKEND", "POOL", "STATE", "SINCE", "SESSIONS", "WHY"}};
+  for (const Json& backend : status.at("backends")) {
+    if (backend.contains("health")) backends.push_back(BackendRow(backend));
+  }
+  AddTable(backends, &text);
+  return text;
+} catch (const Json::exception&) {
+  return NoStatus();
+}
+
+absl::StatusOr<int> SessionsOf(const std::string& status_json, const std::string& backend) try {
+  const Json status = Json::parse(status_json);
+  int64_t sessions = 0;
+  for (const Json& row : status.at("backends")) {
+    if (Text(row.at("name")) == backend) sessions += row.at("sessions").get<int64_t>();
+  }
+  return static_cast<int>(sessions);
+} catch (const Json::exception&) {
+  return NoStatus();
+}
+
+}  // namespace postern::admin

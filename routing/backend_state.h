@@ -1,0 +1,157 @@
+// What is known of one backend right now. Shared by every thread and kept by name for the life of
+// the process, so that a reload forgets nothing.
+//
+// Logins read it without a lock: an atomic load says whether the backend may be used. Whoever
+// changes it (the health checks) and whoever wants the reasons (status, logs) takes its mutex.
+#ifndef POSTERN_ROUTING_BACKEND_STATE_H_
+#define POSTERN_ROUTING_BACKEND_STATE_H_
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "proxy/base/time.h"
+#include "routing/affinity.h"
+#include "routing/options.h"
+
+namespace postern::routing {
+
+// What active checks say. Not checked counts as usable.
+enum class Health : uint8_t { kUnchecked, kUp, kDown };
+absl::string_view HealthName(Health health);  // "unchecked", "up", "down"
+
+// What an operator has said.
+enum class Service : uint8_t {
+  kEnabled,
+  kDraining,  // no new users
+  kDisabled,  // no logins at all, and no checks
+};
+absl::string_view ServiceName(Service service);  // "enabled", "draining", "disabled"
+
+// How many checks in a row change a verdict. The first good one takes a backend from unchecked to
+// up.
+struct CheckRules {
+  int rise = 2;  // good ones, from down to up
+  int fall = 3;  // bad ones, to down
+};
+
+struct CheckResult {
+  CheckResult() = default;
+  bool known = true;  // false: the check failed on our side and says nothing about the backend
+  bool good = false;
+  // Whether the backend answered at all. One that answers wrongly is still better than nobody.
+  bool reachable = true;
+  std::string reason;  // why not; for people, without secrets, escaped
+};
+
+// A copy for people and metrics.
+struct BackendReport {
+  Health health = Health::kUnchecked;
+  std::string reason;        // why it is down; empty otherwise
+  TimeNs changed_at = 0;     // of the health; 0: never
+  std::string last_failure;  // of the last bad check; empty when the last one was good
+  uint64_t checks_good = 0;
+  uint64_t checks_bad = 0;
+  uint64_t changes = 0;      // of the health
+  TimeNs ejected_until = 0;  // 0: not ejected now
+  std::string eject_reason;  // of the last ejection
+  uint64_t ejections = 0;
+  Service service = Service::kEnabled;
+  TimeNs service_at = 0;       // 0: never changed
+  std::string service_by;      // who
+  std::string service_reason;  // why; may be empty
+};
+
+class BackendState {
+ public:
+  explicit BackendState(absl::string_view name) : name_(name) {}
+  BackendState(const BackendState&) = delete;
+  BackendState& operator=(const BackendState&) = delete;
+
+  const std::string& name() const { return name_; }
+
+  // Whether logins may go there. Never blocks.
+  bool usable(TimeNs now) const {
+    return health_.load(std::memory_order_relaxed) != Health::kDown && !ejected(now) &&
+           service() == Service::kEnabled;
+  }
+  // Whether they may when every backend of the pool is out: not one that is known to be
+  // unreachable, which would cost each of them a timeout and help nobody.
+  bool usable_in_panic() const {
+    return !unreachable_.load(std::memory_order_relaxed) && service() == Service::kEnabled;
+  }
+  // Whether a user with a live session there may log in once more: a drain lets them.
+  bool usable_for_live_users(TimeNs now) const {
+    return health_.load(std::memory_order_relaxed) != Health::kDown && !ejected(now) &&
+           service() != Service::kDisabled;
+  }
+  Service service() const { return service_.load(std::memory_order_relaxed); }
+  bool ejected(TimeNs now) const { return now < ejected_until_.load(std::memory_order_relaxed); }
+  Health health() const { return health_.load(std::memory_order_relaxed); }
+  // Why not, as "down: connect to 10.0.0.11:110: Connection refused"; empty when usable.
+  std::string Why(TimeNs now) const;
+
+  // Checks of `what` begin: an address and a kind of check. What was found about something else
+  // under this name is forgotten; an empty `what` ends the checks.
+  void BeginChecks(absl::string_view what);
+  // One check is over. Returns whether the next one should come soon, because the verdict may be
+  // about to change. Changes are logged.
+  bool OnCheck(const CheckResult& result, const CheckRules& rules, TimeNs now);
+
+  // A login attempt got an answer. Takes no lock while all is well.
+  void OnSuccess(TimeNs now);
+  // A login attempt failed before the password was sent. Returns whether there were as many in a
+  // row as `rules` allow.
+  bool OnFailure(const EjectRules& rules);
+  // Takes it out for the time the rules say. Until a login succeeds there, the next failure is one
+  // too many.
+  void Eject(const EjectRules& rules, absl::string_view reason, TimeNs now);
+
+  // An operator's wish, logged with who and why (both escaped). Kept until the next one.
+  void SetService(Service service, absl::string_view who, absl::string_view why, TimeNs now);
+
+  BackendReport Report(TimeNs now) const;
+
+ private:
+  void Change(Health health, TimeNs now);
+
+  const std::string name_;
+  std::atomic<Health> health_{Health::kUnchecked};
+  std::atomic<bool> unreachable_{false};
+  std::atomic<TimeNs> ejected_until_{0};
+  std::atomic<Service> service_{Service::kEnabled};
+  std::atomic<int> failures_{0};       // in a row
+  std::atomic<bool> on_trial_{false};  // ejected, and no login has succeeded since
+  mutable std::mutex mutex_;
+  std::string checked_;
+  BackendReport report_;
+  int good_in_a_row_ = 0;
+  int bad_in_a_row_ = 0;
+  DurationNs ejected_for_ = 0;  // the last time
+};
+
+// In the order of RouterOptions::backends.
+using BackendStateList = std::vector<std::shared_ptr<BackendState>>;
+
+// All backends there ever were, by name. Thread-safe.
+class BackendStates {
+ public:
+  // The same object for the same name, always.
+  std::shared_ptr<BackendState> Get(absl::string_view name);
+  // Which of them has which user.
+  const std::shared_ptr<Affinity>& affinity() const { return affinity_; }
+
+ private:
+  const std::shared_ptr<Affinity> affinity_ = std::make_shared<Affinity>();
+  std::mutex mutex_;
+  std::map<std::string, std::shared_ptr<BackendState>, std::less<>> states_;
+};
+
+}  // namespace postern::routing
+
+#endif  // POSTERN_ROUTING_BACKEND_STATE_H_

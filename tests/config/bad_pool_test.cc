@@ -1,0 +1,103 @@
+// Mistakes in what pools and backends say about health and balancing.
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "proxy/config/config.h"
+
+namespace postern::config {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr absl::string_view kRest = R"(
+[[backend]]
+name = "single"
+address = "10.0.0.3:110"
+[[listener]]
+address = "[::]:110"
+tls = "off"
+plaintext_logins = true
+[[route]]
+users = "*"
+pool = "mail"
+)";
+
+struct BadPool {
+  std::string name;
+  std::string keys;                   // of the pool, from the third line on
+  std::vector<std::string> mistakes;  // "line:column: beginning of the message"
+  std::string backends = "{ name = \"mail1\", address = \"10.0.0.1:110\" }";
+};
+
+class BadPoolTest : public ::testing::TestWithParam<BadPool> {};
+
+TEST_P(BadPoolTest, IsToldWhatAndWhere) {
+  const BadPool& bad = GetParam();
+  const std::string text = absl::StrCat("[[pool]]\nname = \"mail\"\n", bad.keys, "\nbackends = [",
+                                        bad.backends, "]\n", kRest);
+  const absl::StatusOr<Config> config = ParseConfig(text, "f");
+  ASSERT_FALSE(config.ok()) << text;
+  const std::vector<std::string> lines = absl::StrSplit(config.status().message(), '\n');
+  ASSERT_EQ(lines.size(), bad.mistakes.size()) << config.status().message();
+  for (size_t i = 0; i < lines.size(); ++i) {
+    EXPECT_THAT(lines[i], HasSubstr("f:" + bad.mistakes[i]));
+  }
+}
+
+std::vector<BadPool> HealthCases() {
+  return {
+      {"Type", "health = \"greeting\"", {"3:10: health is a string"}},
+      {"Key",
+       "health = { prob = \"tcp\" }",
+       {"3:12: unknown key \"prob\" in health; did you mean"}},
+      {"Probe", "health = { probe = \"http\" }", {"3:20: probe = \"http\""}},
+      {"Interval", "health = { interval = \"1ms\" }", {"3:23: interval = \"1ms\""}},
+      {"Rise", "health = { rise = 0 }", {"3:19: rise = 0"}},
+      {"Fall", "health = { fall = 101 }", {"3:19: fall = 101"}},
+      {"FastIsSlower",
+       "health = { fast_interval = \"5s\" }",
+       {"3:28: fast_interval is longer than the interval of 2s"}},
+      {"TlsProbeWithoutTls",
+       "health = { probe = \"tls\" }",
+       {"3:10: probe = \"tls\" of backend \"mail1\", which has tls = \"off\""}},
+      {"UserWithoutLogin",
+       "health = { user = \"canary\", password_file = \"p\" }",
+       {"3:19: user means nothing without probe = \"login\"",
+        "3:45: password_file means nothing without probe = \"login\""}},
+      {"LoginWithoutUser",
+       "health = { probe = \"login\", password_file = \"p\" }",
+       {"3:10: probe = \"login\" needs a user of its own"}},
+      {"LoginWithoutPassword",
+       "health = { probe = \"login\", user = \"canary\" }",
+       {"3:10: probe = \"login\" of backend \"mail1\" needs the user's password"}},
+      {"ForBackendsThatAreNamedOnly",
+       "health = { probe = \"tcp\" }",
+       {"3:10: health of a pool speaks for the backends written inside it"},
+       "\"single\""},
+  };
+}
+
+std::vector<BadPool> EjectCases() {
+  return {
+      {"Type", "eject = true", {"3:9: eject is true or false"}},
+      {"Key", "eject = { failure = 3 }", {"3:11: unknown key \"failure\" in eject; did you mean"}},
+      {"Failures", "eject = { failures = 0 }", {"3:22: failures = 0"}},
+      {"Share", "eject = { share_max_percent = 101 }", {"3:31: share_max_percent = 101"}},
+      {"MaxBelowTime",
+       "eject = { time = \"20s\", time_max = \"10s\" }",
+       {"3:36: time_max is shorter than the time of 20s"}},
+  };
+}
+
+std::string NameOf(const ::testing::TestParamInfo<BadPool>& test) { return test.param.name; }
+INSTANTIATE_TEST_SUITE_P(Health, BadPoolTest, ::testing::ValuesIn(HealthCases()), &NameOf);
+
+INSTANTIATE_TEST_SUITE_P(Eject, BadPoolTest, ::testing::ValuesIn(EjectCases()), &NameOf);
+
+}  // namespace
+}  // namespace postern::config
