@@ -226,19 +226,20 @@ void Channel::SetRelay(Handler on_received, Handler on_sent, void* owner) {
   relay_owner_ = owner;
 }
 
-void Channel::StartSend() {
+void Channel::StartSend(bool last) {
   if (send_op_.in_flight()) return;
   if (borrowed_.empty() && sending_.empty()) {
     if (pending_.empty()) return;
     std::swap(sending_, pending_);
   }
-  io_->Send(fd_, borrowed_.empty() ? sending_.view() : borrowed_, &send_op_);
+  const absl::string_view bytes = borrowed_.empty() ? sending_.view() : borrowed_;
+  last ? io_->SendLast(fd_, bytes, &send_op_) : io_->Send(fd_, bytes, &send_op_);
 }
 
-void Channel::StartSendBorrowed(absl::string_view bytes) {
+void Channel::StartSendBorrowed(absl::string_view bytes, bool last) {
   DCHECK(output_empty() && tls_ == nullptr);
   borrowed_ = bytes;
-  io_->Send(fd_, borrowed_, &send_op_);
+  StartSend(last);
 }
 
 void Channel::AfterSend(size_t bytes) {

@@ -107,10 +107,11 @@ class Channel {
   bool receiving() const { return recv_op_.in_flight(); }
   absl::string_view Received() const { return io_->ReceivedBytes(recv_op_); }
   void ReturnReceived() { io_->ReturnBuffer(&recv_op_); }
-  // Sends what is queued, if anything and if no send is in progress.
-  void StartSend();
+  // Sends what is queued, if anything and if no send is in progress. `last`: the end of our
+  // direction follows.
+  void StartSend(bool last = false);
   // Sends memory of the caller's directly; nothing may be queued. Plaintext channels only.
-  void StartSendBorrowed(absl::string_view bytes);
+  void StartSendBorrowed(absl::string_view bytes, bool last);
   // `on_sent` hears when a send would get somewhere. Nothing may be queued or being sent.
   void StartPollSend() { io_->PollSend(fd_, &send_op_); }
   bool sending() const { return send_op_.in_flight(); }

@@ -92,19 +92,30 @@ void Relay::Received(Pipe& pipe, int result) {
   Advance(pipe);
 }
 
+bool Relay::AtLastWord() const {
+  return counter_.quit_sent() && !client_broken_ && !counter_.response_pending() &&
+         counter_.boundary() == pop3::RelayCounter::Boundary::kBetween;
+}
+
 void Relay::SayGoodbye() {
+  if (said_goodbye_ || !AtLastWord()) return;
+  said_goodbye_ = true;
   const Channel* client = pipes_[kDown].target;
-  if (client->tls() == nullptr || client_broken_ || !counter_.quit_sent()) return;
-  const bool between = counter_.boundary() == pop3::RelayCounter::Boundary::kBetween;
-  if (between && !counter_.response_pending()) client->tls()->Shutdown();
+  if (client->tls() != nullptr) client->tls()->Shutdown();
+}
+
+void Relay::EndTowardsClient() {
+  Channel* client = pipes_[kDown].target;
+  if (said_goodbye_ && !ending_ && !client_broken_) client->io()->Shutdown(client->fd(), SHUT_WR);
 }
 
 tls::Result Relay::Forward(Pipe& pipe) {
   Channel* source = pipe.source;
   if (source->tls() == nullptr) {
     const absl::string_view bytes = source->Received();
+    const bool down = &pipe == &pipes_[kDown];
     const bool direct = pipe.target->tls() == nullptr && pipe.target->output_empty() &&
-                        !(client_broken_ && &pipe == &pipes_[kDown]);
+                        !(down && (client_broken_ || said_goodbye_));
     if (!direct) {
       Deliver(pipe, bytes);
       source->ReturnReceived();
@@ -113,7 +124,7 @@ tls::Result Relay::Forward(Pipe& pipe) {
     // Plaintext on both sides: the kernel sends from the very buffer it received into, which goes
     // back once it is taken.
     Count(pipe, bytes);
-    pipe.target->StartSendBorrowed(bytes);
+    pipe.target->StartSendBorrowed(bytes, down && AtLastWord());
     return tls::Result::kWantInput;
   }
   source->tls()->SetInput(source->Received());
@@ -136,7 +147,7 @@ void Relay::Deliver(Pipe& pipe, absl::string_view bytes) {
     pipe.target->output()->Reserve(bytes.size() + bytes.size() / kRecordBytes * kRecordOverhead);
   }
   Count(pipe, bytes);
-  if (&pipe == &pipes_[kDown] && client_broken_) return;
+  if (&pipe == &pipes_[kDown] && (client_broken_ || said_goodbye_)) return;
   pipe.target->Queue(bytes);
 }
 
@@ -154,7 +165,7 @@ void Relay::Count(Pipe& pipe, absl::string_view bytes) {
 void Relay::Advance(Pipe& pipe) {
   if (!pipe.target->output_empty()) {
     pipe.state = State::kWriting;
-    pipe.target->StartSend();
+    pipe.target->StartSend(/*last=*/&pipe == &pipes_[kDown] && said_goodbye_);
     return;
   }
   if (pipe.source_ended) return PipeEnded(pipe);
@@ -186,6 +197,7 @@ void Relay::Sent(Pipe& pipe, int result) {
   }
   if (ending_) return ContinueEnding();
   if (pipe.state == State::kWriting) {
+    if (&pipe == &pipes_[kDown]) EndTowardsClient();
     pipe.source->ReturnReceived();  // a buffer that was sent directly
     return Advance(pipe);
   }

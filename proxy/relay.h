@@ -97,8 +97,11 @@ class Relay {
   tls::Result Forward(Pipe& pipe);
   void Deliver(Pipe& pipe, absl::string_view bytes);
   void Count(Pipe& pipe, absl::string_view bytes);
-  // Behind the answer to QUIT: close_notify leaves together with it.
+  // Whether the answer to QUIT is through and nothing else is outstanding: what the client gets now
+  // is the last it gets. Its end, close_notify and FIN, leaves together with it.
+  bool AtLastWord() const;
   void SayGoodbye();
+  void EndTowardsClient();
   // Sends what Deliver() queued, or reads on, or meets the end.
   void Advance(Pipe& pipe);
   // relay_bulk.cc: long transfers.
@@ -137,6 +140,7 @@ class Relay {
   bool client_failed_tls_ = false;
   bool half_close_due_ = false;  // the client ended while answers are outstanding
   bool half_closed_ = false;
+  bool said_goodbye_ = false;  // what the upstream may still say is dropped
   bool ending_ = false;
   bool done_ = false;
   pop3::RelayCounter counter_;

@@ -22,6 +22,8 @@ namespace {
 
 // IoOp's kind: what it is, and whether it has been ended by us.
 enum Kind : uint8_t { kAccept = 1, kConnect, kRecv, kRecvInto, kSend, kPoll, kKindMask = 0x0f };
+// MSG_MORE: the bytes wait for the end, at most 200 ms.
+constexpr uint8_t kLast = 0x10;
 constexpr uint8_t kEnded = 0x40;
 
 constexpr uint64_t kWakeData = ~uint64_t{0};
@@ -191,6 +193,12 @@ void EpollIo::RecvInto(int fd, char* buffer, size_t capacity, IoOp* op) {
   Access::buffer_id(*op) = kOwnBuffer;
   Access::size(*op) = capacity;
   Begin(op, fd, kRecvInto);
+}
+
+void EpollIo::SendLast(int fd, absl::string_view bytes, IoOp* op) {
+  Access::data(*op) = bytes.data();
+  Access::size(*op) = bytes.size();
+  Begin(op, fd, kSend | kLast);
 }
 
 void EpollIo::PollSend(int fd, IoOp* op) {
@@ -413,10 +421,11 @@ void EpollIo::TryPoll(IoOp* op) { Finish(op, POLLOUT); }
 void EpollIo::TrySend(IoOp* op) {
   // A completion counts bytes in an int.
   constexpr size_t kSendMax = size_t{1} << 30;
+  const int more = (Access::kind(*op) & kLast) != 0 ? MSG_MORE : 0;
   ssize_t count = 0;
   do {
     count = send(FdOf(*op), Access::data(*op), std::min(Access::size(*op), kSendMax),
-                 MSG_NOSIGNAL | MSG_DONTWAIT);
+                 MSG_NOSIGNAL | MSG_DONTWAIT | more);
   } while (count < 0 && errno == EINTR);
   if (count < 0 && WouldBlock(errno)) return Rest(op);
   Finish(op, count < 0 ? -errno : static_cast<int>(count));

@@ -60,6 +60,7 @@ class EpollIo final : public Io {
   void Recv(int fd, IoOp* op) override;
   void RecvInto(int fd, char* buffer, size_t capacity, IoOp* op) override;
   void Send(int fd, absl::string_view bytes, IoOp* op) override;
+  void SendLast(int fd, absl::string_view bytes, IoOp* op) override;
   void PollSend(int fd, IoOp* op) override;
   void Cancel(IoOp* op) override;
   void ReturnBuffer(IoOp* op) override;

@@ -125,6 +125,9 @@ class Io {
   // Completes with how many bytes were taken (it may be fewer), or -errno. `bytes` must stay valid
   // and unchanged until completion. Never raises SIGPIPE.
   virtual void Send(int fd, absl::string_view bytes, IoOp* op) = 0;
+  // As Send(), of the last bytes: they leave together with the end that Shutdown(SHUT_WR) says on
+  // completion.
+  virtual void SendLast(int fd, absl::string_view bytes, IoOp* op) { Send(fd, bytes, op); }
   // Completes with something positive when a send would get somewhere, if only to learn of an
   // error, or with -errno.
   virtual void PollSend(int fd, IoOp* op) = 0;

@@ -24,6 +24,8 @@ constexpr uint64_t kTryTag = 2;
 
 // IoOp's kind: what it is, where it is, and whether it was cancelled.
 enum Kind : uint8_t { kAccept = 1, kConnect, kRecv, kRecvInto, kSend, kPoll, kKindMask = 0x0f };
+// MSG_MORE: the bytes wait for the end, at most 200 ms.
+constexpr uint8_t kLast = 0x10;
 // The last receive of this operation left its socket empty, as far as the kernel knows.
 constexpr uint8_t kDrained = 0x20;
 constexpr uint8_t kEnded = 0x40;
@@ -149,6 +151,14 @@ void UringIo::RecvInto(int fd, char* buffer, size_t capacity, IoOp* op) {
   Issue(op);
 }
 
+void UringIo::SendLast(int fd, absl::string_view bytes, IoOp* op) {
+  Start(op, fd);
+  Access::kind(*op) = kSend | kLast;
+  Access::data(*op) = bytes.data();
+  Access::size(*op) = bytes.size();
+  Issue(op);
+}
+
 void UringIo::PollSend(int fd, IoOp* op) {
   Start(op, fd);
   Access::kind(*op) = kPoll;
@@ -206,7 +216,8 @@ void UringIo::Prepare(io_uring_sqe* sqe, IoOp* op) {
       io_uring_prep_poll_add(sqe, fd, POLLOUT);
       break;
     default:
-      io_uring_prep_send(sqe, fd, Access::data(*op), Access::size(*op), MSG_NOSIGNAL);
+      io_uring_prep_send(sqe, fd, Access::data(*op), Access::size(*op),
+                         (Access::kind(*op) & kLast) != 0 ? MSG_NOSIGNAL | MSG_MORE : MSG_NOSIGNAL);
       break;
   }
   io_uring_sqe_set_data(sqe, op);

@@ -79,6 +79,19 @@ TEST_P(IoTest, ReceivesIntoTheCallersMemory) {
   EXPECT_EQ(memory.substr(0, received), text);
 }
 
+TEST_P(IoTest, TheLastBytesLeaveWithTheEnd) {
+  const auto [ours, theirs] = TcpPair();
+  Probe send;
+  io_->SendLast(ours, "+OK bye\r\n", &send.op);
+  RunUntil([&] { return send.done(); });
+  EXPECT_EQ(send.result(), 9);
+  io_->Shutdown(ours, SHUT_WR);
+  std::array<char, 16> buffer{};
+  // The end is there as soon as the bytes are: nothing has to come after them.
+  EXPECT_EQ(recv(theirs, buffer.data(), buffer.size(), 0), 9);
+  EXPECT_EQ(recv(theirs, buffer.data(), buffer.size(), MSG_DONTWAIT), 0);
+}
+
 TEST_P(IoTest, AReceiveIntoMemoryIsCancelledOrShutDown) {
   const auto [ours, theirs] = TcpPair();
   std::array<char, 100> memory{};
