@@ -62,6 +62,13 @@ coro::Task<Outcome> Channel::Connect(const SocketAddress* address) {
 }
 
 coro::Task<Outcome> Channel::Handshake() {
+  recv_op_.set_background(true);
+  const Outcome outcome = co_await ShakeHands();
+  recv_op_.set_background(false);
+  co_return outcome;
+}
+
+coro::Task<Outcome> Channel::ShakeHands() {
   for (;;) {
     const tls::Result result = tls_->Handshake();
     // Flush before waiting for input, also when the engine failed: the alert tells the peer why.

@@ -125,6 +125,7 @@ class Channel {
   static void OnReceived(io::IoOp& op, void* owner);
   static void OnSent(io::IoOp& op, void* owner);
   static void OnDeadline(io::Timer& timer, void* owner);
+  coro::Task<Outcome> ShakeHands();
   // What a failed or ended step means, given who caused it.
   Outcome Ended(int result);
   // Moves received bytes into input_, decrypting them.

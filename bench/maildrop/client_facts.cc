@@ -24,7 +24,7 @@ bool IsNumber(absl::string_view value, uint32_t max) {
 bool IsDnsName(absl::string_view value) {
   return !value.empty() && value.size() <= 255 &&
          std::all_of(value.begin(), value.end(),
-                     [](char c) { return absl::ascii_isalnum(c) || c == '-' || c == '.'; });
+                     [](unsigned char c) { return absl::ascii_isalnum(c) || c == '-' || c == '.'; });
 }
 
 enum class Judgement { kKeep, kIgnore, kInvalid };

@@ -219,7 +219,7 @@ void EpollIo::Kick(IoOp* op) {
 }
 
 void EpollIo::Cancel(IoOp* op) {
-  if (op->in_flight()) EndLater(op, -ECANCELED);
+  if (op->in_flight() && !Waits(*op)) EndLater(op, -ECANCELED);
 }
 
 void EpollIo::EndLater(IoOp* op, int result) {
@@ -236,7 +236,7 @@ void EpollIo::Finish(IoOp* op, int result) {
   op->Unlink();
   Descriptor& descriptor = At(FdOf(*op));
   (descriptor.reader == op ? descriptor.reader : descriptor.writer) = nullptr;
-  Complete(op, result);
+  CompleteInTurn(op, result);
 }
 
 void EpollIo::ReturnBuffer(IoOp* op) {
@@ -258,12 +258,13 @@ void EpollIo::RunOnce(DurationNs wait_max) {
     if (ready_.empty()) break;
     RunReady();
   }
+  RunBackground();
   if (counts_.completions != completions) now_ = MonotonicNow();
   timers_.Advance(now_);
 }
 
 DurationNs EpollIo::WaitFor(DurationNs wait_max) const {
-  if (!ended_.empty() || !ready_.empty()) return 0;
+  if (!ended_.empty() || !ready_.empty() || background_waits()) return 0;
   if (!starved_.empty() && buffers_.available() > 0) return 0;
   DurationNs wait = std::min(wait_max, kWaitMax);
   if (const TimeNs deadline = timers_.NextDeadline(); deadline != kNever) {

@@ -15,6 +15,9 @@ namespace {
 // (fs.pipe-user-pages-soft); then the pipe stays as it is.
 constexpr int kPipeBytes = 1 << 20;
 
+// Of one turn, for background operations: about four handshakes.
+constexpr DurationNs kBackgroundShare = kMillisecond;
+
 ssize_t Splice(int from, int to, size_t bytes) {
   ssize_t moved = 0;
   do {
@@ -24,6 +27,15 @@ ssize_t Splice(int from, int to, size_t bytes) {
 }
 
 }  // namespace
+
+void Io::RunBackground() {
+  const TimeNs end = MonotonicNow() + kBackgroundShare;
+  while (IoOp* op = background_.PopFront()) {
+    op->waits_ = false;
+    Complete(op, op->result_);
+    if (MonotonicNow() >= end) return;
+  }
+}
 
 void Io::EnableKeepalive(int fd) { io::EnableKeepalive(fd); }
 

@@ -4,8 +4,9 @@
 // same session code runs on both. Worker thread only, except Wake().
 //
 // A turn of the loop: submit what was queued and wait -> collect completions -> run their
-// callbacks -> fire due timers. A callback never runs inside a call that starts an operation, so no
-// callback can destroy its caller.
+// callbacks, those of background operations last and only for a while -> fire due timers. A
+// callback never runs inside a call that starts an operation, so no callback can destroy its
+// caller.
 //
 // Ending an operation early: Shutdown() the socket (or Cancel() the operation), then wait for its
 // completion, then Close(). close(2) alone, with a receive pending, sends no FIN and the receive
@@ -58,6 +59,11 @@ class IoOp : public ListNode<IoOp> {
     owner_ = owner;
   }
 
+  // Its completions may wait for those of all other operations, and then get a bounded share of
+  // each turn: for receives behind which long computations stand (TLS handshakes), so that a storm
+  // of them does not hold up sessions that are logged in. A hint.
+  void set_background(bool background) { background_ = background; }
+
   bool in_flight() const { return in_flight_; }
   // Bytes, a descriptor (accept), 0, or -errno. -ECANCELED after Cancel().
   int result() const { return result_; }
@@ -69,6 +75,8 @@ class IoOp : public ListNode<IoOp> {
   int result_ = 0;
   int fd_ = -1;
   bool in_flight_ = false;
+  bool background_ = false;
+  bool waits_ = false;  // completed, and among the background operations to be told so
 
  protected:
   // For implementations of Io only.
@@ -196,10 +204,23 @@ class Io {
     }
     op->callback_(*op, op->owner_);
   }
+  // The same, but behind the others if it is a background operation.
+  void CompleteInTurn(IoOp* op, int result) {
+    if (!op->background_) return Complete(op, result);
+    op->result_ = result;
+    op->waits_ = true;
+    background_.PushBack(op);
+  }
+  // Delivers completions that wait, at least one, until their share of the turn is used up.
+  void RunBackground();
+  bool background_waits() const { return !background_.empty(); }
+  // Completed, and not yet delivered: it is too late to cancel it.
+  static bool Waits(const IoOp& op) { return op.waits_; }
   static int FdOf(const IoOp& op) { return op.fd_; }
   // buffer_id_ of memory that is the caller's.
   static constexpr uint16_t kOwnBuffer = 0xffff;
 
+  IntrusiveList<IoOp> background_;
   TimerWheel timers_;
   size_t ops_in_flight_ = 0;
   Counts counts_;

@@ -224,7 +224,7 @@ void UringIo::Prepare(io_uring_sqe* sqe, IoOp* op) {
 }
 
 void UringIo::Cancel(IoOp* op) {
-  if (!op->in_flight()) return;
+  if (!op->in_flight() || Waits(*op)) return;
   uint8_t& kind = Access::kind(*op);
   if ((kind & (kCancelled | kEnded)) != 0) return;
   kind |= kCancelled;
@@ -268,13 +268,15 @@ void UringIo::RunOnce(DurationNs wait_max) {
   SubmitAndWait(WaitFor(wait_max));
   now_ = MonotonicNow();
   RunEnded();
-  if (RunCompletions() > 0) now_ = MonotonicNow();
+  if (RunCompletions() > 0 || background_waits()) now_ = MonotonicNow();
+  RunBackground();
   FeedStarved();
   timers_.Advance(now_);
 }
 
 DurationNs UringIo::WaitFor(DurationNs wait_max) const {
-  if (!ended_.empty() || !queued_.empty() || !queued_cancels_.empty() || shut_while_starved_) {
+  if (!ended_.empty() || !queued_.empty() || !queued_cancels_.empty() || shut_while_starved_ ||
+      background_waits()) {
     return 0;
   }
   DurationNs wait = std::min(wait_max, kWaitMax);
@@ -390,7 +392,7 @@ void UringIo::DeliverRecv(IoOp* op, int result, uint32_t flags) {
   }
   const bool starves = result == -ENOBUFS && (Access::kind(*op) & kKindMask) == kRecv;
   if (!starves) {
-    Complete(op, result);
+    CompleteInTurn(op, result);
     return;
   }
   ++counts_.buffers_exhausted;

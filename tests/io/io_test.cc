@@ -79,6 +79,81 @@ TEST_P(IoTest, ReceivesIntoTheCallersMemory) {
   EXPECT_EQ(memory.substr(0, received), text);
 }
 
+// Its callback takes longer than what background operations may take of a turn.
+struct SlowProbe : Probe {
+  SlowProbe() {
+    op.set_background(true);
+    then = [] {
+      const TimeNs end = MonotonicNow() + 5 * kMillisecond;
+      while (MonotonicNow() < end) {
+      }
+    };
+  }
+};
+
+TEST_P(IoTest, BackgroundOperationsComeLastAndGetAShareOfATurn) {
+  constexpr size_t kSlow = 4;
+  std::vector<std::unique_ptr<SlowProbe>> slow;
+  std::vector<std::string> order;
+  for (size_t i = 0; i < kSlow; ++i) {
+    const auto [ours, theirs] = TcpPair();
+    Write(theirs, "hello");
+    slow.push_back(std::make_unique<SlowProbe>());
+    slow.back()->then = [&order, i, busy = slow.back()->then] {
+      order.push_back(std::to_string(i));
+      busy();
+    };
+    io_->Recv(ours, &slow.back()->op);
+  }
+  const auto [ours, theirs] = TcpPair();
+  Probe quick;
+  quick.then = [&] {
+    order.push_back("quick");
+    io_->ReturnBuffer(&quick.op);
+    if (slow.back()->done()) return;
+    Write(theirs, "NOOP");
+    io_->Recv(ours, &quick.op);
+  };
+  Write(theirs, "NOOP");
+  io_->Recv(ours, &quick.op);
+  RunUntil([&] { return slow.back()->done() && !quick.op.in_flight(); });
+  // The quick one comes first, and again between any two slow ones.
+  EXPECT_EQ(order.front(), "quick");
+  for (size_t i = 1; i < order.size(); ++i) {
+    EXPECT_TRUE(order[i - 1] == "quick" || order[i] == "quick") << i;
+  }
+  for (const auto& probe : slow) {
+    EXPECT_EQ(io_->ReceivedBytes(probe->op), "hello");
+    io_->ReturnBuffer(&probe->op);
+  }
+}
+
+TEST_P(IoTest, ABackgroundOperationThatWaitsIsDeliveredWhateverHappens) {
+  for (const bool cancel : {true, false}) {
+    SlowProbe first;
+    SlowProbe second;
+    const auto [one, one_peer] = TcpPair();
+    const auto [two, two_peer] = TcpPair();
+    Write(one_peer, "first");
+    Write(two_peer, "second");
+    io_->Recv(one, &first.op);
+    io_->Recv(two, &second.op);
+    RunUntil([&] { return first.done() || second.done(); });
+    EXPECT_NE(first.done(), second.done());
+    Probe& waiting = first.done() ? second : first;
+    const int fd = first.done() ? two : one;
+    cancel ? io_->Cancel(&waiting.op) : io_->Shutdown(fd, SHUT_RDWR);
+    EXPECT_TRUE(waiting.op.in_flight());
+    RunUntil([&] { return waiting.done(); });
+    EXPECT_EQ(io_->ReceivedBytes(waiting.op), fd == one ? "first" : "second");
+    EXPECT_EQ(waiting.results.size(), 1u);
+    io_->ReturnBuffer(&first.op);
+    io_->ReturnBuffer(&second.op);
+    Settle();
+    EXPECT_EQ(io_->ops_in_flight(), 0u);
+  }
+}
+
 TEST_P(IoTest, TheLastBytesLeaveWithTheEnd) {
   const auto [ours, theirs] = TcpPair();
   Probe send;
