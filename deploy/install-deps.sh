@@ -22,7 +22,7 @@ test=(
   clang-19 libclang-rt-19-dev llvm-19 ccache
   libgtest-dev libgmock-dev libbenchmark-dev
   # Real servers and real clients.
-  dovecot-core dovecot-pop3d haproxy curl openssl fetchmail mpop getmail6 socat
+  dovecot-core dovecot-pop3d haproxy curl openssl fetchmail mpop getmail6 socat testssl.sh
   # Whatever drives them.
   python3 python3-pytest python3-pytest-xdist git gdb procps iproute2 man-db shellcheck
   # promtool checks the alert rules; systemd-analyze checks the unit.

@@ -34,10 +34,15 @@ ELSEWHERE = {
     },
     "F30": {"integration/test_shutdown.py": ["test_drain", "test_the_drain_has_an_end"]},
     "F31": {"integration/test_shutdown.py": ["test_after_a_kill_it_starts_again_at_once"]},
+    "F34": {
+        "integration/test_health.py": ["test_without_failover_users_are_told_at_once"],
+        "sim/health_sim_test.cc": ["UsersOfADeadBackendAreToldAtOnce"],
+    },
     "I01": {
         "sim/session_sim_test.cc": ["KeepsItsPromises"],
         "io/io_test.cc": ["ShutdownEndsAPendingReceiveAndThePeerSeesTheEnd"],
     },
+    "I02": {"sim/session_sim_test.cc": ["KeepsItsPromises"]},
     "I04": {"io/io_test.cc": ["AcceptIsAStream", "OutOfDescriptorsEndsTheAcceptAndLosesNobody"]},
     "I05": {"io/uring_io_test.cc": ["OverflowingCompletionQueueLosesNothing"]},
     "I06": {"io/starved_test.cc": ["EveryoneIsServedInOrder", "WaitingForABufferDoesNotSpin"]},
@@ -49,6 +54,7 @@ ELSEWHERE = {
         ],
         "io/make_io_test.cc": ["AutoFallsBackToEpollAndSaysWhy"],
     },
+    "I10": {"io/io_test.cc": ["BackgroundOperationsComeLastAndGetAShareOfATurn"]},
     "I11": {"io/uring_io_test.cc": ["RestrictionsRefuseWhatWeDoNotUse"]},
     "L10": {
         "integration/test_secrets.py": [
@@ -57,6 +63,20 @@ ELSEWHERE = {
             "test_no_core_holds_a_password",
         ],
     },
+    "P01": {
+        "integration/test_neighbours.py": [
+            "test_the_header_comes_before_tls",
+            "test_a_malformed_header_ends_the_connection",
+        ],
+    },
+    "P02": {
+        "integration/test_neighbours.py": [
+            "test_strangers_are_turned_away",
+            "test_a_health_check_speaks_for_itself",
+            "test_a_malformed_header_ends_the_connection",
+        ],
+    },
+    "P03": {"integration/test_neighbours.py": ["test_a_neighbour_that_says_nothing"]},
     "R03": {"integration/test_shutdown.py": ["test_the_drain_has_an_end"]},
     "R05": {"admin/http_server_test.cc": ["StalledWorkerIsNotHealthy"]},
     "T11": {"tls/memory_test.cc": ["NamesAndTicketsLeaveNothingBehind"]},
@@ -66,6 +86,14 @@ ELSEWHERE = {
             "test_a_broken_configuration_changes_nothing",
             "test_reloads_leave_nothing_behind",
         ],
+    },
+    "T16": {"integration/scanner/test_scanner.py": ["test_testssl_finds_nothing"]},
+    "U16": {
+        "integration/test_introductions.py": [
+            "test_every_name_a_client_asks_for_by_xclient",
+            "test_a_server_that_does_not_trust_us",
+        ],
+        "integration/test_neighbours.py": ["test_xclient_is_for_the_trusted_only"],
     },
 }
 
