@@ -100,6 +100,9 @@ void Engine::Shutdown() {
 }
 
 void Engine::EndLogin() {
+  // Once: OpenSSL 3.5 overwrites the buffer it has given back already, and crashes.
+  if (login_ended_) return;
+  login_ended_ = true;
   SSL_set_mode(ssl_, SSL_MODE_RELEASE_BUFFERS);
   // A record that waits in the buffer is still to be read: the buffer is overwritten and given back
   // behind it.

@@ -95,7 +95,8 @@ class Engine {
   // The handshake and the credentials are through. Until then the library keeps its record buffers
   // (17 KiB each way) from one record to the next: allocating, overwriting and freeing them for
   // each made a login dearer. Now they are overwritten once and given back, and from now on they
-  // are held only while a record is in them: 14 KB for an idle session instead of 48.
+  // are held only while a record is in them: 14 KB for an idle session instead of 48. Later calls
+  // do nothing.
   void EndLogin();
 
   bool handshake_done() const { return handshake_done_; }
@@ -125,6 +126,7 @@ class Engine {
   bool shutdown_sent_ = false;
   bool failed_ = false;
   bool first_byte_seen_ = false;
+  bool login_ended_ = false;
   uint16_t key_updates_ = 0;
 };
 

@@ -17,7 +17,9 @@
 #pragma push_macro("NDEBUG")
 #undef NDEBUG
 // It also calls unreachable what it reaches for most letters beyond ASCII outside of quotes, when
-// it asks whether they are white space. They are not. (From 3.4 on, Debian 13, headers end in .hpp.)
+// it asks whether they are white space. They are not.
+//
+// From 3.4 on (Debian 13) its headers end in .hpp.
 #if __has_include(<toml++/impl/preprocessor.hpp>)
 #define POSTERN_TOML_PART(name) <toml++/impl/name.hpp>
 #else

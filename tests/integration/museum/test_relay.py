@@ -185,7 +185,9 @@ def test_resets_in_the_middle_of_a_message(build_house, listener):
         client.receive(i * 10_000)
         client.reset()
     house.wait_until_nobody_is_left()
-    assert house.open_files() <= files + 2
+    # Each worker keeps the pipe of a long transfer for the next one; they came one at a time.
+    pipes = 2 * int(house.count("postern_workers"))
+    assert house.open_files() <= files + pipes + 2
     assert not any(visit.quit for visit in house.backend.visits())
     assert house.closed("client_reset") == 30
 
