@@ -32,6 +32,7 @@ void Io::RunBackground() {
   const TimeNs end = MonotonicNow() + kBackgroundShare;
   while (IoOp* op = background_.PopFront()) {
     op->waits_ = false;
+    --background_count_;
     Complete(op, op->result_);
     if (MonotonicNow() >= end) return;
   }

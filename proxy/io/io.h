@@ -176,6 +176,10 @@ class Io {
   // Ends the current or the next wait. Any thread, and async-signal-safe.
   virtual void Wake() = 0;
 
+  // So many completions of background operations may wait, each with the buffer it received into:
+  // a flood of them must not take the buffers of everybody else. The next is delivered at once.
+  static constexpr size_t kBackgroundMax = 256;
+
   // Operations started and not yet completed; zero when a worker may go.
   size_t ops_in_flight() const { return ops_in_flight_; }
   struct Counts {
@@ -206,9 +210,10 @@ class Io {
   }
   // The same, but behind the others if it is a background operation.
   void CompleteInTurn(IoOp* op, int result) {
-    if (!op->background_) return Complete(op, result);
+    if (!op->background_ || background_count_ == kBackgroundMax) return Complete(op, result);
     op->result_ = result;
     op->waits_ = true;
+    ++background_count_;
     background_.PushBack(op);
   }
   // Delivers completions that wait, at least one, until their share of the turn is used up.
@@ -221,6 +226,7 @@ class Io {
   static constexpr uint16_t kOwnBuffer = 0xffff;
 
   IntrusiveList<IoOp> background_;
+  size_t background_count_ = 0;
   TimerWheel timers_;
   size_t ops_in_flight_ = 0;
   Counts counts_;

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdlib>
@@ -126,6 +127,32 @@ TEST_P(IoTest, BackgroundOperationsComeLastAndGetAShareOfATurn) {
     EXPECT_EQ(io_->ReceivedBytes(probe->op), "hello");
     io_->ReturnBuffer(&probe->op);
   }
+}
+
+TEST_P(IoTest, BackgroundOperationsDoNotPinBuffersWithoutBound) {
+  constexpr size_t kTooMany = 20;
+  UringOptions options;
+  options.receive_buffers = 2 * Io::kBackgroundMax;  // so that all complete in one turn
+  Make(options);
+  std::vector<std::unique_ptr<SlowProbe>> slow;
+  for (size_t i = 0; i < Io::kBackgroundMax + kTooMany; ++i) {
+    const auto [ours, theirs] = Pair();
+    Write(theirs, "hello");
+    slow.push_back(std::make_unique<SlowProbe>());
+    slow.back()->then = [&, i, busy = slow.back()->then] {
+      busy();
+      io_->ReturnBuffer(&slow[i]->op);
+    };
+    io_->Recv(ours, &slow.back()->op);
+  }
+  const auto done = [&] {
+    return static_cast<size_t>(
+        std::count_if(slow.begin(), slow.end(), [](const auto& probe) { return probe->done(); }));
+  };
+  RunUntil([&] { return done() > 0; });
+  EXPECT_GE(done(), kTooMany);
+  RunUntil([&] { return done() == slow.size(); });
+  EXPECT_EQ(BuffersLent(), 0u);
 }
 
 TEST_P(IoTest, ABackgroundOperationThatWaitsIsDeliveredWhateverHappens) {
