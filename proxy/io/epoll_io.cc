@@ -202,10 +202,10 @@ void EpollIo::SendLast(int fd, absl::string_view bytes, IoOp* op) {
 }
 
 void EpollIo::PollSend(int fd, IoOp* op) {
-  // Whoever asks has just been told to wait.
-  At(fd).writable = false;
+  // What was noted earlier may be stale either way: whoever asks may have filled the socket with
+  // splice(2), which is not seen here, or may not have been told to wait at all.
+  At(fd).writable = true;
   Begin(op, fd, kPoll);
-  if (!At(fd).watched && !Watch(fd)) EndLater(op, -errno);
 }
 
 void EpollIo::Send(int fd, absl::string_view bytes, IoOp* op) {
@@ -417,7 +417,12 @@ void EpollIo::Received(IoOp* op, ssize_t count, size_t capacity) {
   Finish(op, static_cast<int>(count));
 }
 
-void EpollIo::TryPoll(IoOp* op) { Finish(op, POLLOUT); }
+void EpollIo::TryPoll(IoOp* op) {
+  // An edge comes only after somebody was told to wait: poll(2) tells, and asks for the edge.
+  pollfd now{.fd = FdOf(*op), .events = POLLOUT, .revents = 0};
+  if (poll(&now, 1, 0) > 0) return Finish(op, now.revents);
+  Rest(op);
+}
 
 void EpollIo::TrySend(IoOp* op) {
   // A completion counts bytes in an int.

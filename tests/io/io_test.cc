@@ -291,6 +291,23 @@ TEST_P(IoTest, APollOfAFullSocketIsCancelledOrHearsOfItsEnd) {
   }
 }
 
+TEST_P(IoTest, APollOfASocketWithRoomIsToldSo) {
+  const auto [ours, theirs] = TcpPair();
+  Probe recv;
+  io_->Recv(ours, &recv.op);
+  Settle();
+  // Nobody was told to wait, so the kernel has no news of its own: a long transfer that pauses for
+  // the sake of others asks like this.
+  for (int i = 0; i < 3; ++i) {
+    Probe poll;
+    io_->PollSend(ours, &poll.op);
+    RunUntil([&] { return poll.done(); });
+    EXPECT_GT(poll.result(), 0);
+  }
+  io_->Cancel(&recv.op);
+  RunUntil([&] { return recv.done(); });
+}
+
 TEST_P(IoTest, EndOfStreamIsZeroAndPinsNoBuffer) {
   const auto [ours, theirs] = TcpPair();
   shutdown(theirs, SHUT_WR);
