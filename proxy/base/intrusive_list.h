@@ -65,6 +65,17 @@ class IntrusiveList {
     head_.previous_ = node;
   }
 
+  // `where` is in this list.
+  void InsertBefore(T* where, T* element) {
+    Node* node = element;
+    Node* next = where;
+    CHECK(!node->linked() && next->linked());
+    node->previous_ = next->previous_;
+    node->next_ = next;
+    next->previous_->next_ = node;
+    next->previous_ = node;
+  }
+
   T* PopFront() {
     T* element = front();
     if (element != nullptr) static_cast<Node*>(element)->Unlink();

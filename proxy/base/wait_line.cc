@@ -1,0 +1,83 @@
+#include "proxy/base/wait_line.h"
+
+namespace postern {
+namespace {
+
+// Of the moving average: about the last eight rooms count.
+constexpr DurationNs kSmoothing = 8;
+
+}  // namespace
+
+bool WaitLine::Join(Place* place) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (place->number_ == 0) place->number_ = ++last_number_;
+  // Who comes back stands near the front, a newcomer at the end.
+  Place* before = nullptr;
+  if (place->number_ != last_number_) {
+    before = places_.front();
+    while (before != nullptr && before->number_ < place->number_) before = places_.Next(before);
+  }
+  if (before == nullptr) {
+    places_.PushBack(place);
+  } else {
+    places_.InsertBefore(before, place);
+  }
+  size_.fetch_add(1, std::memory_order_relaxed);
+  return places_.front() == place;
+}
+
+WaitLine::Left WaitLine::Leave(Place* place, bool keep) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  Left left;
+  left.was_in = place->linked();
+  left.was_first = left.was_in && places_.front() == place;
+  if (left.was_in) {
+    place->Unlink();
+    size_.fetch_sub(1, std::memory_order_relaxed);
+    if (places_.empty()) last_room_at_ = 0;
+  }
+  if (!keep) place->number_ = 0;
+  return left;
+}
+
+bool WaitLine::IsFirst(const Place* place) const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return place->linked() && const_cast<WaitLine*>(this)->places_.front() == place;
+}
+
+size_t WaitLine::CallNext(size_t count) {
+  if (size() == 0) return 0;
+  const std::lock_guard<std::mutex> lock(mutex_);
+  size_t called = 0;
+  while (called < count) {
+    Place* place = places_.PopFront();
+    if (place == nullptr) break;
+    size_.fetch_sub(1, std::memory_order_relaxed);
+    ++called;
+    place->call_(place->owner_);
+  }
+  if (places_.empty()) last_room_at_ = 0;
+  return called;
+}
+
+void WaitLine::CallForRoom(TimeNs now) {
+  if (size() == 0) return;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (last_room_at_ != 0) {
+      const DurationNs gap = now - last_room_at_;
+      room_gap_ = room_gap_ == 0 ? gap : room_gap_ + (gap - room_gap_) / kSmoothing;
+    }
+    last_room_at_ = now;
+  }
+  CallNext(1);
+}
+
+DurationNs WaitLine::ExpectedWait() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  // Without any room so far the line stands for another reason.
+  if (last_room_at_ == 0) return 0;
+  return static_cast<DurationNs>(size() + 1) * room_gap_;
+}
+
+}  // namespace postern
