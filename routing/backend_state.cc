@@ -42,13 +42,27 @@ void BackendState::SetService(Service service, absl::string_view who, absl::stri
                               TimeNs now) {
   const std::lock_guard<std::mutex> lock(mutex_);
   const absl::string_view before = ServiceName(report_.service);
+  const bool back = service == Service::kEnabled && report_.service != Service::kEnabled;
   report_.service = service;
   report_.service_at = now;
   report_.service_by = std::string(who);
   report_.service_reason = std::string(why);
+  if (back) weight_.ComesBack(now);
   service_.store(service, std::memory_order_relaxed);
   log::Info(absl::StrCat("backend ", name_, ": ", ServiceName(service), ", was ", before, ", by ",
                          who, why.empty() ? "" : ": ", why));
+}
+
+void BackendState::SetWeight(int weight, absl::string_view who, absl::string_view why, TimeNs now) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  report_.weight = weight;
+  report_.weight_at = now;
+  report_.weight_by = std::string(who);
+  report_.weight_reason = std::string(why);
+  weight_.Set(weight);
+  log::Info(absl::StrCat("backend ", name_, ": weight ",
+                         weight < 0 ? "as configured" : absl::StrCat(weight), ", by ", who,
+                         why.empty() ? "" : ": ", why));
 }
 
 std::string BackendState::Why(TimeNs now) const {
@@ -57,6 +71,7 @@ std::string BackendState::Why(TimeNs now) const {
     return absl::StrCat(ServiceName(report_.service), report_.service_reason.empty() ? "" : ": ",
                         report_.service_reason);
   }
+  if (agent() != AgentVerdict::kServe) return absl::StrCat("its agent says ", AgentWords());
   if (health() == Health::kDown) return absl::StrCat("down: ", report_.reason);
   if (ejected(now)) return absl::StrCat("ejected: ", report_.eject_reason);
   return "";
@@ -73,6 +88,55 @@ void BackendState::BeginChecks(absl::string_view what) {
   report_.health = Health::kUnchecked;
   unreachable_.store(false, std::memory_order_relaxed);
   health_.store(Health::kUnchecked, std::memory_order_relaxed);
+}
+
+std::string BackendState::AgentWords() const {
+  std::string words;
+  const auto add = [&words](absl::string_view word) {
+    absl::StrAppend(&words, words.empty() ? "" : ", ", word);
+  };
+  if (agent_said_.percent.has_value()) add(absl::StrCat(*agent_said_.percent, "%"));
+  if (agent_said_.wish == AgentReport::Wish::kReady) add("ready");
+  if (agent_said_.wish == AgentReport::Wish::kDrain) add("drain");
+  if (agent_said_.wish == AgentReport::Wish::kMaintenance) add("maint");
+  if (agent_said_.up == true) add("up");
+  if (agent_said_.up == false) {
+    add(agent_said_.reason.empty() ? "down" : absl::StrCat("down: ", agent_said_.reason));
+  }
+  return words;
+}
+
+void BackendState::BeginAgent(absl::string_view address, TimeNs now) {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (agent_address_ == address) return;
+    agent_address_ = std::string(address);
+    agent_said_ = AgentReport();
+  }
+  OnAgent(AgentReport(), now);
+}
+
+void BackendState::OnAgent(const AgentReport& report, TimeNs now) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const std::string before = AgentWords();
+  if (report.percent.has_value()) agent_said_.percent = report.percent;
+  if (report.wish.has_value()) agent_said_.wish = report.wish;
+  if (report.up.has_value()) {
+    agent_said_.up = report.up;
+    agent_said_.reason = report.reason;
+  }
+  const std::string after = AgentWords();
+  if (before != after) log::Info(absl::StrCat("backend ", name_, ": its agent says ", after));
+  AgentVerdict verdict = AgentVerdict::kServe;
+  if (agent_said_.wish == AgentReport::Wish::kDrain) verdict = AgentVerdict::kDrain;
+  if (agent_said_.wish == AgentReport::Wish::kMaintenance || agent_said_.up == false) {
+    verdict = AgentVerdict::kOut;
+  }
+  // A share of nothing takes no new users, and is no reason to keep away those who have a session.
+  if (verdict == AgentVerdict::kServe && agent_said_.percent == 0) verdict = AgentVerdict::kDrain;
+  if (verdict == AgentVerdict::kServe && agent() != verdict) weight_.ComesBack(now);
+  weight_.SetAgentPercent(std::max(1, agent_said_.percent.value_or(100)));
+  agent_.store(verdict, std::memory_order_relaxed);
 }
 
 void BackendState::Change(Health health, TimeNs now) {
@@ -98,6 +162,7 @@ bool BackendState::OnCheck(const CheckResult& result, const CheckRules& rules, T
     }
     report_.reason.clear();
     unreachable_.store(false, std::memory_order_relaxed);
+    if (report_.health == Health::kDown) weight_.ComesBack(now);
     Change(Health::kUp, now);
     return false;
   }
@@ -143,14 +208,30 @@ void BackendState::Eject(const EjectRules& rules, absl::string_view reason, Time
   ++report_.ejections;
   const int failures = failures_.load(std::memory_order_relaxed);
   on_trial_.store(true, std::memory_order_relaxed);
+  weight_.ComesBack(now + ejected_for_);
   ejected_until_.store(now + ejected_for_, std::memory_order_relaxed);
   log::Warning(absl::StrCat("backend ", name_, ": ejected for ", ejected_for_ / kMillisecond,
                             " ms after ", failures, " failed login attempts in a row: ", reason));
 }
 
+void BackendState::EndEjection(TimeNs now) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (!ejected(now)) return;
+  ejected_until_.store(now, std::memory_order_relaxed);
+  failures_.store(0, std::memory_order_relaxed);
+  on_trial_.store(false, std::memory_order_relaxed);
+  weight_.ComesBack(now);
+  log::Info(
+      absl::StrCat("backend ", name_, ": a waiting login got an answer; its ejection is over"));
+}
+
 BackendReport BackendState::Report(TimeNs now) const {
   const std::lock_guard<std::mutex> lock(mutex_);
   BackendReport report = report_;
+  report.agent = AgentWords();
+  report.ramp_percent = weight_.RampPercent(now);
+  report.seats = load_.seats();
+  report.logins = load_.logins();
   if (ejected(now)) report.ejected_until = ejected_until_.load(std::memory_order_relaxed);
   return report;
 }
@@ -159,9 +240,16 @@ std::shared_ptr<BackendState> BackendStates::Get(absl::string_view name) {
   const std::lock_guard<std::mutex> lock(mutex_);
   const auto found = states_.find(name);
   if (found != states_.end()) return found->second;
-  auto state = std::make_shared<BackendState>(name);
+  auto state = std::make_shared<BackendState>(name, changes_);
   states_.emplace(std::string(name), state);
   return state;
+}
+
+std::shared_ptr<PoolQueue> BackendStates::Queue(absl::string_view pool) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  std::shared_ptr<PoolQueue>& queue = queues_[std::string(pool)];
+  if (queue == nullptr) queue = std::make_shared<PoolQueue>();
+  return queue;
 }
 
 }  // namespace postern::routing

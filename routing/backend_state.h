@@ -12,12 +12,18 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/string_view.h"
 #include "proxy/base/time.h"
+#include "proxy/base/wait_line.h"
 #include "routing/affinity.h"
+#include "routing/agent_report.h"
+#include "routing/backend_load.h"
+#include "routing/backend_weight.h"
 #include "routing/options.h"
+#include "routing/pool_queue.h"
 
 namespace postern::routing {
 
@@ -32,6 +38,13 @@ enum class Service : uint8_t {
   kDisabled,  // no logins at all, and no checks
 };
 absl::string_view ServiceName(Service service);  // "enabled", "draining", "disabled"
+
+// What the backend's agent says, for logins.
+enum class AgentVerdict : uint8_t {
+  kServe,  // also without an agent
+  kDrain,  // no new users
+  kOut,    // no logins at all
+};
 
 // How many checks in a row change a verdict. The first good one takes a backend from unchecked to
 // up.
@@ -62,14 +75,25 @@ struct BackendReport {
   std::string eject_reason;  // of the last ejection
   uint64_t ejections = 0;
   Service service = Service::kEnabled;
-  TimeNs service_at = 0;       // 0: never changed
-  std::string service_by;      // who
-  std::string service_reason;  // why; may be empty
+  TimeNs service_at = 0;                      // 0: never changed
+  std::string service_by;                     // who
+  std::string service_reason;                 // why; may be empty
+  int weight = BackendWeight::kAsConfigured;  // what an operator has set
+  TimeNs weight_at = 0;                       // 0: never set
+  std::string weight_by;
+  std::string weight_reason;
+  int64_t ramp_percent = 100;  // of its weight, while it has just come back
+  std::string agent;           // its last words, as "50%, drain"; empty without one
+  int64_t seats = 0;           // sessions and logins in progress
+  int64_t logins = 0;          // in progress
 };
 
 class BackendState {
  public:
-  explicit BackendState(absl::string_view name) : name_(name) {}
+  // `changes` is shared by the backends that pools may compare.
+  explicit BackendState(absl::string_view name,
+                        std::shared_ptr<ChangeCounter> changes = std::make_shared<ChangeCounter>(0))
+      : name_(name), weight_(std::move(changes)) {}
   BackendState(const BackendState&) = delete;
   BackendState& operator=(const BackendState&) = delete;
 
@@ -78,18 +102,25 @@ class BackendState {
   // Whether logins may go there. Never blocks.
   bool usable(TimeNs now) const {
     return health_.load(std::memory_order_relaxed) != Health::kDown && !ejected(now) &&
-           service() == Service::kEnabled;
+           service() == Service::kEnabled && agent() == AgentVerdict::kServe;
   }
   // Whether they may when every backend of the pool is out: not one that is known to be
   // unreachable, which would cost each of them a timeout and help nobody.
   bool usable_in_panic() const {
-    return !unreachable_.load(std::memory_order_relaxed) && service() == Service::kEnabled;
+    return !unreachable_.load(std::memory_order_relaxed) && service() == Service::kEnabled &&
+           agent() == AgentVerdict::kServe;
   }
   // Whether a user with a live session there may log in once more: a drain lets them.
   bool usable_for_live_users(TimeNs now) const {
     return health_.load(std::memory_order_relaxed) != Health::kDown && !ejected(now) &&
-           service() != Service::kDisabled;
+           service() != Service::kDisabled && agent() != AgentVerdict::kOut;
   }
+  // Whether all that keeps it out is an ejection, which a single login may put to the test.
+  bool only_ejected(TimeNs now) const {
+    return ejected(now) && health_.load(std::memory_order_relaxed) != Health::kDown &&
+           service() != Service::kDisabled && agent() != AgentVerdict::kOut;
+  }
+  AgentVerdict agent() const { return agent_.load(std::memory_order_relaxed); }
   Service service() const { return service_.load(std::memory_order_relaxed); }
   bool ejected(TimeNs now) const { return now < ejected_until_.load(std::memory_order_relaxed); }
   Health health() const { return health_.load(std::memory_order_relaxed); }
@@ -103,6 +134,11 @@ class BackendState {
   // about to change. Changes are logged.
   bool OnCheck(const CheckResult& result, const CheckRules& rules, TimeNs now);
 
+  // From now on the agent at `address` speaks; empty: none does, and what one said is forgotten.
+  void BeginAgent(absl::string_view address, TimeNs now);
+  // Its word. What it does not mention stays; changes are logged.
+  void OnAgent(const AgentReport& report, TimeNs now);
+
   // A login attempt got an answer. Takes no lock while all is well.
   void OnSuccess(TimeNs now);
   // A login attempt failed before the password was sent. Returns whether there were as many in a
@@ -115,24 +151,44 @@ class BackendState {
   // An operator's wish, logged with who and why (both escaped). Kept until the next one.
   void SetService(Service service, absl::string_view who, absl::string_view why, TimeNs now);
 
+  // A login that put an ejected backend to the test got an answer: the ejection is over.
+  void EndEjection(TimeNs now);
+
+  // An operator's wish, logged like the one above; kAsConfigured ends it.
+  void SetWeight(int weight, absl::string_view who, absl::string_view why, TimeNs now);
+  void SetSlowStart(DurationNs time) { weight_.SetSlowStart(time); }
+  const BackendWeight& weight() const { return weight_; }
+
+  BackendLoad& load() { return load_; }
+  const BackendLoad& load() const { return load_; }
+  // Of those who can go to this backend only.
+  WaitLine& line() { return line_; }
+
   BackendReport Report(TimeNs now) const;
 
  private:
   void Change(Health health, TimeNs now);
+  std::string AgentWords() const;
 
   const std::string name_;
   std::atomic<Health> health_{Health::kUnchecked};
   std::atomic<bool> unreachable_{false};
   std::atomic<TimeNs> ejected_until_{0};
   std::atomic<Service> service_{Service::kEnabled};
+  std::atomic<AgentVerdict> agent_{AgentVerdict::kServe};
   std::atomic<int> failures_{0};       // in a row
   std::atomic<bool> on_trial_{false};  // ejected, and no login has succeeded since
   mutable std::mutex mutex_;
   std::string checked_;
+  std::string agent_address_;
+  AgentReport agent_said_;  // all of it so far
   BackendReport report_;
   int good_in_a_row_ = 0;
   int bad_in_a_row_ = 0;
   DurationNs ejected_for_ = 0;  // the last time
+  BackendWeight weight_;
+  WaitLine line_;
+  BackendLoad load_;
 };
 
 // In the order of RouterOptions::backends.
@@ -145,10 +201,14 @@ class BackendStates {
   std::shared_ptr<BackendState> Get(absl::string_view name);
   // Which of them has which user.
   const std::shared_ptr<Affinity>& affinity() const { return affinity_; }
+  // Of the pool of this name: the same object, always.
+  std::shared_ptr<PoolQueue> Queue(absl::string_view pool);
 
  private:
   const std::shared_ptr<Affinity> affinity_ = std::make_shared<Affinity>();
+  const std::shared_ptr<ChangeCounter> changes_ = std::make_shared<ChangeCounter>(0);
   std::mutex mutex_;
+  std::map<std::string, std::shared_ptr<PoolQueue>, std::less<>> queues_;
   std::map<std::string, std::shared_ptr<BackendState>, std::less<>> states_;
 };
 

@@ -55,6 +55,9 @@ constexpr size_t kMaglevMembersMax = 65535;
 // Two more independent values from a backend's seed.
 constexpr uint64_t kOffsetSalt = 0x8f3b6d1c2a97e045ULL;
 constexpr uint64_t kSkipSalt = 0x51c7e2f90b486ad3ULL;
+// And one from a user and a backend: who is let through when not all are.
+constexpr uint64_t kShareSalt = 0x2d99a4e7c3518f0bULL;
+constexpr uint64_t kWeightScale = 1000;
 constexpr uint16_t kNobody = 65535;
 
 }  // namespace
@@ -63,8 +66,10 @@ Balancer::Balancer(Balance kind, std::vector<Member> members) {
   std::sort(members.begin(), members.end(),
             [](const Member& a, const Member& b) { return a.name < b.name; });
   for (const Member& member : members) {
+    all_seeds_.push_back(StableHash(member.name));
+    all_indices_.push_back(member.index);
     if (member.weight == 0) continue;
-    seeds_.push_back(StableHash(member.name));
+    seeds_.push_back(all_seeds_.back());
     weights_.push_back(member.weight);
     indices_.push_back(member.index);
     equal_weights_ = equal_weights_ && member.weight == weights_.front();
@@ -122,12 +127,35 @@ Balancer::Lot Balancer::Draw(uint64_t hash, size_t member) const {
 // Spares most members the logarithm and the comparison: with many members few come near the best.
 bool Balancer::MayBeat(uint64_t hash, size_t member, const Lot& lot) const {
   if (equal_weights_) return hash >= lot.hash;
+  return CostMayBeat(hash, weights_[member], lot);
+}
+
+bool Balancer::CostMayBeat(uint64_t hash, uint64_t weight, const Lot& lot) {
   // -ln(x) is at least 1 - x; the table's points are rounded down by less than the margin.
   constexpr uint64_t kMargin = 4096;
   const uint64_t least = ~hash >> (64 - kFractionBits);
   const uint64_t cost_min = least - std::min(least, kMargin);
-  return absl::uint128(cost_min) * lot.weight <= absl::uint128(lot.cost) * weights_[member];
+  return absl::uint128(cost_min) * lot.weight <= absl::uint128(lot.cost) * weight;
 }
+
+struct Balancer::BestLots {
+  explicit BestLots(size_t count) : wanted(count) {}
+
+  bool full() const { return drawn == wanted; }
+  const Lot& last() const { return lots[drawn - 1]; }
+  void Offer(const Lot& lot) {
+    size_t place = drawn;
+    while (place > 0 && Better(lot, lots[place - 1])) --place;
+    if (place == wanted) return;
+    drawn = std::min(drawn + 1, wanted);
+    for (size_t i = drawn - 1; i > place; --i) lots[i] = lots[i - 1];
+    lots[place] = lot;
+  }
+
+  std::array<Lot, kPickMax> lots;
+  size_t drawn = 0;
+  const size_t wanted;
+};
 
 // The common case, without the bookkeeping: equal weights, one candidate.
 size_t Balancer::BestByHash(uint64_t user_hash) const {
@@ -155,24 +183,50 @@ int Balancer::PickIf(uint64_t user_hash, absl::Span<int> best, const Usable& usa
     taken = BestByHash(user_hash);
   }
   if (taken < size() && usable(indices_[taken])) best[filled++] = indices_[taken];
-  const size_t wanted = best.size() - filled;
-  if (wanted == 0) return static_cast<int>(filled);
+  if (filled == best.size()) return static_cast<int>(filled);
 
-  std::array<Lot, kPickMax> lots;
-  size_t drawn = 0;
+  BestLots lots(best.size() - filled);
   for (size_t member = 0; member < size(); ++member) {
-    if (member == taken || !usable(indices_[member])) continue;
     const uint64_t hash = MixBits(user_hash ^ seeds_[member]);
-    if (drawn == wanted && !MayBeat(hash, member, lots[drawn - 1])) continue;
-    const Lot lot = Draw(hash, member);
-    size_t place = drawn;
-    while (place > 0 && Better(lot, lots[place - 1])) --place;
-    if (place == wanted) continue;
-    drawn = std::min(drawn + 1, wanted);
-    for (size_t i = drawn - 1; i > place; --i) lots[i] = lots[i - 1];
-    lots[place] = lot;
+    if (lots.full() && !MayBeat(hash, member, lots.last())) continue;
+    if (member == taken || !usable(indices_[member])) continue;
+    lots.Offer(Draw(hash, member));
   }
-  for (size_t i = 0; i < drawn; ++i) best[filled++] = indices_[lots[i].member];
+  for (size_t i = 0; i < lots.drawn; ++i) best[filled++] = indices_[lots.lots[i].member];
+  return static_cast<int>(filled);
+}
+
+int Balancer::PickWeighted(uint64_t user_hash, absl::Span<int> best,
+                           absl::FunctionRef<uint32_t(int index)> weight) const {
+  CHECK(best.size() <= kPickMax);
+  if (best.empty()) return 0;
+  size_t filled = 0;
+  int judged = -1;  // the table's choice
+  bool passed_by = false;
+  if (!maglev_.empty()) {
+    const size_t member = maglev_[user_hash % maglev_.size()];
+    judged = indices_[member];
+    const uint64_t worth = weight(judged);
+    // A point of [0, 1) for this user here, against the share of the weight that is left.
+    const uint64_t point = MixBits(user_hash ^ seeds_[member] ^ kShareSalt) >> 32;
+    if (worth > 0 && point * weights_[member] * kWeightScale < worth << 32) {
+      best[filled++] = judged;
+    } else {
+      passed_by = worth > 0;
+    }
+  }
+  BestLots lots(best.size() - filled);
+  for (size_t member = 0; member < all_seeds_.size() && lots.wanted > 0; ++member) {
+    if (all_indices_[member] == judged) continue;
+    const uint64_t worth = weight(all_indices_[member]);
+    if (worth == 0) continue;
+    const uint64_t hash = MixBits(user_hash ^ all_seeds_[member]);
+    if (lots.full() && !CostMayBeat(hash, worth, lots.last())) continue;
+    lots.Offer(Lot{hash, MinusLog(hash), worth, member});
+  }
+  for (size_t i = 0; i < lots.drawn; ++i) best[filled++] = all_indices_[lots.lots[i].member];
+  // Better than nobody.
+  if (passed_by && filled < best.size()) best[filled++] = judged;
   return static_cast<int>(filled);
 }
 

@@ -48,6 +48,12 @@ class Balancer {
   int PickUsable(uint64_t user_hash, absl::Span<int> best,
                  absl::FunctionRef<bool(int index)> usable) const;
   static constexpr size_t kPickMax = 4;
+  // The same by the weights of this moment, in thousandths: `weight` says them, also for members
+  // without a weight; 0: not to be picked. One member's weight moves users to or from that member
+  // only. In Maglev's table a lower weight lets a share of the member's users through, always the
+  // same ones, and a higher one changes nothing.
+  int PickWeighted(uint64_t user_hash, absl::Span<int> best,
+                   absl::FunctionRef<uint32_t(int index)> weight) const;
 
   // Members that may be picked.
   size_t size() const { return seeds_.size(); }
@@ -59,7 +65,10 @@ class Balancer {
     uint64_t weight;
     size_t member;
   };
+  // The best of the lots that were offered, in order.
+  struct BestLots;
   static bool Better(const Lot& a, const Lot& b);
+  static bool CostMayBeat(uint64_t hash, uint64_t weight, const Lot& lot);
 
   template <typename Usable>
   int PickIf(uint64_t user_hash, absl::Span<int> best, const Usable& usable) const;
@@ -75,6 +84,9 @@ class Balancer {
   std::vector<uint32_t> weights_;
   std::vector<int> indices_;
   bool equal_weights_ = true;
+  // Of all members, sorted by name.
+  std::vector<uint64_t> all_seeds_;
+  std::vector<int> all_indices_;
   std::vector<uint16_t> maglev_;  // positions in the vectors above; empty: rendezvous
 };
 

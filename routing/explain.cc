@@ -7,6 +7,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "proxy/base/escape.h"
+#include "proxy/base/time.h"
 #include "routing/router.h"
 #include "routing/stable_hash.h"
 #include "routing/user_key.h"
@@ -69,19 +70,64 @@ std::string BackendName(const RouterOptions& options, int index) {
   return EscapeForLog(options.backends[static_cast<size_t>(index)].name);
 }
 
-std::string DescribePool(const RouterOptions& options, int index, const Balancer& balancer) {
+absl::string_view BalanceName(Balance balance) {
+  switch (balance) {
+    case Balance::kRendezvous:
+      return "user-hash";
+    case Balance::kMaglev:
+      return "maglev";
+    case Balance::kLeastSessions:
+      return "least-sessions";
+    case Balance::kRoundRobin:
+      return "round-robin";
+  }
+  return "";
+}
+
+std::string DescribePool(const RouterOptions& options, int index, const PoolChoice& choice) {
   const PoolOptions& pool = options.pools[static_cast<size_t>(index)];
-  return absl::StrCat("pool ", Quoted(pool.name), " (",
-                      pool.balance == Balance::kMaglev ? "maglev" : "user-hash", " over ",
-                      balancer.size(), balancer.size() == 1 ? " backend)" : " backends)");
+  const size_t size = choice.balancer().size();
+  const size_t backups = choice.backups().size();
+  std::string text = absl::StrCat("pool ", Quoted(pool.name), " (", BalanceName(pool.balance),
+                                  " over ", size, size == 1 ? " backend" : " backends");
+  if (backups > 0) absl::StrAppend(&text, " and ", backups, backups == 1 ? " backup" : " backups");
+  return absl::StrCat(text, ")");
+}
+
+// What may change the choice at the moment of the login.
+void ExplainConditions(const PoolOptions& pool, std::string* text) {
+  if (pool.load_bound_percent > 0) {
+    AddLine(text, "load bound",
+            absl::StrFormat("a backend above %d.%02d times its share of the sessions passes new "
+                            "users on to the next one",
+                            pool.load_bound_percent / 100, pool.load_bound_percent % 100));
+  }
+  if (pool.affinity && pool.failover) {
+    AddLine(text, "affinity", "a user who has a session goes where it is");
+  }
+  if (pool.queue.wait > 0) {
+    AddLine(text, "queue",
+            absl::StrFormat("waits for up to %g s while nobody has room or is there, with at most "
+                            "%d others",
+                            static_cast<double>(pool.queue.wait) / kSecond,
+                            pool.queue.waiting_max - 1));
+  }
 }
 
 // The pool's choice and what would come after it.
-void ExplainPick(const RouterOptions& options, const PoolOptions& pool, const Balancer& balancer,
+void ExplainPick(const RouterOptions& options, const PoolOptions& pool, const PoolChoice& choice,
                  absl::string_view user, std::string* text) {
+  if (!IsByUser(pool.balance)) {
+    AddLine(text, "backend",
+            pool.balance == Balance::kRoundRobin
+                ? "whose turn it is among the usable ones, whoever the user is"
+                : "the usable one with the fewest sessions for its weight, whoever the user is");
+    return ExplainConditions(pool, text);
+  }
   std::array<int, kCandidatesMax> best{};
   const uint64_t hash = StableHash(user);
-  const auto count = static_cast<size_t>(balancer.Pick(hash, absl::MakeSpan(best)));
+  auto count = static_cast<size_t>(choice.balancer().Pick(hash, absl::MakeSpan(best)));
+  count += static_cast<size_t>(choice.backups().Pick(hash, absl::MakeSpan(best).subspan(count)));
   std::vector<std::string> names;
   for (size_t i = 0; i < count; ++i) names.push_back(BackendName(options, best[i]));
   std::string next;
@@ -91,12 +137,13 @@ void ExplainPick(const RouterOptions& options, const PoolOptions& pool, const Ba
   }
   AddLine(text, "backend",
           absl::StrFormat("%s (user hash %016x%s)", count == 0 ? "none" : names[0], hash, next));
+  ExplainConditions(pool, text);
 }
 
 }  // namespace
 
 std::string ExplainRoute(const RouterOptions& options, const RouteTable& table,
-                         absl::Span<const Balancer> balancers, absl::string_view login) {
+                         const std::deque<PoolChoice>& choices, absl::string_view login) {
   std::string text;
   std::string user;
   UserChanges changes;
@@ -135,8 +182,8 @@ std::string ExplainRoute(const RouterOptions& options, const RouteTable& table,
     }
     const auto pool = static_cast<size_t>(match.target.pool);
     AddLine(&text, subject,
-            absl::StrCat(how, DescribePool(options, match.target.pool, balancers[pool])));
-    ExplainPick(options, options.pools[pool], balancers[pool], user, &text);
+            absl::StrCat(how, DescribePool(options, match.target.pool, choices[pool])));
+    ExplainPick(options, options.pools[pool], choices[pool], user, &text);
     return text;
   }
   tell_rest();

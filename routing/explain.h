@@ -2,20 +2,20 @@
 #ifndef POSTERN_ROUTING_EXPLAIN_H_
 #define POSTERN_ROUTING_EXPLAIN_H_
 
+#include <deque>
 #include <string>
 
 #include "absl/strings/string_view.h"
-#include "absl/types/span.h"
-#include "routing/balancer.h"
 #include "routing/options.h"
+#include "routing/pool_choice.h"
 #include "routing/route_table.h"
 
 namespace postern::routing {
 
-// One line per step. `balancers` are those of the pools, in their order. The name is escaped, the
+// One line per step. `choices` are those of the pools, in their order. The name is escaped, the
 // text safe for a terminal.
 std::string ExplainRoute(const RouterOptions& options, const RouteTable& table,
-                         absl::Span<const Balancer> balancers, absl::string_view login);
+                         const std::deque<PoolChoice>& choices, absl::string_view login);
 
 }  // namespace postern::routing
 

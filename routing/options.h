@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "proxy/base/time.h"
+#include "routing/backend_load.h"
 
 namespace postern::routing {
 
@@ -23,39 +24,58 @@ struct UserOptions {
 // name and a share.
 struct BackendOptions {
   std::string name;
-  uint32_t weight = 100;         // relative share of its pool; 0 takes no new users
+  uint32_t weight = 100;   // relative share of its pool; 0 takes no new users
+  bool backup = false;     // used only while no other backend of the pool is usable
+  LoadLimits limits = {};  // over all workers
 };
 
-enum class Balance { kRendezvous, kMaglev };   // "user-hash" is kRendezvous
+// "user-hash" is kRendezvous. The last two do not care who the user is.
+enum class Balance { kRendezvous, kMaglev, kLeastSessions, kRoundRobin };
+// Whether a user always has the same backend.
+constexpr bool IsByUser(Balance balance) {
+  return balance == Balance::kRendezvous || balance == Balance::kMaglev;
+}
+
+// Logins that wait for a backend of the pool instead of being turned away.
+struct QueueRules {
+  DurationNs wait = 0;  // of one login, at most; 0: nobody waits
+  int waiting_max = 1000;
+};
 
 // When failed logins take a backend out for a while: passive, beside active checks.
 struct EjectRules {
-  int failures = 0;  // attempts in a row that failed before the login; 0: never
-  DurationNs time = 10 * kSecond;       // the first time; each that follows soon is twice as long
+  int failures = 0;                // attempts in a row that failed before the login; 0: never
+  DurationNs time = 10 * kSecond;  // the first time; each that follows soon is twice as long
   DurationNs time_max = 300 * kSecond;
-  int share_max_percent = 50;           // of a pool's backends, out at the same time
+  int share_max_percent = 50;  // of a pool's backends, out at the same time
 };
 
 // Backends that share the users' mail.
 struct PoolOptions {
   std::string name;
   Balance balance = Balance::kRendezvous;
-  std::vector<int> backends;     // indices into RouterOptions::backends
+  std::vector<int> backends;  // indices into RouterOptions::backends
   // Whether a login whose own backend cannot be reached may go to the next one by hash. Right only
   // where every backend sees the same maildrops.
   bool failover = false;
   EjectRules eject;
   // Whether a user with a live session stays at its backend, whatever else is decided.
   bool affinity = true;
+  // A backend that has more than this many per cent of its share of the pool's sessions passes new
+  // users on to the next one by hash; 0: never. With `failover` and balancing by user only.
+  int load_bound_percent = 0;
+  QueueRules queue = {};
+  // How long a backend that comes back takes to its full weight; with `failover` only.
+  DurationNs slow_start = 0;
 };
 
 // One entry of the list that is tried in order. Exactly one of `map_file` and `users` is set.
 struct RouteOptions {
-  std::string map_file;          // user<TAB>backend-or-pool
-  std::string users;             // "name@domain", "name", "*@domain" or "*"
-  std::string pool;              // exactly one of pool and backend, with `users` only
+  std::string map_file;  // user<TAB>backend-or-pool
+  std::string users;     // "name@domain", "name", "*@domain" or "*"
+  std::string pool;      // exactly one of pool and backend, with `users` only
   std::string backend;
-  int line = 0;                  // where the configuration has it, for explanations
+  int line = 0;  // where the configuration has it, for explanations
 };
 
 struct RouterOptions {

@@ -1,6 +1,6 @@
 #include "routing/router.h"
 
-#include <array>
+#include <deque>
 #include <mutex>
 #include <utility>
 
@@ -10,16 +10,14 @@
 #include "absl/types/span.h"
 #include "proxy/base/escape.h"
 #include "proxy/base/status_macros.h"
-#include "routing/balancer.h"
 #include "routing/explain.h"
+#include "routing/pool_choice.h"
 #include "routing/route_table.h"
 #include "routing/stable_hash.h"
 #include "routing/user_key.h"
 
 namespace postern::routing {
 namespace {
-
-static_assert(kCandidatesMax <= static_cast<int>(Balancer::kPickMax));
 
 std::string Quoted(const std::string& name) {
   return absl::StrCat("\"", EscapeForLog(name, 64), "\"");
@@ -51,7 +49,7 @@ void CheckPool(const RouterOptions& options, const PoolOptions& pool,
       return;
     }
     const BackendOptions& backend = options.backends[static_cast<size_t>(index)];
-    has_weight = has_weight || backend.weight > 0;
+    has_weight = has_weight || (backend.weight > 0 && !backend.backup);
     if (!seen.insert(index).second) {
       mistakes->push_back(
           absl::StrCat(subject, ": backend ", Quoted(backend.name), " is in it twice"));
@@ -76,15 +74,6 @@ absl::Status CheckOptions(const RouterOptions& options) {
   return absl::InvalidArgumentError(absl::StrJoin(mistakes, "\n"));
 }
 
-Balancer MakeBalancer(const RouterOptions& options, const PoolOptions& pool) {
-  std::vector<Balancer::Member> members;
-  for (const int index : pool.backends) {
-    const BackendOptions& backend = options.backends[static_cast<size_t>(index)];
-    members.push_back({backend.name, index, backend.weight});
-  }
-  return Balancer(pool.balance, std::move(members));
-}
-
 }  // namespace
 
 struct Router::Impl {
@@ -93,7 +82,7 @@ struct Router::Impl {
 
   RouterOptions options;
   RouteTable table;
-  std::vector<Balancer> balancers;  // of the pools
+  std::deque<PoolChoice> choices;  // of the pools
   mutable std::mutex eject_mutex;
 };
 
@@ -106,9 +95,9 @@ absl::StatusOr<std::unique_ptr<const Router>> Router::Create(const RouterOptions
   ASSIGN_OR_RETURN(RouteTable table, RouteTable::Create(options, progress));
   std::unique_ptr<Router> router(new Router());
   router->impl_ = std::make_unique<Impl>(options, std::move(table));
-  for (const PoolOptions& pool : options.pools) {
-    router->impl_->balancers.push_back(MakeBalancer(options, pool));
-  }
+  // By the router's own copy, which lives as long as they do.
+  const RouterOptions& kept = router->impl_->options;
+  for (const PoolOptions& pool : kept.pools) router->impl_->choices.emplace_back(&kept, &pool);
   return std::unique_ptr<const Router>(std::move(router));
 }
 
@@ -130,44 +119,29 @@ Decision Router::Route(absl::string_view user) const {
     decision.candidate_count = 1;
     return decision;
   }
-  const auto pool = static_cast<size_t>(match.target.pool);
-  const size_t wanted = impl_->options.pools[pool].failover ? decision.candidates.size() : 1;
-  decision.candidate_count = impl_->balancers[pool].Pick(
-      StableHash(user), absl::MakeSpan(decision.candidates.data(), wanted));
+  decision.candidate_count = impl_->choices[static_cast<size_t>(match.target.pool)].ByName(
+      StableHash(user), absl::MakeSpan(decision.candidates));
   return decision;
 }
 
 Decision Router::Route(absl::string_view user, const BackendStateList& states, TimeNs now) const {
-  Decision decision = Route(user);
-  const auto usable = [&states, now](int backend) {
-    return states[static_cast<size_t>(backend)]->usable(now);
-  };
-  bool all_usable = true;
-  for (int i = 0; i < decision.candidate_count; ++i) {
-    all_usable = all_usable && usable(decision.candidates[static_cast<size_t>(i)]);
+  Decision decision;
+  const RouteTable::Match match = impl_->table.Find(user);
+  if (match.route < 0) return decision;
+  decision.known = true;
+  decision.route = match.route;
+  decision.pool = match.target.pool;
+  if (match.target.pool >= 0) {
+    impl_->choices[static_cast<size_t>(match.target.pool)].Choose(StableHash(user), states, now,
+                                                                  &decision);
+    return decision;
   }
-  if (all_usable) return decision;
-  const int first = decision.candidates[0];
-  decision.candidate_count = 0;
-  if (decision.pool >= 0) {
-    const auto pool = static_cast<size_t>(decision.pool);
-    const Balancer& balancer = impl_->balancers[pool];
-    const uint64_t hash = StableHash(user);
-    std::array<int, kCandidatesMax> best{};
-    int count = balancer.PickUsable(hash, absl::MakeSpan(best), usable);
-    decision.panic = count == 0;
-    if (decision.panic) {
-      count = balancer.PickUsable(hash, absl::MakeSpan(best), [&states](int backend) {
-        return states[static_cast<size_t>(backend)]->usable_in_panic();
-      });
-    }
-    // Without failover only the user's own backend may serve, whoever else could.
-    if (impl_->options.pools[pool].failover || (count > 0 && best[0] == first)) {
-      decision.candidate_count = impl_->options.pools[pool].failover ? count : 1;
-      decision.candidates = best;
-    }
+  if (states[static_cast<size_t>(match.target.backend)]->usable(now)) {
+    decision.candidates[0] = match.target.backend;
+    decision.candidate_count = 1;
+  } else {
+    decision.out = match.target.backend;
   }
-  if (decision.candidate_count == 0) decision.out = first;
   return decision;
 }
 
@@ -193,8 +167,9 @@ PoolStanding Router::Standing(size_t pool, const BackendStateList& states, TimeN
   PoolStanding standing;
   bool hope = false;
   for (const int index : impl_->options.pools[pool].backends) {
-    if (impl_->options.backends[static_cast<size_t>(index)].weight == 0) continue;
     const BackendState& state = *states[static_cast<size_t>(index)];
+    const uint32_t configured = impl_->options.backends[static_cast<size_t>(index)].weight;
+    if (state.weight().Settled(configured) == 0) continue;
     ++standing.backends;
     standing.usable += state.usable(now) ? 1 : 0;
     hope = hope || state.usable_in_panic();
@@ -204,7 +179,7 @@ PoolStanding Router::Standing(size_t pool, const BackendStateList& states, TimeN
 }
 
 std::string Router::Explain(absl::string_view login) const {
-  return ExplainRoute(impl_->options, impl_->table, impl_->balancers, login);
+  return ExplainRoute(impl_->options, impl_->table, impl_->choices, login);
 }
 
 const RouterOptions& Router::options() const { return impl_->options; }

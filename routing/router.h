@@ -3,7 +3,6 @@
 #ifndef POSTERN_ROUTING_ROUTER_H_
 #define POSTERN_ROUTING_ROUTER_H_
 
-#include <array>
 #include <memory>
 #include <string>
 #include <vector>
@@ -11,24 +10,10 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "routing/backend_state.h"
+#include "routing/decision.h"
 #include "routing/options.h"
 
 namespace postern::routing {
-
-// Backends tried for one login, best first; more would outlast any client's patience.
-inline constexpr int kCandidatesMax = 4;
-
-struct Decision {
-  bool known = false;                    // some route knows this user
-  int route = -1;                        // index into RouterOptions::routes
-  int pool = -1;                         // index into RouterOptions::pools; -1: a single backend
-  int candidate_count = 0;
-  std::array<int, kCandidatesMax> candidates{};   // indices into RouterOptions::backends
-  // Where the user would have gone, when nobody who may serve this user is usable; -1 otherwise.
-  int out = -1;
-  // Nobody in the pool is usable, so the candidates are those that may answer nevertheless.
-  bool panic = false;
-};
 
 // How a pool is doing.
 struct PoolStanding {
@@ -52,10 +37,10 @@ class Router {
   absl::StatusOr<std::string> NormaliseUser(absl::string_view login) const;
 
   // `user` is normalised. First route that matches wins. A pool gives one candidate, the user's own
-  // backend, and the next ones by hash only where its `failover` allows it. Never allocates.
+  // backend, and the next ones by hash only where its `failover` allows it. As if every backend
+  // were well and empty. Never allocates.
   Decision Route(absl::string_view user) const;
-  // The same among the backends that are usable now; `states` is in the order of
-  // RouterOptions::backends.
+  // By what the backends can take now; `states` is in the order of RouterOptions::backends.
   Decision Route(absl::string_view user, const BackendStateList& states, TimeNs now) const;
 
   // An attempt that `decision` led to failed at `backend` before the password was sent: ejects the

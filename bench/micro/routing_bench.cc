@@ -1,6 +1,6 @@
 // What finding a user's backend costs.
 //
-//   build/release/bin/postern_micro --benchmark_filter='Route|Pick|Load'
+//   build/release/bin/postern_micro --benchmark_filter='Route|Pick|Choose|Load'
 //
 // Users are asked for in random order out of a sample spread over the whole map, so that large maps
 // pay for the cache lines they do not have. The map of ten million users is a file of 280 MB in
@@ -20,6 +20,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "proxy/base/check.h"
+#include "routing/backend_state.h"
 #include "routing/balancer.h"
 #include "routing/router.h"
 #include "routing/stable_hash.h"
@@ -174,6 +175,54 @@ BENCHMARK(PickRendezvous)->Arg(10)->Arg(100)->Arg(1000);
 BENCHMARK(PickRendezvousWeighted)->Arg(10)->Arg(100)->Arg(1000);
 BENCHMARK(PickRendezvousFailover)->Arg(10)->Arg(100)->Arg(1000);
 BENCHMARK(PickMaglev)->Arg(10)->Arg(100)->Arg(1000);
+
+// What a login pays for its pool's choice, by what the backends can take at this moment.
+void ChooseInPool(benchmark::State& state, Balance balance, int load_bound_percent) {
+  RouterOptions options;
+  PoolOptions pool;
+  pool.name = "mail";
+  pool.failover = true;
+  pool.balance = balance;
+  pool.load_bound_percent = load_bound_percent;
+  BackendStates known;
+  BackendStateList states;
+  std::mt19937_64 random(1);
+  for (int i = 0; i < static_cast<int>(state.range(0)); ++i) {
+    BackendOptions backend;
+    backend.name = absl::StrCat("mail", i);
+    backend.limits.sessions_max = 100000;
+    options.backends.push_back(backend);
+    pool.backends.push_back(i);
+    states.push_back(known.Get(backend.name));
+    for (uint64_t seats = 50 + random() % 4; seats > 0; --seats) states.back()->load().TryEnter({});
+  }
+  options.pools = {pool};
+  RouteOptions route;
+  route.users = "*";
+  route.pool = "mail";
+  options.routes = {route};
+  const auto router = Router::Create(options).value();
+  const std::vector<std::string> names = Sample(0, 1000000);
+  size_t i = 0;
+  TimeNs now = kSecond;
+  for (auto _ : state) {
+    // A hundred thousand logins a second.
+    benchmark::DoNotOptimize(router->Route(names[i], states, now += 10 * kMicrosecond));
+    i = (i + 1) % names.size();
+  }
+}
+void ChooseByHash(benchmark::State& state) { ChooseInPool(state, Balance::kRendezvous, 0); }
+void ChooseByMaglev(benchmark::State& state) { ChooseInPool(state, Balance::kMaglev, 0); }
+void ChooseBounded(benchmark::State& state) { ChooseInPool(state, Balance::kRendezvous, 125); }
+void ChooseByTurns(benchmark::State& state) { ChooseInPool(state, Balance::kRoundRobin, 0); }
+void ChooseLeastSessions(benchmark::State& state) {
+  ChooseInPool(state, Balance::kLeastSessions, 0);
+}
+BENCHMARK(ChooseByHash)->Arg(10)->Arg(100)->Arg(1000);
+BENCHMARK(ChooseByMaglev)->Arg(10)->Arg(100)->Arg(1000);
+BENCHMARK(ChooseBounded)->Arg(10)->Arg(100)->Arg(1000);
+BENCHMARK(ChooseByTurns)->Arg(10)->Arg(100)->Arg(1000);
+BENCHMARK(ChooseLeastSessions)->Arg(10)->Arg(100)->Arg(1000);
 
 void BuildMaglevTable(benchmark::State& state) {
   std::vector<Balancer::Member> members;

@@ -14,8 +14,8 @@ TEST(PoolWatch, TellsEachChangeOnce) {
   log::Configure(log::Level::kError);
   auto snapshot = std::make_shared<Snapshot>();
   routing::RouterOptions& options = snapshot->config.routing;
-  options.backends = {{"a", 100}, {"b", 100}};
-  options.pools = {{"mail", routing::Balance::kRendezvous, {0, 1}, false, {}, true}};
+  options.backends = {{"a", 100, false, {}}, {"b", 100, false, {}}};
+  options.pools = {{"mail", routing::Balance::kRendezvous, {0, 1}, false, {}, true, 0, {}, 0}};
   routing::RouteOptions route;
   route.users = "*";
   route.pool = "mail";

@@ -85,9 +85,12 @@ RouteOptions ByMap(const std::string& file) {
 // mail1, mail2, mail3 in pool "mail"; old, in none; pool "spare" of mail1 and old, with failover.
 RouterOptions Farm() {
   RouterOptions options;
-  options.backends = {{"mail1", 100}, {"mail2", 100}, {"mail3", 100}, {"old", 100}};
-  options.pools = {{"mail", Balance::kRendezvous, {0, 1, 2}, false, {}, true},
-                   {"spare", Balance::kMaglev, {0, 3}, true, {}, true}};
+  options.backends = {{"mail1", 100, false, {}},
+                      {"mail2", 100, false, {}},
+                      {"mail3", 100, false, {}},
+                      {"old", 100, false, {}}};
+  options.pools = {{"mail", Balance::kRendezvous, {0, 1, 2}, false, {}, true, 0, {}, 0},
+                   {"spare", Balance::kMaglev, {0, 3}, true, {}, true, 0, {}, 0}};
   return options;
 }
 
@@ -398,8 +401,9 @@ class EjectTest : public ::testing::Test {
   void SetUp() override {
     log::Configure(log::Level::kError);
     RouterOptions options;
-    options.backends = {{"a", 100}, {"b", 100}, {"c", 100}};
-    options.pools = {{"mail", Balance::kRendezvous, {0, 1, 2}, true, {2, 10, 40, 67}, true}};
+    options.backends = {{"a", 100, false, {}}, {"b", 100, false, {}}, {"c", 100, false, {}}};
+    options.pools = {
+        {"mail", Balance::kRendezvous, {0, 1, 2}, true, {2, 10, 40, 67}, true, 0, {}, 0}};
     options.routes = {ToPool("*", "mail")};
     router_ = MustCreate(options);
     BackendStates states;
