@@ -66,6 +66,13 @@ struct Health {
   std::string password_file;  // kLogin, unless a master user logs in; first line
 };
 
+// Asks a program beside the backend how it is.
+struct Agent {
+  SocketAddress address;  // empty: there is none
+  DurationNs interval = 5 * kSecond;
+  DurationNs timeout = 2 * kSecond;  // of a whole question
+};
+
 struct Backend {
   std::string name;
   HostPort address;
@@ -79,6 +86,7 @@ struct Backend {
   std::string master_user;           // with login = "master"
   std::string master_password_file;  // first line of a file that others may not read
   Health health;
+  Agent agent;
   int line = 0;
 };
 
@@ -112,8 +120,8 @@ struct Log {
 };
 
 struct Admin {
-  std::string address = "127.0.0.1:9110";   // or "unix:/path"; "" for none
-  std::string token_file;              // allows changes over TCP to who knows what stands there
+  std::string address = "127.0.0.1:9110";  // or "unix:/path"; "" for none
+  std::string token_file;                  // allows changes over TCP to who knows what stands there
 };
 
 struct Auth {

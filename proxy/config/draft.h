@@ -61,6 +61,17 @@ struct UpstreamDraft {
   Setting<std::string> master_user;
   Setting<std::string> master_password_file;
   Setting<HealthDraft> health;
+  Setting<int> max_sessions;  // 0: no limit
+  Setting<int> max_logins_in_flight;
+};
+
+// How a pool spreads its users.
+struct BalanceDraft {
+  Setting<routing::Balance> balance;
+  Setting<bool> failover;
+  Setting<double> load_bound;
+  Setting<DurationNs> slow_start;
+  Setting<routing::QueueRules> queue;
 };
 
 struct BackendDraft {
@@ -69,6 +80,8 @@ struct BackendDraft {
   Setting<std::string> address;  // good: host_port is set
   HostPort host_port;
   uint32_t weight = 100;
+  Setting<bool> backup;
+  Agent agent;
   UpstreamDraft own;
   int pool = -1;  // index of the pool it is written in; -1: a [[backend]]
 };
@@ -84,8 +97,7 @@ struct PoolDraft {
   Setting<std::string> name;
   Position backends;           // the list, or the table when there is none
   bool backends_good = false;  // every item of the list could be read
-  routing::Balance balance = routing::Balance::kRendezvous;
-  bool failover = false;
+  BalanceDraft balance;
   routing::EjectRules eject;
   bool affinity = true;
   UpstreamDraft defaults;
@@ -129,6 +141,15 @@ void ParseIntroduction(TableReader* reader, UpstreamDraft* upstream);
 // Reads a `health` table.
 bool ParseHealth(const TomlNode& table, const std::string& file_name, Diagnostics* diagnostics,
                  HealthDraft* health);
+// The keys of a pool about how it spreads its users.
+void ParseBalance(TableReader* reader, Diagnostics* diagnostics, BalanceDraft* draft);
+// The keys of a backend or pool about how much a backend takes.
+void ParseLimits(TableReader* reader, UpstreamDraft* upstream);
+// Completes the pool, whose backends are known.
+void ResolveBalance(const BalanceDraft& draft, const Draft& whole, routing::PoolOptions* options,
+                    Diagnostics* diagnostics);
+// Reads an `agent` table.
+void ParseAgent(const TomlNode& table, Diagnostics* diagnostics, Agent* agent);
 // Reads an `eject` table.
 void ParseEject(const TomlNode& table, Diagnostics* diagnostics, routing::EjectRules* rules);
 // Compares the checks of one backend with how it is reached; `setting` is its own or its pool's.

@@ -67,6 +67,7 @@ void ReadUpstream(TableReader* reader, const std::string& file_name, UpstreamDra
     const TomlNode* table = reader->Table("health");
     return table != nullptr && ParseHealth(*table, file_name, diagnostics, out);
   });
+  ParseLimits(reader, upstream);
 }
 
 bool ReadName(TableReader* reader, std::string* out) {
@@ -116,6 +117,11 @@ BackendDraft ParseBackend(const TomlNode& table, const std::string& file_name, i
   int weight = 100;
   reader.Int("weight", 0, 10000, &weight);
   backend.weight = static_cast<uint32_t>(weight);
+  ReadSetting(reader, "backup", &backend.backup,
+              [&](bool* out) { return reader.Bool("backup", out); });
+  if (const TomlNode* agent = reader.Table("agent")) {
+    ParseAgent(*agent, diagnostics, &backend.agent);
+  }
   ReadUpstream(&reader, file_name, &backend.own, diagnostics);
   reader.Finish();
   return backend;
@@ -159,12 +165,7 @@ void ParsePool(const TomlNode& table, Draft* draft, Diagnostics* diagnostics) {
   pool.table = table.position;
   ReadSetting(reader, "name", &pool.name, [&](std::string* out) { return ReadName(&reader, out); });
   if (!pool.name.written) reader.Missing("name", "name = \"mail\"");
-  reader.Word<routing::Balance>("balance",
-                                {{"user-hash", routing::Balance::kRendezvous},
-                                 {"rendezvous", routing::Balance::kRendezvous},
-                                 {"maglev", routing::Balance::kMaglev}},
-                                &pool.balance);
-  reader.Bool("failover", &pool.failover);
+  ParseBalance(&reader, diagnostics, &pool.balance);
   reader.Bool("affinity", &pool.affinity);
   if (const TomlNode* eject = reader.Table("eject")) ParseEject(*eject, diagnostics, &pool.eject);
   ReadUpstream(&reader, draft->config.file, &pool.defaults, diagnostics);

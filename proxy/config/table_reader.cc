@@ -86,6 +86,25 @@ bool TableReader::Int(absl::string_view key, int64_t min, int64_t max, int* out)
   return true;
 }
 
+bool TableReader::Decimal(absl::string_view key, double min, double max, double* out) {
+  const TomlNode* node = Ask(key);
+  if (node == nullptr) return false;
+  if (node->kind != NodeKind::kFloat && node->kind != NodeKind::kInteger) {
+    WrongType(key, *node, "a number such as 1.25, without quotes");
+    return false;
+  }
+  const double number =
+      node->kind == NodeKind::kFloat ? node->real : static_cast<double>(node->integer);
+  // Not (number < min || number > max), which is false for NaN.
+  if (!(number >= min && number <= max)) {
+    Add(node->position,
+        absl::StrCat(key, " = ", number, " is out of range; it must be ", min, " to ", max));
+    return false;
+  }
+  *out = number;
+  return true;
+}
+
 bool TableReader::Duration(absl::string_view key, DurationNs min, DurationNs max, DurationNs* out) {
   constexpr absl::string_view kSyntax =
       "durations are strings such as \"500ms\", \"15s\", \"11m\", \"1h\"";

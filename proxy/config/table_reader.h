@@ -51,6 +51,8 @@ class TableReader {
   bool Bool(absl::string_view key, bool* out);
   // `min` and `max` are allowed.
   bool Int(absl::string_view key, int64_t min, int64_t max, int* out);
+  // 1.25; a whole number is one, too. `min` and `max` are allowed.
+  bool Decimal(absl::string_view key, double min, double max, double* out);
   // "15s". `min` and `max` are allowed.
   bool Duration(absl::string_view key, DurationNs min, DurationNs max, DurationNs* out);
   // Bytes: 16384 or "16KiB". `min` and `max` are allowed.

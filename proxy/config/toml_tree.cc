@@ -73,8 +73,11 @@ TomlNode Convert(const toml::node& node) {
   } else if (const auto* boolean = node.as_boolean()) {
     result.kind = NodeKind::kBoolean;
     result.boolean = boolean->get();
+  } else if (const auto* real = node.as_floating_point()) {
+    result.kind = NodeKind::kFloat;
+    result.real = real->get();
   } else {
-    result.kind = node.is_floating_point() ? NodeKind::kFloat : NodeKind::kDateOrTime;
+    result.kind = NodeKind::kDateOrTime;
   }
   result.position = PositionOf(node.source());
   return result;

@@ -26,6 +26,7 @@ struct TomlNode {
   Position position;               // of the value; a table: of its header or brace
   std::string text;                // kString
   int64_t integer = 0;             // kInteger
+  double real = 0;                 // kFloat
   bool boolean = false;            // kBoolean
   std::vector<TomlNode> items;     // kArray, in order
   std::vector<TomlEntry> entries;  // kTable, in no particular order

@@ -129,6 +129,7 @@ void ResolveBackends(Draft* draft, Diagnostics* diagnostics) {
     backend.name = from.name.value;
     backend.address = from.host_port;
     backend.line = from.table.line;
+    backend.agent = from.agent;
     static const UpstreamDraft kNothing;
     const auto pool = static_cast<size_t>(from.pool);
     const UpstreamDraft& defaults = from.pool < 0 ? kNothing : draft->pools[pool].defaults;
@@ -143,7 +144,14 @@ void ResolveBackends(Draft* draft, Diagnostics* diagnostics) {
       if (resolved.tls_used) pool_tls[pool] = true;
       if (resolved.master_used) pool_master[pool] = true;
     }
-    draft->config.routing.backends.push_back({backend.name, from.weight});
+    routing::BackendOptions options;
+    options.name = backend.name;
+    options.weight = from.weight;
+    options.backup = from.backup.value;
+    options.limits.sessions_max = Effective(from.own.max_sessions, defaults.max_sessions).value;
+    options.limits.logins_max =
+        Effective(from.own.max_logins_in_flight, defaults.max_logins_in_flight).value;
+    draft->config.routing.backends.push_back(std::move(options));
     draft->config.backends.push_back(std::move(backend));
   }
   for (size_t i = 0; i < draft->pools.size(); ++i) {
@@ -233,6 +241,7 @@ void ResolveMembers(const PoolDraft& pool, const Names& names, Draft* draft,
   std::set<int> seen;
   bool all_found = pool.backends_good;
   uint64_t weight = 0;
+  bool only_backups = true;
   for (const PoolMember& member : pool.members) {
     const int index = member.backend >= 0 ? member.backend : names.Find(member.name, false);
     if (index < 0) {
@@ -249,7 +258,9 @@ void ResolveMembers(const PoolDraft& pool, const Names& names, Draft* draft,
                                                      "\" stands twice in this pool; remove one"));
       continue;
     }
-    weight += draft->backends[static_cast<size_t>(index)].weight;
+    const BackendDraft& backend = draft->backends[static_cast<size_t>(index)];
+    only_backups = only_backups && backend.backup.value;
+    if (!backend.backup.value) weight += backend.weight;
     options->backends.push_back(index);
   }
   if (!all_found) return;
@@ -257,6 +268,10 @@ void ResolveMembers(const PoolDraft& pool, const Names& names, Draft* draft,
     diagnostics->Add(pool.backends,
                      "this pool has no backends; write backends = [{ name = \"mail1\", address "
                      "= \"10.0.0.11:110\" }]");
+  } else if (only_backups) {
+    diagnostics->Add(pool.backends,
+                     "every backend of this pool is a backup; leave backup = true out for those "
+                     "that serve while all is well");
   } else if (weight == 0) {
     diagnostics->Add(pool.backends,
                      "every backend of this pool has weight 0: nobody could log in; give one of "
@@ -371,11 +386,10 @@ void ValidateUpstreams(Draft* draft, Diagnostics* diagnostics) {
   for (const PoolDraft& pool : draft->pools) {
     routing::PoolOptions options;
     options.name = pool.name.value;
-    options.balance = pool.balance;
-    options.failover = pool.failover;
     options.eject = pool.eject;
     options.affinity = pool.affinity;
     ResolveMembers(pool, names, draft, &options, diagnostics);
+    ResolveBalance(pool.balance, *draft, &options, diagnostics);
     draft->config.routing.pools.push_back(std::move(options));
   }
   ValidateRoutes(draft, names, diagnostics);

@@ -514,7 +514,7 @@ std::vector<BadCase> UpstreamCases() {
        {{"6:1", "backend \"b\" stands twice in this pool"}}},
       {"NumberInPool", Pool("7"), "LTR", {{"4:1", "or the name of a [[backend]] in quotes"}}},
       {"BalanceWord",
-       "[[pool]]\nname = \"p\"\nbalance = \"round-robin\"\nbackends = [{ name = "
+       "[[pool]]\nname = \"p\"\nbalance = \"robin\"\nbackends = [{ name = "
        "\"b\", address = \"h:110\" }]",
        "LTPR",
        {{"3:11", "is not one of \"user-hash\", \"rendezvous\", \"maglev\""}}},

@@ -94,8 +94,66 @@ std::vector<BadPool> EjectCases() {
   };
 }
 
+std::vector<BadPool> BalanceCases() {
+  return {
+      {"Balance", "balance = \"random\"", {"3:11: balance = \"random\" is not one of"}},
+      {"LeastSessionsAtHome",
+       "balance = \"least-sessions\"",
+       {"3:11: balance = \"least-sessions\" takes users to other backends than their own"}},
+      {"RoundRobinAtHome",
+       "balance = \"round-robin\"\nfailover = false",
+       {"3:11: balance = \"round-robin\" takes users to other backends"}},
+      {"BoundWithoutUsers",
+       "balance = \"round-robin\"\nfailover = true\nload_bound = 1.5",
+       {"5:14: load_bound means nothing with balance = \"round-robin\""}},
+      {"BoundAtHome", "load_bound = 1.25", {"3:14: load_bound takes users to other backends"}},
+      {"BoundTooLow",
+       "failover = true\nload_bound = 1.0",
+       {"4:14: load_bound = 1 is out of range; it must be 1.01 to 100"}},
+      {"BoundIsText",
+       "failover = true\nload_bound = \"1.25\"",
+       {"4:14: load_bound is a string; it must be a number such as 1.25"}},
+      {"BoundIsNoNumber",
+       "failover = true\nload_bound = nan",
+       {"4:14: load_bound = nan is out of range"}},
+      {"SlowStartAtHome", "slow_start = \"30s\"", {"3:14: slow_start takes users to other"}},
+      {"SlowStartTooShort",
+       "failover = true\nslow_start = \"10ms\"",
+       {"4:14: slow_start = \"10ms\" is out of range"}},
+      {"BackupAtHome",
+       "",
+       {"4:76: a backup takes users to other backends than their own"},
+       "\"single\", { name = \"mail1\", address = \"10.0.0.1:110\", backup = true }"},
+      {"OnlyBackups",
+       "failover = true",
+       {"4:12: every backend of this pool is a backup"},
+       "{ name = \"mail1\", address = \"10.0.0.1:110\", backup = true }"},
+      {"FailoverUnreadable", "failover = 1\nload_bound = 2", {"3:12: failover is a whole number"}},
+      {"QueueType", "queue = \"10s\"", {"3:9: queue is a string"}},
+      {"QueueKey", "queue = { waits = \"1s\" }", {"3:11: unknown key \"waits\" in queue"}},
+      {"QueueWait", "queue = { wait = \"1ms\" }", {"3:18: wait = \"1ms\" is out of range"}},
+      {"QueueMax", "queue = { max = 0 }", {"3:17: max = 0 is out of range"}},
+      {"QueueLongerThanTheLogin",
+       "queue = { wait = \"90s\" }",
+       {"3:9: nobody waits 90s: a login is given up after 1m"}},
+      {"AgentWithoutAddress",
+       "",
+       {"4:65: agent has no address"},
+       "{ name = \"mail1\", address = \"10.0.0.1:110\", agent = {} }"},
+      {"AgentHasAName",
+       "",
+       {"4:77: address = \"agent.example:9999\" is no place to ask"},
+       "{ name = \"mail1\", address = \"10.0.0.1:110\", agent = { address = "
+       "\"agent.example:9999\" } }"},
+      {"Sessions", "max_sessions = 0", {"3:16: max_sessions = 0 is out of range"}},
+      {"Logins", "max_logins_in_flight = \"5\"", {"3:24: max_logins_in_flight is a string"}},
+  };
+}
+
 std::string NameOf(const ::testing::TestParamInfo<BadPool>& test) { return test.param.name; }
 INSTANTIATE_TEST_SUITE_P(Health, BadPoolTest, ::testing::ValuesIn(HealthCases()), &NameOf);
+
+INSTANTIATE_TEST_SUITE_P(Balance, BadPoolTest, ::testing::ValuesIn(BalanceCases()), &NameOf);
 
 INSTANTIATE_TEST_SUITE_P(Eject, BadPoolTest, ::testing::ValuesIn(EjectCases()), &NameOf);
 
