@@ -49,6 +49,7 @@ void AddTo(BackendTotals& totals, const BackendStats& stats) {
   AddTo(totals.connect, stats.connect_seconds);
   AddTo(totals.greeting, stats.greeting_seconds);
   AddTo(totals.login, stats.login_seconds);
+  AddTo(totals.queue, stats.queue_seconds);
   totals.bytes_to += stats.bytes_to_backend.Get();
   totals.bytes_from += stats.bytes_from_backend.Get();
   AddTo(totals.commands, stats.commands);

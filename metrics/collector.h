@@ -50,6 +50,17 @@ struct BackendHealth {
   double service_seconds_ago = -1;  // negative: never changed
   std::string service_by;
   std::string service_reason;
+  bool backup = false;
+  int weight_configured = 0;
+  double weight_now = 0;  // what its share of new users is measured by
+  int weight_set = -1;    // by an operator; negative: not
+  std::string weight_by;
+  std::string weight_reason;
+  std::string agent;     // its last words; empty without one
+  int64_t seats = 0;     // sessions and logins in progress
+  int64_t logins = 0;    // in progress
+  int sessions_max = 0;  // 0: no limit
+  int logins_max = 0;
 };
 
 // How a pool of the current configuration is doing.
@@ -58,6 +69,8 @@ struct PoolHealth {
   int backends = 0;
   int usable = 0;
   bool panic = false;
+  int waiting = 0;      // logins
+  int waiting_max = 0;  // 0: nobody waits
 };
 
 // What only the server knows at the moment of a scrape.
@@ -117,6 +130,7 @@ struct BackendTotals {
   LatencyTotals connect;
   LatencyTotals greeting;
   LatencyTotals login;
+  LatencyTotals queue;
   uint64_t bytes_to = 0;
   uint64_t bytes_from = 0;
   uint64_t bytes_spliced = 0;

@@ -160,6 +160,9 @@ void AddServer(Families& families, const StatusSummary& summary) {
   for (const PoolHealth& pool : facts.pools) {
     families.Add(MetricId::kPoolUsable, {pool.name}, static_cast<double>(pool.usable));
     families.Add(MetricId::kPoolPanic, {pool.name}, pool.panic ? 1.0 : 0.0);
+    if (pool.waiting_max > 0) {
+      families.Add(MetricId::kPoolWaiting, {pool.name}, static_cast<double>(pool.waiting));
+    }
   }
   for (const ServerFacts::Certificate& certificate : facts.certificates) {
     families.Add(MetricId::kCertificateExpiry, {certificate.file}, certificate.expiry_unix_seconds);
@@ -210,6 +213,7 @@ void AddBackend(Families& families, const StatusSummary::Backend& row) {
     families.Add(MetricId::kBackendEjected, {name, pool},
                  row.health->ejected_seconds_left > 0 ? 1.0 : 0.0);
     families.Add(MetricId::kBackendEjections, {name, pool}, row.health->ejections);
+    families.Add(MetricId::kBackendWeight, {name, pool}, row.health->weight_now);
   }
   families.Add(MetricId::kBackendConnects, {name, pool}, totals.connects);
   for (size_t i = 0; i < totals.errors.size(); ++i) {
@@ -231,6 +235,7 @@ void AddBackend(Families& families, const StatusSummary::Backend& row) {
   families.AddObserved(MetricId::kBackendConnectSeconds, {name, pool}, totals.connect);
   families.AddObserved(MetricId::kBackendGreetingSeconds, {name, pool}, totals.greeting);
   families.AddObserved(MetricId::kBackendLoginSeconds, {name, pool}, totals.login);
+  families.AddObserved(MetricId::kBackendQueueSeconds, {name, pool}, totals.queue);
   families.Add(MetricId::kBackendBytes, {name, pool, "to"}, totals.bytes_to);
   families.Add(MetricId::kBackendBytes, {name, pool, "from"}, totals.bytes_from);
   for (size_t i = 0; i < totals.commands.size(); ++i) {

@@ -15,11 +15,12 @@ static_assert(static_cast<int>(LoginResult::kUnavailable) + 1 == kLoginResultCou
 static_assert(std::size(kLoginResultNames) == kLoginResultCount);
 
 constexpr absl::string_view kUpstreamErrorNames[] = {
-    "refused",       "unreachable", "connect_timeout", "resolve", "greeting_timeout",
-    "bad_greeting",  "extra_lines", "closed",          "tls",     "stls_refused",
-    "xclient",       "login_timeout", "bad_reply",     "local",  "out",
+    "refused",      "unreachable",   "connect_timeout", "resolve", "greeting_timeout",
+    "bad_greeting", "extra_lines",   "closed",          "tls",     "stls_refused",
+    "xclient",      "login_timeout", "bad_reply",       "local",   "out",
+    "full",
 };
-static_assert(static_cast<int>(UpstreamError::kOut) + 1 == kUpstreamErrorCount);
+static_assert(static_cast<int>(UpstreamError::kFull) + 1 == kUpstreamErrorCount);
 static_assert(std::size(kUpstreamErrorNames) == kUpstreamErrorCount);
 
 constexpr absl::string_view kTlsVersionNames[] = {"TLSv1.2", "TLSv1.3", "other"};

@@ -40,8 +40,9 @@ enum class UpstreamError {
   kBadReply,      // an answer that is no status line
   kLocal,         // no file descriptor or no memory on our side
   kOut,           // not asked: health checks had found it down
+  kFull,          // not asked: as many sessions or logins in progress as it may have
 };
-inline constexpr int kUpstreamErrorCount = 15;
+inline constexpr int kUpstreamErrorCount = 16;
 absl::string_view UpstreamErrorName(UpstreamError error);
 
 enum class TlsVersion { kTls12, kTls13, kOther };
@@ -97,6 +98,7 @@ struct alignas(64) BackendStats {
   LatencyHistogram connect_seconds;               // connect to established
   LatencyHistogram greeting_seconds;              // established to the greeting (TLS included)
   LatencyHistogram login_seconds;                 // USER or AUTH sent to the verdict
+  LatencyHistogram queue_seconds;                 // logins that waited for it, also in vain
   Counter bytes_to_backend;
   Counter bytes_from_backend;
   std::array<Counter, kRelayVerbCount> commands;

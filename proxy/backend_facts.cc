@@ -24,6 +24,12 @@ metrics::BackendHealth Describe(const routing::BackendReport& report, TimeNs now
   if (report.service_at != 0) backend.service_seconds_ago = Seconds(now - report.service_at);
   backend.service_by = report.service_by;
   backend.service_reason = report.service_reason;
+  backend.weight_set = report.weight;
+  backend.weight_by = report.weight_by;
+  backend.weight_reason = report.weight_reason;
+  backend.agent = report.agent;
+  backend.seats = report.seats;
+  backend.logins = report.logins;
   return backend;
 }
 
@@ -34,13 +40,26 @@ void DescribeBackends(const Snapshot& snapshot, TimeNs now, metrics::ServerFacts
     metrics::BackendHealth backend = Describe(snapshot.backend_states[i]->Report(now), now);
     backend.name = snapshot.config.backends[i].name;
     backend.pool = snapshot.backend_pools[i];
+    const routing::BackendOptions& options = snapshot.config.routing.backends[i];
+    backend.backup = options.backup;
+    backend.weight_configured = static_cast<int>(options.weight);
+    backend.weight_now =
+        static_cast<double>(snapshot.backend_states[i]->weight().Now(options.weight, now)) /
+        routing::BackendWeight::kScale;
+    backend.sessions_max = options.limits.sessions_max;
+    backend.logins_max = options.limits.logins_max;
     facts->backends.push_back(std::move(backend));
   }
   for (size_t i = 0; i < snapshot.config.routing.pools.size(); ++i) {
     const routing::PoolStanding standing =
         snapshot.router->Standing(i, snapshot.backend_states, now);
-    facts->pools.push_back({snapshot.config.routing.pools[i].name, standing.backends,
-                            standing.usable, standing.panic});
+    const routing::PoolOptions& pool = snapshot.config.routing.pools[i];
+    metrics::PoolHealth health{pool.name, standing.backends, standing.usable, standing.panic};
+    if (snapshot.pool_queues[i] != nullptr) {
+      health.waiting = snapshot.pool_queues[i]->waiting.load(std::memory_order_relaxed);
+      health.waiting_max = pool.queue.waiting_max;
+    }
+    facts->pools.push_back(std::move(health));
   }
 }
 

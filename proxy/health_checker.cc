@@ -13,6 +13,15 @@ void HealthChecker::Configure(std::shared_ptr<const WorkerSnapshot> snapshot) {
   Stop();
   const Snapshot& shared = *snapshot->shared;
   for (size_t i = 0; i < shared.config.backends.size(); ++i) {
+    const config::Backend& backend = shared.config.backends[i];
+    shared.backend_states[i]->BeginAgent(
+        backend.agent.address.empty() ? "" : backend.agent.address.ToString(), io_->Now());
+    if (!backend.agent.address.empty()) {
+      const uint64_t seed = routing::MixBits(~seed_ ^ routing::StableHash(backend.name));
+      auto* agent = new AgentProber(io_, &blocks_, snapshot, i, seed);
+      agents_.PushBack(agent);
+      agent->Start(&HealthChecker::OnAgentOver, this);
+    }
     if (shared.config.backends[i].health.probe == config::Probe::kNone) {
       shared.backend_states[i]->BeginChecks("");
       continue;
@@ -31,15 +40,26 @@ void HealthChecker::Stop() {
     prober->Stop();
     prober = next;
   }
+  for (AgentProber* agent = agents_.front(); agent != nullptr;) {
+    AgentProber* next = agents_.Next(agent);
+    agent->Stop();
+    agent = next;
+  }
 }
 
 void HealthChecker::Tidy() {
   while (HealthProber* prober = over_.PopFront()) delete prober;
+  while (AgentProber* agent = agents_over_.PopFront()) delete agent;
 }
 
 void HealthChecker::OnOver(HealthProber* prober, void* owner) {
   prober->Unlink();
   static_cast<HealthChecker*>(owner)->over_.PushBack(prober);
+}
+
+void HealthChecker::OnAgentOver(AgentProber* prober, void* owner) {
+  prober->Unlink();
+  static_cast<HealthChecker*>(owner)->agents_over_.PushBack(prober);
 }
 
 }  // namespace postern

@@ -1,4 +1,4 @@
-// The active checks of all backends that have one, on one Io.
+// The active checks of all backends that have one, and the questions to their agents, on one Io.
 //
 // Not on the workers: a backend is asked once however many workers there are, a worker that is busy
 // makes no backend look slow, and what a check found has a single writer. The checker needs nothing
@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "proxy/agent_prober.h"
 #include "proxy/base/byte_arena.h"
 #include "proxy/base/intrusive_list.h"
 #include "proxy/health_prober.h"
@@ -33,18 +34,23 @@ class HealthChecker {
   // Ends all checks, soon.
   void Stop();
   // After Stop(): nothing is left.
-  bool done() const { return probers_.empty() && over_.empty(); }
+  bool done() const {
+    return probers_.empty() && over_.empty() && agents_.empty() && agents_over_.empty();
+  }
   // At the end of each turn of the loop.
   void Tidy();
 
  private:
   static void OnOver(HealthProber* prober, void* owner);
+  static void OnAgentOver(AgentProber* prober, void* owner);
 
   io::Io* io_;
   uint64_t seed_;
   BlockPool blocks_;
   IntrusiveList<HealthProber> probers_;  // some may be stopping
   IntrusiveList<HealthProber> over_;     // deleted at the end of the turn
+  IntrusiveList<AgentProber> agents_;    // likewise
+  IntrusiveList<AgentProber> agents_over_;
 };
 
 }  // namespace postern

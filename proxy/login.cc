@@ -86,19 +86,56 @@ coro::Task<Session::Attempt> Session::TryLogin(pop3::Credentials* credentials) {
     CountLogin(metrics::LoginResult::kRefused);
     co_return Attempt::kRefused;
   }
+  LoginWait wait;
+  Attempt attempt = Attempt::kUnavailable;
+  for (;;) {
+    attempt = co_await TryRoute(credentials, password, &wait);
+    if (attempt != Attempt::kUnavailable || !MayWait(&wait)) break;
+    const bool again = co_await WaitInLine(&wait);
+    if (!again) break;
+  }
+  FinishWait(&wait, attempt);
+  if (attempt == Attempt::kUnavailable && reason_ != CloseReason::kNone) attempt = Attempt::kGone;
+  if (attempt == Attempt::kUnavailable && blocked_ >= 0) {
+    metrics::BackendStats& stats = backend_stats(static_cast<size_t>(blocked_));
+    stats.errors[static_cast<size_t>(blocked_by_)].Add();
+    stats.logins[static_cast<size_t>(metrics::LoginResult::kUnavailable)].Add();
+  }
+  if (attempt == Attempt::kJoined) CountLogin(metrics::LoginResult::kAccepted);
+  credentials->password.Wipe();
+  credentials->sasl_message.Wipe();
+  co_return attempt;
+}
+
+// One look at where the user may go now, and the attempts that follow from it.
+coro::Task<Session::Attempt> Session::TryRoute(const pop3::Credentials* credentials,
+                                               absl::string_view password, LoginWait* wait) {
+  blocked_ = asked_ = -1;
+  password_sent_ = may_pass_ = false;
   routing::Decision route =
       snapshot_->shared->router->Route(user_, snapshot_->shared->backend_states, io_->Now());
-  if (route.known && !JoinAffinity(&route)) {
-    CountLogin(metrics::LoginResult::kUnavailable);
+  ChooseLine(&route, wait);
+  if (route.known && !JoinAffinity(&route, wait)) co_return Attempt::kUnavailable;
+  if (!wait->turn && wait->line != nullptr && wait->line->size() > 0) {
+    LeaveAffinity();
+    may_pass_ = true;
+    const int first = route.candidate_count > 0 ? route.candidates[0] : route.out;
+    NoteBackendOut(static_cast<size_t>(first), metrics::UpstreamError::kFull, "others wait for it");
     co_return Attempt::kUnavailable;
   }
   if (!route.known || route.candidate_count == 0) {
     if (route.out >= 0) {
       const auto out = static_cast<size_t>(route.out);
-      NoteBackendOut(out, snapshot_->shared->backend_states[out]->Why(io_->Now()));
+      may_pass_ = true;
+      if (route.full) {
+        NoteBackendOut(out, metrics::UpstreamError::kFull,
+                       "full, and so is every other backend of the pool");
+      } else {
+        NoteBackendOut(out, metrics::UpstreamError::kOut,
+                       snapshot_->shared->backend_states[out]->Why(io_->Now()));
+      }
     }
-    CountLogin(route.known ? metrics::LoginResult::kUnavailable
-                           : metrics::LoginResult::kUnknownUser);
+    if (!route.known) CountLogin(metrics::LoginResult::kUnknownUser);
     co_return route.known ? Attempt::kUnavailable : Attempt::kRefused;
   }
   // A master login shows the backend no password of the user's: nobody but us can judge it.
@@ -108,32 +145,28 @@ coro::Task<Session::Attempt> Session::TryLogin(pop3::Credentials* credentials) {
     CountLogin(metrics::LoginResult::kRefused);
     co_return Attempt::kRefused;
   }
-  EnterPhase(Phase::kUpstreamLogin);
+  if (phase_ != Phase::kUpstreamLogin) EnterPhase(Phase::kUpstreamLogin);
   const TimeNs started = io_->Now();
   const Attempt attempt = co_await TryCandidates(&route, credentials, password);
   upstream_time_ += io_->Now() - started;
   // With kGone the connection may still be there; it is closed at the end of the session.
   if (attempt == Attempt::kRefused || attempt == Attempt::kUnavailable) LeaveAffinity();
   if (attempt == Attempt::kRefused) CountLogin(metrics::LoginResult::kRefused);
-  if (attempt == Attempt::kJoined) CountLogin(metrics::LoginResult::kAccepted);
-  credentials->password.Wipe();
-  credentials->sasl_message.Wipe();
   co_return attempt;
 }
 
-// Nobody who may serve the user is usable: said at once, instead of a timeout for each login.
-void Session::NoteBackendOut(size_t backend, absl::string_view why) {
+// Nobody who may serve the user can take a login: said at once, instead of a timeout for each.
+// Counted when the login is given up.
+void Session::NoteBackendOut(size_t backend, metrics::UpstreamError error, absl::string_view why) {
   const routing::BackendState& state = *snapshot_->shared->backend_states[backend];
-  backend_ = static_cast<int>(backend);
+  backend_ = blocked_ = static_cast<int>(backend);
+  blocked_by_ = error;
   upstream_error_ = absl::StrCat(state.name(), ": ", why);
-  metrics::BackendStats& stats = backend_stats(backend);
-  stats.errors[static_cast<size_t>(metrics::UpstreamError::kOut)].Add();
-  stats.logins[static_cast<size_t>(metrics::LoginResult::kUnavailable)].Add();
 }
 
 // Joins the table of live users before anything is sent anywhere. A user who is at another backend
 // already goes there and nowhere else. False when that one cannot be used; then why is noted.
-bool Session::JoinAffinity(routing::Decision* route) {
+bool Session::JoinAffinity(routing::Decision* route, LoginWait* wait) {
   const Snapshot& shared = *snapshot_->shared;
   // A route to one backend is the operator's own word: whoever is moved by it moves at once.
   if (route->pool < 0) return true;
@@ -154,8 +187,11 @@ bool Session::JoinAffinity(routing::Decision* route) {
     return false;
   }
   const auto backend = static_cast<size_t>(place - states.begin());
-  if (!held->usable_for_live_users(io_->Now())) {
-    NoteBackendOut(backend,
+  if (wait->queue != nullptr) wait->line = &held->line();
+  const bool test = wait->turn && held->only_ejected(io_->Now());
+  if (!held->usable_for_live_users(io_->Now()) && !test) {
+    may_pass_ = true;
+    NoteBackendOut(backend, metrics::UpstreamError::kOut,
                    absl::StrCat(held->Why(io_->Now()), "; the user has a live session there"));
     LeaveAffinity();
     return false;
@@ -212,7 +248,13 @@ coro::Task<Session::Attempt> Session::TryCandidates(const routing::Decision* rou
         !snapshot_->shared->affinity->Move(user_, snapshot_->shared->backend_states[backend])) {
       break;
     }
+    if (!TakeSeat(backend)) continue;
     const Attempt attempt = co_await TryBackend(route, backend, credentials, password);
+    // With kGone the connection may still be there.
+    if (attempt != Attempt::kJoined && attempt != Attempt::kGone) {
+      LeaveSeat(/*call_next=*/attempt != Attempt::kUnavailable);
+    }
+    if (attempt == Attempt::kJoined) SeatJoined();
     if (attempt != Attempt::kUnavailable) co_return attempt;
     // The deadline or a shutdown came in between: the dialogue says the last words.
     if (expire_reason_ != CloseReason::kNone) break;
@@ -226,7 +268,10 @@ void Session::NoteOutcome(const routing::Decision& route, size_t backend,
                           const UpstreamVerdict& verdict) {
   routing::BackendState& state = *snapshot_->shared->backend_states[backend];
   const bool failed = verdict.kind == UpstreamVerdict::Kind::kFailed;
-  if (!failed) return state.OnSuccess(io_->Now());
+  if (!failed) {
+    if (tests_ejected_ && !route.panic) state.EndEjection(io_->Now());
+    return state.OnSuccess(io_->Now());
+  }
   // Our own shortage, and a client that left or ran out of time, say nothing about the backend.
   if (verdict.error == metrics::UpstreamError::kLocal || reason_ != CloseReason::kNone ||
       expire_reason_ != CloseReason::kNone ||
@@ -271,6 +316,7 @@ coro::Task<Session::Attempt> Session::TryBackend(const routing::Decision* route,
     if (addresses == nullptr || addresses->empty()) {
       stats.errors[static_cast<size_t>(metrics::UpstreamError::kResolve)].Add();
       upstream_error_ = target.name + ": no address for its host name";
+      may_pass_ = true;
       break;
     }
     if (i > 0) {
@@ -278,6 +324,7 @@ coro::Task<Session::Attempt> Session::TryBackend(const routing::Decision* route,
     }
     if (reason_ != CloseReason::kNone) co_return Attempt::kGone;
     if (expire_reason_ != CloseReason::kNone || io_->Now() >= attempt.deadline) break;
+    tests_ejected_ = snapshot_->shared->backend_states[backend]->ejected(io_->Now());
     attempt.address = (*addresses)[static_cast<size_t>(i) % addresses->size()];
     UpstreamVerdict verdict = co_await LogInUpstream(&attempt);
     NoteOutcome(*route, backend, verdict);
@@ -286,6 +333,7 @@ coro::Task<Session::Attempt> Session::TryBackend(const routing::Decision* route,
       if (carried != Attempt::kJoined) {
         upstream_.Close(/*abortive=*/false);
         password_sent_ = true;
+        may_pass_ = false;
         if (carried == Attempt::kUnavailable) {
           stats.logins[static_cast<size_t>(metrics::LoginResult::kUnavailable)].Add();
         }
@@ -310,6 +358,9 @@ coro::Task<Session::Attempt> Session::TryBackend(const routing::Decision* route,
       co_return Attempt::kRefused;
     }
     password_sent_ = password_sent_ || verdict.password_sent;
+    may_pass_ = verdict.retry_same && verdict.error != metrics::UpstreamError::kLocal;
+    const bool vanished = verdict.error == metrics::UpstreamError::kClosed;
+    if (verdict.password_sent && vanished) asked_ = static_cast<int>(backend);
     if (!verdict.retry_same || password_sent_) break;
   }
   stats.logins[static_cast<size_t>(metrics::LoginResult::kUnavailable)].Add();

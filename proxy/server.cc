@@ -243,6 +243,7 @@ absl::Status Server::Apply(config::Config config) {
   }
   registry_.SetActive(snapshot->listener_stats, snapshot->backend_stats);
   snapshot_ = snapshot;
+  PutInUse(*snapshot);
   WatchNames();
   resolver_.WaitForFirstAnswers(kResolvePatience);
   health_.Configure(std::move(of_health));
@@ -335,15 +336,25 @@ metrics::ServerFacts Server::Facts() const {
   return facts;
 }
 
+std::shared_ptr<routing::BackendState> Server::FindBackend(const std::string& name) const {
+  const std::lock_guard<std::mutex> lock(facts_mutex_);
+  for (const std::shared_ptr<routing::BackendState>& known : reported_->backend_states) {
+    if (known->name() == name) return known;
+  }
+  return nullptr;
+}
+
+absl::Status Server::SetWeight(const std::string& backend, int weight, absl::string_view who,
+                               absl::string_view why) {
+  const std::shared_ptr<routing::BackendState> state = FindBackend(backend);
+  if (state == nullptr) return absl::NotFoundError(absl::StrCat("no backend ", backend));
+  state->SetWeight(weight, who, why, MonotonicNow());
+  return absl::OkStatus();
+}
+
 absl::Status Server::SetService(const std::string& backend, routing::Service service,
                                 absl::string_view who, absl::string_view why) {
-  std::shared_ptr<routing::BackendState> state;
-  {
-    const std::lock_guard<std::mutex> lock(facts_mutex_);
-    for (const std::shared_ptr<routing::BackendState>& known : reported_->backend_states) {
-      if (known->name() == backend) state = known;
-    }
-  }
+  const std::shared_ptr<routing::BackendState> state = FindBackend(backend);
   if (state == nullptr) return absl::NotFoundError(absl::StrCat("no backend ", backend));
   state->SetService(service, who, why, MonotonicNow());
   return absl::OkStatus();

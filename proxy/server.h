@@ -57,6 +57,9 @@ class Server {
   // An operator's wish for one backend; NotFound when it is not configured. Any thread.
   absl::Status SetService(const std::string& backend, routing::Service service,
                           absl::string_view who, absl::string_view why);
+  // The same for its weight, 0 to 10000; BackendWeight::kAsConfigured ends it.
+  absl::Status SetWeight(const std::string& backend, int weight, absl::string_view who,
+                         absl::string_view why);
 
   const config::Config& config() const { return snapshot_->config; }
   void ReopenLogs();
@@ -83,6 +86,8 @@ class Server {
   absl::Status Apply(config::Config config);
   void WatchNames();
   metrics::ServerFacts Facts() const;
+  // Of a configured backend, or null. Any thread.
+  std::shared_ptr<routing::BackendState> FindBackend(const std::string& name) const;
   void WarnAboutRestart(const config::Config& next) const;
 
   metrics::Registry registry_;

@@ -43,7 +43,7 @@ Session::Session(WorkerContext* context, std::shared_ptr<const WorkerSnapshot> s
 
 Session::~Session() {
   CHECK(phase_ == Phase::kClosing && reason_ != CloseReason::kNone);
-  CHECK(!client_.open() && !upstream_.open() && !affine_);
+  CHECK(!client_.open() && !upstream_.open() && !affine_ && seat_ < 0);
   io_->timers().Disarm(&deadline_);
   io_->timers().Disarm(&pause_);
   listener_stats().sessions_active.Add(-1);
@@ -107,6 +107,7 @@ coro::Task<void> Session::CloseUp() {
   upstream_.Stop(/*abortive=*/false);
   upstream_.Close(/*abortive=*/false);
   LeaveAffinity();
+  LeaveSeat(/*call_next=*/true);
   bool abort = relay_.has_value() && relay_->abort_client();
   if (!abort && !client_.stopped()) {
     // Our last words must not be overtaken by a reset: end our direction, then read until the
@@ -219,7 +220,12 @@ coro::Task<void> Session::Pause(DurationNs duration) {
   co_await pause_wake_.Wait();
 }
 
-void Session::OnPause(io::Timer&, void* owner) { static_cast<Session*>(owner)->pause_wake_.Fire(); }
+void Session::OnPause(io::Timer&, void* owner) {
+  auto* session = static_cast<Session*>(owner);
+  if (session->pause_wake_.waiting()) return session->pause_wake_.Fire();
+  // Who waits in line reads at the same time.
+  session->client_.InterruptRead();
+}
 
 void Session::CountLogin(metrics::LoginResult result) {
   listener_stats().logins[static_cast<size_t>(result)].Add();

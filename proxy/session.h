@@ -25,6 +25,8 @@
 #include "proxy/coro/task.h"
 #include "proxy/coro/wake.h"
 #include "proxy/io/io.h"
+#include "proxy/login_wait.h"
+#include "proxy/mailbox.h"
 #include "proxy/neighbour.h"
 #include "proxy/pop3/client_identity.h"
 #include "proxy/pop3/login_dialogue.h"
@@ -51,6 +53,7 @@ struct WorkerContext {
   metrics::WorkerStats* stats = nullptr;
   SessionSink* sink = nullptr;
   SessionOwner* owner = nullptr;
+  Mailbox* mailbox = nullptr;
   BulkPool* bulk = nullptr;
   char* scratch = nullptr;
   size_t scratch_bytes = 0;
@@ -103,15 +106,28 @@ class Session : public ListNode<Session> {
   // login.cc: from credentials to a joined upstream.
   coro::Task<bool> LogIn();
   coro::Task<Attempt> TryLogin(pop3::Credentials* credentials);
+  coro::Task<Attempt> TryRoute(const pop3::Credentials* credentials, absl::string_view password,
+                               LoginWait* wait);
   coro::Task<Attempt> TryCandidates(const routing::Decision* route,
                                     const pop3::Credentials* credentials,
                                     absl::string_view password);
   coro::Task<Attempt> TryBackend(const routing::Decision* route, size_t backend,
                                  const pop3::Credentials* credentials, absl::string_view password);
   void NoteOutcome(const routing::Decision& route, size_t backend, const UpstreamVerdict& verdict);
-  void NoteBackendOut(size_t backend, absl::string_view why);
-  bool JoinAffinity(routing::Decision* route);
+  void NoteBackendOut(size_t backend, metrics::UpstreamError error, absl::string_view why);
+  bool JoinAffinity(routing::Decision* route, LoginWait* wait);
   void LeaveAffinity();
+  // login_wait.cc: seats at backends, and waiting for one.
+  bool TakeSeat(size_t backend);
+  void LeaveSeat(bool call_next);
+  void CallForRoom(size_t backend);
+  void SeatJoined();
+  void ChooseLine(routing::Decision* route, LoginWait* wait) const;
+  bool MayWait(LoginWait* wait);
+  coro::Task<bool> WaitInLine(LoginWait* wait);
+  coro::Task<bool> AwaitTurn(LoginWait* wait, bool first);
+  void FinishWait(LoginWait* wait, Attempt attempt);
+  static void OnCalled(void* owner);
   // carried_login.cc
   coro::Task<Attempt> CarryExchange(UpstreamAttempt* attempt, UpstreamVerdict* verdict);
   bool LeadsToMasterLogin(const routing::Decision& route) const;
@@ -159,6 +175,13 @@ class Session : public ListNode<Session> {
   bool affine_ = false;         // user_ has joined the table of the snapshot
   bool password_sent_ = false;  // in this attempt, to a backend that gave no verdict
   int backend_ = -1;            // of the last attempt
+  int seat_ = -1;               // the backend where this session has one
+  bool seat_joined_ = false;    // no longer that of a login in progress
+  bool tests_ejected_ = false;  // the attempt began while its backend was ejected
+  bool may_pass_ = false;       // the last failure is one that waiting may mend
+  int asked_ = -1;              // the backend that vanished when it had got the password
+  int blocked_ = -1;            // the backend that was not even asked ...
+  metrics::UpstreamError blocked_by_ = metrics::UpstreamError::kOut;  // ... and why not
   TimeNs accepted_at_;
   TimeNs joined_at_ = 0;
   DurationNs handshake_time_ = 0;

@@ -33,7 +33,10 @@ struct Snapshot {
   std::vector<Secret> canary_passwords;                // of health checks, likewise
   routing::BackendStateList backend_states;            // likewise
   std::shared_ptr<routing::Affinity> affinity;
-  std::shared_ptr<AddressBook> addresses;              // indices of config.backends
+  std::vector<std::shared_ptr<routing::PoolQueue>> pool_queues;  // by pool; null: nobody waits
+  // By index in config.backends: of the pools that hold it and let logins wait.
+  std::vector<std::vector<std::shared_ptr<routing::PoolQueue>>> queues_of_backend;
+  std::shared_ptr<AddressBook> addresses;  // indices of config.backends
 };
 
 // What one thread needs on top: TLS contexts that live in the thread's own library context.

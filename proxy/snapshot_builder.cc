@@ -1,5 +1,6 @@
 #include "proxy/snapshot_builder.h"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -37,6 +38,18 @@ AddressList LiteralAddress(const HostPort& address) {
                         : SocketAddress::FromIp(address.host, address.port);
   if (!parsed.ok()) return nullptr;
   return std::make_shared<const std::vector<SocketAddress>>(1, *parsed);
+}
+
+void AddQueues(routing::BackendStates* states, Snapshot* snapshot) {
+  snapshot->queues_of_backend.resize(snapshot->config.backends.size());
+  for (const routing::PoolOptions& pool : snapshot->config.routing.pools) {
+    snapshot->pool_queues.push_back(pool.queue.wait > 0 ? states->Queue(pool.name) : nullptr);
+    if (pool.queue.wait == 0) continue;
+    for (const int backend : pool.backends) {
+      snapshot->queues_of_backend[static_cast<size_t>(backend)].push_back(
+          snapshot->pool_queues.back());
+    }
+  }
 }
 
 absl::Status AddClientContexts(const config::Config& config, tls::Library* library,
@@ -97,7 +110,21 @@ absl::StatusOr<std::shared_ptr<Snapshot>> BuildSnapshot(config::Config config,
   }
   snapshot->addresses = std::move(addresses);
   snapshot->config = std::move(config);
+  AddQueues(states, snapshot.get());
   return snapshot;
+}
+
+void PutInUse(const Snapshot& snapshot) {
+  std::vector<DurationNs> slow_starts(snapshot.backend_states.size());
+  for (const routing::PoolOptions& pool : snapshot.config.routing.pools) {
+    for (const int backend : pool.backends) {
+      DurationNs& slow_start = slow_starts[static_cast<size_t>(backend)];
+      slow_start = std::max(slow_start, pool.slow_start);
+    }
+  }
+  for (size_t i = 0; i < slow_starts.size(); ++i) {
+    snapshot.backend_states[i]->SetSlowStart(slow_starts[i]);
+  }
 }
 
 absl::StatusOr<std::shared_ptr<const WorkerSnapshot>> BuildHealthSnapshot(

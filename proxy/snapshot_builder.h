@@ -23,6 +23,10 @@ absl::StatusOr<std::shared_ptr<Snapshot>> BuildSnapshot(config::Config config,
                                                         uint64_t generation,
                                                         routing::BackendStates* states = nullptr);
 
+// What the states of its backends learn from a configuration that is now in use: from here on there
+// is no way back.
+void PutInUse(const Snapshot& snapshot);
+
 // What health checks need: the backends' side only.
 absl::StatusOr<std::shared_ptr<const WorkerSnapshot>> BuildHealthSnapshot(
     std::shared_ptr<const Snapshot> shared, tls::Library* library);

@@ -31,6 +31,7 @@ Worker::Worker(io::Io* io, metrics::WorkerStats* stats, SessionSink* sink,
   context_.stats = stats_;
   context_.sink = sink;
   context_.owner = this;
+  context_.mailbox = &mailbox_;
   context_.scratch = scratch_.data();
   context_.scratch_bytes = scratch_.size();
   context_.memories = &memories_;

@@ -18,6 +18,7 @@ using httplib::Request;
 using httplib::Response;
 
 constexpr size_t kReasonBytesMax = 200;
+constexpr uint64_t kWeightMax = 10000;
 
 void Answer(Response& response, int status, const Json& body) {
   response.status = status;
@@ -60,6 +61,21 @@ bool ReadReason(const std::string& body, std::string* reason) {
   return true;
 }
 
+// Whether the body said which.
+bool ReadWeight(const std::string& body, int* weight) {
+  const Json json = Json::parse(body, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) return false;
+  const auto found = json.find("weight");
+  if (found == json.end()) return false;
+  if (found->is_null()) {
+    *weight = routing::BackendWeight::kAsConfigured;
+    return true;
+  }
+  if (!found->is_number_unsigned() || found->get<uint64_t>() > kWeightMax) return false;
+  *weight = found->get<int>();
+  return true;
+}
+
 routing::Service ServiceOf(const std::string& verb) {
   if (verb == "drain") return routing::Service::kDraining;
   if (verb == "disable") return routing::Service::kDisabled;
@@ -92,15 +108,29 @@ void AddChangeRoutes(httplib::Server* router, ChangePolicy policy, ChangeHandler
     if (!ReadReason(request.body, &wanted.reason)) {
       return Refuse(response, 400, "the body must be empty or {\"reason\": \"...\"}");
     }
+    if (request.matches[2].str() == "weight") {
+      wanted.what = BackendChange::What::kWeight;
+      if (!ReadWeight(request.body, &wanted.weight)) {
+        return Refuse(response, 400,
+                      absl::StrCat("the body must be {\"weight\": N} with N from 0 to ", kWeightMax,
+                                   ", or {\"weight\": null} for the configured one"));
+      }
+    }
     const absl::Status status = handler(wanted);
     if (!status.ok()) {
       return Refuse(response, absl::IsNotFound(status) ? 404 : 500, std::string(status.message()));
     }
+    if (wanted.what == BackendChange::What::kWeight) {
+      return Answer(response, 200,
+                    Json{{"backend", wanted.backend},
+                         {"weight", wanted.weight < 0 ? Json(nullptr) : Json(wanted.weight)}});
+    }
     Answer(response, 200,
            Json{{"backend", wanted.backend}, {"state", routing::ServiceName(wanted.service)}});
   };
-  router->Post(R"(/api/v1/backends/([A-Za-z0-9][A-Za-z0-9._-]*)/(drain|undrain|disable|enable))",
-               change);
+  router->Post(
+      R"(/api/v1/backends/([A-Za-z0-9][A-Za-z0-9._-]*)/(drain|undrain|disable|enable|weight))",
+      change);
 }
 
 }  // namespace postern::admin

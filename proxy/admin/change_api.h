@@ -3,7 +3,9 @@
 //   POST /api/v1/backends/NAME/drain      no new users; sessions may finish
 //   POST /api/v1/backends/NAME/disable    no logins at all, and no health checks
 //   POST /api/v1/backends/NAME/enable     as the configuration says; "undrain" is the same
-//   body: nothing, or {"reason": "..."}
+//   POST /api/v1/backends/NAME/weight     another share of new users than the configuration says
+//   body: nothing, or {"reason": "..."}; for weight {"weight": N}, 0 to 10000, or {"weight": null}
+//   for the configured one again, and a reason
 //
 // Who may: on a unix socket, whoever the file's mode lets in. On TCP only who shows the token, as
 // "Authorization: Bearer TOKEN", and without a token nobody. So no web page that a browser on this

@@ -74,14 +74,17 @@ int Check(const std::string& file) {
 int Route(const std::string& file, const std::string& user) {
   const absl::StatusOr<config::Config> config = config::LoadConfig(file);
   if (!config.ok()) return Complain(config.status());
-  const absl::StatusOr<std::shared_ptr<const routing::Router>> router =
-      LoadRouter(config->routing);
+  const absl::StatusOr<std::shared_ptr<const routing::Router>> router = LoadRouter(config->routing);
   if (!router.ok()) return Complain(router.status());
   std::printf("%s", (*router)->Explain(user).c_str());
   const absl::StatusOr<std::string> name = (*router)->NormaliseUser(user);
   if (!name.ok()) return 1;
   const routing::Decision decision = (*router)->Route(*name);
   if (!decision.known || decision.candidate_count == 0) return 1;
+  if (decision.pool >= 0 &&
+      !routing::IsByUser(config->routing.pools[static_cast<size_t>(decision.pool)].balance)) {
+    return 0;  // any of them may be the one
+  }
   const config::Backend& backend = config->backends[static_cast<size_t>(decision.candidates[0])];
   const char* tls = backend.tls == config::UpstreamTls::kOff        ? "plain"
                     : backend.tls == config::UpstreamTls::kImplicit ? "implicit TLS"
@@ -128,6 +131,9 @@ int RunCommandLine(int argc, char** argv) {
   CLI::App* undrain = service_verb("undrain", "end a drain");
   CLI::App* disable = service_verb("disable", "no logins at all for a backend, and no checks");
   CLI::App* enable = service_verb("enable", "end a disable");
+  CLI::App* weight =
+      service_verb("weight", "another share of new users for a backend than the configuration's");
+  weight->add_option("weight", change.weight, "0 to 10000, or configured")->required();
   for (CLI::App* verb : {drain, disable}) {
     verb->add_flag("--wait", change.wait, "return when the backend has no session any more");
   }
@@ -144,7 +150,7 @@ int RunCommandLine(int argc, char** argv) {
   if (check->parsed()) return Check(file);
   if (route->parsed()) return Route(file, user);
   if (status_verb->parsed()) return ShowStatus(file);
-  for (const CLI::App* verb : {drain, undrain, disable, enable}) {
+  for (const CLI::App* verb : {drain, undrain, disable, enable, weight}) {
     if (!verb->parsed()) continue;
     change.verb = verb->get_name();
     return ChangeService(file, change);

@@ -37,8 +37,12 @@ struct Readiness {
 };
 
 struct BackendChange {
+  enum class What { kService, kWeight };
+
   std::string backend;
+  What what = What::kService;
   routing::Service service = routing::Service::kEnabled;
+  int weight = routing::BackendWeight::kAsConfigured;
   std::string who;     // escaped
   std::string reason;  // escaped; empty when none was given
 };

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
@@ -40,14 +41,30 @@ int WaitForSessions(const config::Admin& admin, const std::string& backend) {
 int ChangeService(const std::string& config_file, const ServiceChange& change) {
   const absl::StatusOr<config::Config> config = config::LoadConfig(config_file);
   if (!config.ok()) return Complain(config.status());
-  const std::string body = change.reason.empty()
-                               ? ""
-                               : nlohmann::json{{"reason", change.reason}}.dump(
-                                     -1, ' ', false, nlohmann::json::error_handler_t::replace);
+  nlohmann::json wishes = nlohmann::json::object();
+  if (!change.reason.empty()) wishes["reason"] = change.reason;
+  if (change.verb == "weight") {
+    int weight = 0;
+    if (change.weight == "configured") {
+      wishes["weight"] = nullptr;
+    } else if (absl::SimpleAtoi(change.weight, &weight)) {
+      wishes["weight"] = weight;  // whether it is in range the server says
+    } else {
+      return Complain(absl::InvalidArgumentError(
+          "the weight must be a number from 0 to 10000, or the word configured"));
+    }
+  }
+  const std::string body =
+      wishes.empty() ? "" : wishes.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   const absl::StatusOr<std::string> answer = Post(
       config->admin, absl::StrCat("/api/v1/backends/", change.backend, "/", change.verb), body);
   if (!answer.ok()) return Complain(answer.status());
   const auto json = nlohmann::json::parse(*answer, nullptr, /*allow_exceptions=*/false);
+  if (change.verb == "weight") {
+    std::printf("%s: weight %s\n", change.backend.c_str(),
+                change.weight == "configured" ? "as configured" : change.weight.c_str());
+    return 0;
+  }
   std::printf("%s: %s\n", change.backend.c_str(),
               json.is_object() ? json.value("state", "").c_str() : "");
   if (!change.wait) return 0;

@@ -1,4 +1,4 @@
-// postern drain, undrain, disable, enable and status: verbs that talk to a running server.
+// postern drain, undrain, disable, enable, weight and status: verbs that talk to a running server.
 #ifndef POSTERN_PROXY_ADMIN_SERVICE_VERBS_H_
 #define POSTERN_PROXY_ADMIN_SERVICE_VERBS_H_
 
@@ -10,7 +10,8 @@ struct ServiceChange {
   std::string verb;  // as in the API
   std::string backend;
   std::string reason;
-  bool wait = false;  // until no session is left
+  std::string weight;  // verb "weight": a number, or "configured"
+  bool wait = false;   // until no session is left
 };
 
 // Exit codes.

@@ -67,6 +67,17 @@ Json BackendJson(const metrics::StatusSummary::Backend& row) {
         {"state", health.service}, {"by", health.service_by}, {"reason", health.service_reason}};
     json["service"]["changed_seconds_ago"] =
         health.service_seconds_ago < 0 ? Json(nullptr) : Json(health.service_seconds_ago);
+    json["backup"] = health.backup;
+    json["weight"] = {{"configured", health.weight_configured},
+                      {"now", health.weight_now},
+                      {"set", health.weight_set < 0 ? Json(nullptr) : Json(health.weight_set)},
+                      {"by", health.weight_by},
+                      {"reason", health.weight_reason}};
+    json["agent"] = health.agent;
+    json["load"] = {{"seats", health.seats},
+                    {"logins", health.logins},
+                    {"sessions_max", health.sessions_max},
+                    {"logins_max", health.logins_max}};
     json["health"]["ejected_seconds_left"] =
         health.ejected_seconds_left < 0 ? Json(nullptr) : Json(health.ejected_seconds_left);
     json["health"]["changed_seconds_ago"] =
@@ -85,6 +96,8 @@ Json BackendJson(const metrics::StatusSummary::Backend& row) {
   json["connect_seconds_mean"] = Mean(totals.connect);
   json["greeting_seconds_mean"] = Mean(totals.greeting);
   json["login_seconds_mean"] = Mean(totals.login);
+  json["queue_seconds_mean"] = Mean(totals.queue);
+  json["queued"] = totals.queue.Count();
   return json;
 }
 
@@ -118,7 +131,9 @@ std::string StatusJson(const metrics::StatusSummary& summary) {
     json["pools"].push_back({{"name", pool.name},
                              {"backends", pool.backends},
                              {"usable", pool.usable},
-                             {"panic", pool.panic}});
+                             {"panic", pool.panic},
+                             {"waiting", pool.waiting},
+                             {"waiting_max", pool.waiting_max}});
   }
   json["backends"] = Json::array();
   for (const auto& backend : summary.backends) json["backends"].push_back(BackendJson(backend));

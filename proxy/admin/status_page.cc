@@ -86,7 +86,8 @@ a { color: inherit; }
   <div class="scroll" tabindex="0" role="region" aria-labelledby="backends-title">
   <table aria-labelledby="backends-title">
     <thead><tr><th scope="col">Name</th><th scope="col" class="text">Pool</th>
-      <th scope="col" class="text">Health</th><th scope="col">Sessions</th><th scope="col">Logins/s, 2 min</th>
+      <th scope="col" class="text">Health</th><th scope="col">Weight</th><th scope="col">Sessions</th>
+      <th scope="col">Logins/s, 2 min</th>
       <th scope="col">Logins/s</th><th scope="col">Accepted</th><th scope="col">Refused</th>
       <th scope="col">Connect</th><th scope="col">Login</th><th scope="col">Errors/min</th>
       <th scope="col" class="text">Errors since start</th></tr></thead>
@@ -229,6 +230,22 @@ function healthCell(row, health, service) {
   if (health.reason) made.title = health.reason;
 }
 
+// What it is worth now, and who said so when it is not the configuration.
+function weightCell(row, item) {
+  if (!item.weight) {
+    cell(row, "");
+    return;
+  }
+  const weight = item.weight;
+  const text = number(weight.now, 1) + (item.backup ? ", backup" : "");
+  const made = cell(row, text, weight.now === weight.configured ? "" : "warn");
+  if (weight.set !== null) {
+    made.title = "by " + weight.by + (weight.reason ? ": " + weight.reason : "");
+  } else if (item.agent) {
+    made.title = "its agent says " + item.agent;
+  }
+}
+
 function backendRow(item, now) {
   const row = document.createElement("tr");
   const errors = sum(item.errors);
@@ -237,6 +254,7 @@ function backendRow(item, now) {
   nameCell(row, item);
   cell(row, item.pool, "text");
   healthCell(row, item.health, item.service);
+  weightCell(row, item);
   cell(row, number(item.sessions));
   sparkline(row, rates.rates);
   cell(row, number(rates.loginRate, 1));
@@ -289,7 +307,7 @@ function draw(status) {
   const listeners = status.listeners.map((item) => listenerRow(item, now));
   const backends = status.backends.map((item) => backendRow(item, now));
   fill("listeners", listeners.map((made) => made.row), 11);
-  fill("backends", backends.map((made) => made.row), 12);
+  fill("backends", backends.map((made) => made.row), 13);
   fill("certificates", status.certificates.map(certificateRow), 2);
 
   const total = (items, pick) => items.reduce((all, item) => all + pick(item), 0);
@@ -300,6 +318,8 @@ function draw(status) {
          number(total(listeners, (made) => made.rates.loginRate), 1));
   figure(figures, "Errors per minute", number(errorRate * 60, 1),
          errorRate > 0 ? "bad" : "");
+  const waiting = total(status.pools, (pool) => pool.waiting);
+  if (waiting > 0) figure(figures, "Logins waiting", number(waiting), "warn");
   figure(figures, "Workers", number(status.workers));
   figure(figures, "Uptime", duration(status.uptime_seconds));
   figure(figures, "Configuration", "no. " + number(status.config.generation),

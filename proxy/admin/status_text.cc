@@ -45,6 +45,16 @@ std::vector<std::string> BackendRow(const Json& backend) {
     since = Ago(service.at("changed_seconds_ago"));
     why = absl::StrCat("by ", Text(service.at("by")), reason.empty() ? "" : ": ", reason);
   }
+  if (const std::string agent = Text(backend.at("agent")); !agent.empty()) {
+    absl::StrAppend(&why, why.empty() ? "" : "; ", "its agent says ", agent);
+  }
+  // An operator's weight is told behind all that keeps the backend out.
+  const Json& weight = backend.at("weight");
+  if (weight.at("set").is_number()) {
+    const std::string reason = Text(weight.at("reason"));
+    absl::StrAppend(&why, why.empty() ? "" : "; ", "weight ", weight.at("set").get<int>(), " by ",
+                    Text(weight.at("by")), reason.empty() ? "" : ": ", reason);
+  }
   return {Text(backend.at("name")),
           Text(backend.at("pool")),
           state,
@@ -80,9 +90,14 @@ absl::StatusOr<std::string> StatusText(const std::string& status_json) try {
   std::string text;
   std::vector<std::vector<std::string>> pools = {{"POOL", "USABLE", "BACKENDS", ""}};
   for (const Json& pool : status.at("pools")) {
+    const int waiting = pool.at("waiting").get<int>();
+    std::string note = pool.at("panic").get<bool>() ? "panic" : "";
+    if (waiting > 0) {
+      absl::StrAppend(&note, note.empty() ? "" : ", ", waiting,
+                      waiting == 1 ? " login waits" : " logins wait");
+    }
     pools.push_back({Text(pool.at("name")), absl::StrCat(pool.at("usable").get<int>()),
-                     absl::StrCat(pool.at("backends").get<int>()),
-                     pool.at("panic").get<bool>() ? "panic" : ""});
+                     absl::StrCat(pool.at("backends").get<int>()), note});
   }
   AddTable(pools, &text);
   text += "\n";

@@ -93,6 +93,29 @@ TEST_F(ChangeApiTest, EveryVerbOnAUnixSocket) {
   }
 }
 
+TEST_F(ChangeApiTest, Weights) {
+  Start(/*unix_socket=*/true);
+  const std::string path = "/api/v1/backends/mail1/weight";
+  absl::StatusOr<std::string> answer =
+      Post(admin_, path, "{\"weight\": 50, \"reason\": \"slow\\ndisks\"}");
+  ASSERT_TRUE(answer.ok()) << answer.status();
+  EXPECT_EQ(*answer, "{\"backend\":\"mail1\",\"weight\":50}\n");
+  EXPECT_EQ(changes_.back().what, BackendChange::What::kWeight);
+  EXPECT_EQ(changes_.back().weight, 50);
+  EXPECT_EQ(changes_.back().reason, "slow\\x0adisks");
+  answer = Post(admin_, path, "{\"weight\": null}");
+  ASSERT_TRUE(answer.ok()) << answer.status();
+  EXPECT_EQ(*answer, "{\"backend\":\"mail1\",\"weight\":null}\n");
+  EXPECT_EQ(changes_.back().weight, routing::BackendWeight::kAsConfigured);
+  EXPECT_EQ(PostError("/api/v1/backends/mail9/weight", "{\"weight\": 0}"), "no backend mail9");
+  const size_t before = changes_.size();
+  for (const char* body : {"", "{}", "{\"weight\": -1}", "{\"weight\": 10001}", "{\"weight\": 1.5}",
+                           "{\"weight\": \"50\"}", "50"}) {
+    EXPECT_THAT(PostError(path, body), HasSubstr("the body must be ")) << body;
+  }
+  EXPECT_EQ(changes_.size(), before);
+}
+
 TEST_F(ChangeApiTest, ReasonsAreEscapedAndCut) {
   Start(/*unix_socket=*/true);
   const std::string path = "/api/v1/backends/mail1/drain";

@@ -41,7 +41,15 @@ metrics::StatusSummary Summary() {
   health.service_seconds_ago = 1.5;
   health.service_by = "uid 0 (pid 7)";
   health.service_reason = "new disks";
-  summary.facts.pools.push_back({"mail", 3, 0, true});
+  health.weight_configured = 100;
+  health.weight_now = 25;
+  health.weight_set = 50;
+  health.weight_by = "uid 0 (pid 8)";
+  health.agent = "50%, drain";
+  health.seats = 9;
+  health.logins = 2;
+  health.sessions_max = 30;
+  summary.facts.pools.push_back({"mail", 3, 0, true, 7, 100});
   summary.backends.push_back({"mail1", "mail", false, {}, health});
   summary.backends[0].totals.errors[At(metrics::UpstreamError::kGreetingTimeout)] = 7;
   summary.backends[0].totals.closed[At(CloseReason::kQuit)] = 8;
@@ -86,8 +94,21 @@ TEST(StatusJson, SaysWhatTheSummarySays) {
                                       {"by", "uid 0 (pid 7)"},
                                       {"reason", "new disks"},
                                       {"changed_seconds_ago", 1.5}}));
-  EXPECT_EQ(json["pools"][0],
-            (Json{{"name", "mail"}, {"backends", 3}, {"usable", 0}, {"panic", true}}));
+  EXPECT_EQ(backend["weight"], (Json{{"configured", 100},
+                                     {"now", 25.0},
+                                     {"set", 50},
+                                     {"by", "uid 0 (pid 8)"},
+                                     {"reason", ""}}));
+  EXPECT_EQ(backend["load"],
+            (Json{{"seats", 9}, {"logins", 2}, {"sessions_max", 30}, {"logins_max", 0}}));
+  EXPECT_EQ(backend["backup"], false);
+  EXPECT_EQ(backend["agent"], "50%, drain");
+  EXPECT_EQ(json["pools"][0], (Json{{"name", "mail"},
+                                    {"backends", 3},
+                                    {"usable", 0},
+                                    {"panic", true},
+                                    {"waiting", 7},
+                                    {"waiting_max", 100}}));
   EXPECT_EQ(backend["active"], false);
   EXPECT_EQ(backend["errors"], (Json{{"greeting_timeout", 7}}));
   EXPECT_EQ(backend["closed"], (Json{{"quit", 8}}));

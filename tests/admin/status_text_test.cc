@@ -8,7 +8,7 @@ namespace {
 
 metrics::StatusSummary Summary() {
   metrics::StatusSummary summary;
-  summary.facts.pools = {{"mail", 3, 1, false}, {"spare", 1, 0, true}};
+  summary.facts.pools = {{"mail", 3, 1, false}, {"spare", 1, 0, true, 3, 100}};
   const auto add = [&summary](const char* name, const metrics::BackendHealth& health,
                               int64_t sessions) {
     metrics::StatusSummary::Backend row;
@@ -32,6 +32,8 @@ metrics::StatusSummary Summary() {
   ejected.health = "unchecked";
   ejected.ejected_seconds_left = 4.2;
   ejected.eject_reason = "connect: refused";
+  ejected.weight_set = 50;
+  ejected.weight_by = "uid 0 (pid 8)";
   add("mail3", ejected, 1);
   down.service = "draining";
   down.service_by = "uid 0 (pid 7)";
@@ -49,12 +51,13 @@ TEST(StatusText, OneLineForEach) {
   EXPECT_EQ(*text,
             "POOL   USABLE  BACKENDS\n"
             "mail   1       3\n"
-            "spare  0       1         panic\n"
+            "spare  0       1         panic, 3 logins wait\n"
             "\n"
             "BACKEND    POOL  STATE     SINCE     SESSIONS  WHY\n"
             "mail1      mail  up        2 h       12\n"
             "mail2      mail  down      90 s      0         greeting: timeout\n"
-            "mail3      mail  ejected   4 s left  1         connect: refused\n"
+            "mail3      mail  ejected   4 s left  1         connect: refused; weight 50 by uid 0 "
+            "(pid 8)\n"
             "long-name  mail  draining  2 d       3         by uid 0 (pid 7): new disks\n");
 }
 

@@ -314,13 +314,14 @@ TEST_F(CollectorTest, EveryMetricOfTheTableIsExported) {
   backend.connect_seconds.Record(kMillisecond);
   backend.greeting_seconds.Record(kMillisecond);
   backend.login_seconds.Record(kMillisecond);
+  backend.queue_seconds.Record(kMillisecond);
   facts_.certificates.push_back({"mail.pem", 1.8e9});
   facts_.io = "uring";
   BackendHealth health;
   health.name = "mail1";
   health.pool = "mail";
   facts_.backends.push_back(health);
-  facts_.pools.push_back(PoolHealth{"mail", 1, 1, false});
+  facts_.pools.push_back(PoolHealth{"mail", 1, 1, false, 1, 10});
   const std::string text = collector_.Collect();
   for (const MetricInfo& metric : kMetrics) {
     if (metric.id == MetricId::kProcessMaxFds) continue;  // absent when unlimited

@@ -138,6 +138,7 @@ config::Config Farm::MakeConfig() {
   routing::PoolOptions pool;
   pool.name = "mail";
   pool.failover = spec_.failover;
+  pool.queue = spec_.queue;
   pool.eject = spec_.eject;
   pool.affinity = spec_.affinity;
   for (size_t i = 0; i < spec_.backends.size(); ++i) {
@@ -171,9 +172,7 @@ config::Config Farm::MakeConfig() {
       }
     }
     config.backends.push_back(std::move(backend));
-    routing::BackendOptions route_backend;
-    route_backend.name = absl::StrCat("mail", i + 1);
-    config.routing.backends.push_back(std::move(route_backend));
+    config.routing.backends.push_back({absl::StrCat("mail", i + 1), 100, false, spec.limits});
     pool.backends.push_back(static_cast<int>(i));
   }
   config.routing.pools = {pool};
@@ -553,6 +552,7 @@ void Farm::Tell() {
     history_.servers.push_back(std::move(story));
   }
   history_.may_turn_away = spec_.sessions_max < spec_.clients.size();
+  history_.may_ask_again = spec_.queue.wait > 0;
   history_.errors_injected = io_.errors_injected() > 0;
   for (size_t i = 0; i < kListeners; ++i) {
     history_.connections += stats_.listener(i).connections.Get();
@@ -570,6 +570,7 @@ void Farm::CheckBalance() {
   zero("large buffers lent", static_cast<int64_t>(worker_->bulk().blocks_lent()));
   zero("pipes lent", static_cast<int64_t>(worker_->bulk().pipes_lent()));
   zero("users in the affinity table", static_cast<int64_t>(states_.affinity()->size()));
+  CheckSeats();
   zero("blocks out", static_cast<int64_t>(worker_->blocks().blocks_out()));
   zero("coroutine frames", static_cast<int64_t>(coro::FramePool::ThisThread().live()));
   zero("connections_active", stats_.loop().connections_active.Get());

@@ -108,6 +108,7 @@ struct BackendSpec {
   std::vector<ConnectAnswer> connects = {ConnectAnswer{}};
   std::vector<ServerScript> scripts = {ServerScript{}};
   std::vector<Outage> outages;
+  routing::LoadLimits limits;
 };
 
 struct FarmSpec {
@@ -116,6 +117,7 @@ struct FarmSpec {
   std::vector<ClientSpec> clients;
   config::Timeouts timeouts;
   bool failover = false;
+  routing::QueueRules queue;
   routing::EjectRules eject;
   bool apop = false;
   bool sasl = false;  // XOAUTH2 is offered and carried to every backend; none has a master login
@@ -194,6 +196,8 @@ class Farm : private SessionSink {
   bool WorldAtRest();
   void Tell();
   void CheckBalance();
+  // farm_seats.cc: of backends, and of those who wait for one.
+  void CheckSeats();
   void Fail(std::string what) { failures_.push_back(std::move(what)); }
 
   FarmSpec spec_;

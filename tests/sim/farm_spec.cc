@@ -10,7 +10,8 @@ namespace {
 
 class Drawing {
  public:
-  Drawing(uint64_t seed, Weather weather) : random_(seed ^ 0x5EED5EED), weather_(weather) {}
+  Drawing(uint64_t seed, Weather weather)
+      : random_(seed ^ 0x5EED5EED), queue_random_(seed ^ 0x0EEE), weather_(weather) {}
 
   FarmSpec Draw() {
     if (weather_ == Weather::kHostile) {
@@ -36,6 +37,7 @@ class Drawing {
     spec_.backends.clear();
     for (size_t i = 1 + random_.Below(4); i > 0; --i) spec_.backends.push_back(DrawBackend());
     for (size_t i = 1 + random_.Below(5); i > 0; --i) spec_.clients.push_back(DrawClient());
+    if (weather_ != Weather::kFair && queue_random_.Chance(0.4)) DrawQueue();
     if (weather_ == Weather::kDraining) {
       spec_.drain_after =
           random_.Between(0, random_.Pick<DurationNs>({10 * kMillisecond, kSecond, 20 * kSecond}));
@@ -53,6 +55,17 @@ class Drawing {
   }
 
  private:
+  // Room for few, and patience.
+  void DrawQueue() {
+    Random& random = queue_random_;
+    spec_.queue.wait = random.Pick<DurationNs>({kSecond, 10 * kSecond});
+    spec_.queue.waiting_max = static_cast<int>(1 + random.Below(4));
+    for (BackendSpec& backend : spec_.backends) {
+      if (random.Chance(0.5)) backend.limits.sessions_max = static_cast<int>(1 + random.Below(3));
+      if (random.Chance(0.5)) backend.limits.logins_max = static_cast<int>(1 + random.Below(2));
+    }
+  }
+
   BackendSpec DrawBackend() {
     BackendSpec backend;
     backend.tls = random_.Pick({config::UpstreamTls::kOff, config::UpstreamTls::kOff,
@@ -186,6 +199,7 @@ class Drawing {
   }
 
   Random random_;
+  Random queue_random_;  // of its own, so that the worlds of old seeds stay what they were
   Weather weather_;
   FarmSpec spec_;
 };

@@ -62,7 +62,9 @@ struct ServerStory {
 struct History {
   std::vector<ClientStory> clients;
   std::vector<ServerStory> servers;
-  std::string canary;            // the user of the health checks
+  std::string canary;  // the user of the health checks
+  // A backend that vanished with the password is asked again.
+  bool may_ask_again = false;
   bool errors_injected = false;  // operations failed out of nowhere
   bool drained = false;          // the proxy was told to stop while clients were there
   bool may_turn_away = false;    // so few sessions are allowed that some clients never get one

@@ -1,0 +1,64 @@
+// Asks the agent of one backend again and again: connects, reads a line, tells the backend's state.
+//
+// An agent that cannot be reached, or says nothing that is understood, changes nothing: its last
+// word stays, as with HAProxy. That is told once, and once more when it speaks again. Belongs to
+// the thread of its Io.
+#ifndef POSTERN_PROXY_AGENT_PROBER_H_
+#define POSTERN_PROXY_AGENT_PROBER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "proxy/base/intrusive_list.h"
+#include "proxy/channel.h"
+#include "proxy/coro/task.h"
+#include "proxy/coro/wake.h"
+#include "proxy/snapshot.h"
+#include "routing/backend_state.h"
+
+namespace postern {
+
+class AgentProber : public ListNode<AgentProber> {
+ public:
+  using Over = void (*)(AgentProber* prober, void* owner);
+
+  // `backend` indexes the configuration of `snapshot` and has an agent. `seed` spreads the
+  // questions of many backends over time.
+  AgentProber(io::Io* io, BlockPool* blocks, std::shared_ptr<const WorkerSnapshot> snapshot,
+              size_t backend, uint64_t seed);
+  ~AgentProber();
+
+  // Runs until Stop(); then tells `over`, after which the prober may be deleted.
+  void Start(Over over, void* owner);
+  // Soon. A question in progress is given up.
+  void Stop();
+
+ private:
+  coro::Task<void> Run();
+  // The agent's line; false, and why, when there is none.
+  coro::Task<bool> Ask(std::string* line, std::string* why);
+  coro::Task<bool> Read(std::string* line, std::string* why);
+  coro::Task<void> WaitFor(DurationNs duration);
+  static void OnTimer(io::Timer& timer, void* owner);
+
+  const config::Agent& agent() const { return snapshot_->shared->config.backends[backend_].agent; }
+
+  io::Io* io_;
+  std::shared_ptr<const WorkerSnapshot> snapshot_;
+  size_t backend_;
+  std::shared_ptr<routing::BackendState> state_;
+  uint64_t seed_;
+  Channel channel_;
+  io::Timer timer_;
+  coro::Wake wake_;
+  bool silent_ = false;  // the last question had no answer
+  bool stopped_ = false;
+  Over over_ = nullptr;
+  void* owner_ = nullptr;
+};
+
+}  // namespace postern
+
+#endif  // POSTERN_PROXY_AGENT_PROBER_H_

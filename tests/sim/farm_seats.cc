@@ -1,0 +1,20 @@
+#include "absl/strings/str_cat.h"
+#include "tests/sim/farm.h"
+
+namespace postern::sim {
+
+void Farm::CheckSeats() {
+  const auto zero = [this](absl::string_view what, int64_t value) {
+    if (value != 0) Fail(absl::StrCat("balance: ", what, " is ", value));
+  };
+  const std::shared_ptr<routing::PoolQueue> queue = states_.Queue("mail");
+  zero("logins that wait", queue->waiting.load());
+  zero("logins in the line of the pool", static_cast<int64_t>(queue->line.size()));
+  for (size_t i = 0; i < spec_.backends.size(); ++i) {
+    zero("seats at a backend", state(i)->load().seats());
+    zero("logins in progress at a backend", state(i)->load().logins());
+    zero("logins in the line of a backend", static_cast<int64_t>(state(i)->line().size()));
+  }
+}
+
+}  // namespace postern::sim
