@@ -297,6 +297,7 @@ absl::Status Server::Reload() {
   if (status.ok()) {
     WarnAboutRestart(*next);
     status = Apply(*std::move(next));
+    if (!status.ok()) registry_.DropUnused();
   }
   const std::lock_guard<std::mutex> lock(facts_mutex_);
   if (status.ok()) {
