@@ -55,12 +55,6 @@ coro::Task<bool> Session::Greet() {
     const bool heard = co_await HearNeighbour();
     if (!heard) co_return false;
   }
-  if (implicit_tls) {
-    const bool done = co_await ShakeHands();
-    if (!done) co_return false;
-  }
-  EnterPhase(Phase::kLogin);
-  ArmDeadline(accepted_at_ + config().timeouts.login);
   const pop3::DialogueOptions& options = snapshot_->shared->dialogues[listener_];
   std::string challenge;
   if (options.apop) challenge = NewChallenge();
@@ -69,7 +63,16 @@ coro::Task<bool> Session::Greet() {
   dialogue_ = std::make_unique<pop3::LoginDialogue>(&options, tls_active, std::move(challenge));
   // By who speaks, not by who carries: behind a PROXY header it is the client's own word.
   if (ContainsAddress(at.xclient_networks, client_address_)) dialogue_->TrustXclient();
-  client_.Queue(dialogue_->Greeting());
+  const std::string greeting = dialogue_->Greeting();
+  const bool early = implicit_tls && config().tls.early_greeting;
+  if (implicit_tls) {
+    const absl::string_view first_words = early ? absl::string_view(greeting) : "";
+    const bool done = co_await ShakeHands(first_words);
+    if (!done) co_return false;
+  }
+  EnterPhase(Phase::kLogin);
+  ArmDeadline(accepted_at_ + config().timeouts.login);
+  if (!early) client_.Queue(greeting);
   co_return true;
 }
 
@@ -79,7 +82,7 @@ std::string Session::NewChallenge() const {
   return pop3::MakeApopChallenge(config().hostname, absl::string_view(random, sizeof(random)));
 }
 
-coro::Task<bool> Session::ShakeHands() {
+coro::Task<bool> Session::ShakeHands(absl::string_view first_words) {
   const TimeNs started = io_->Now();
   EnterPhase(Phase::kHandshake);
   ArmDeadline(
@@ -89,6 +92,7 @@ coro::Task<bool> Session::ShakeHands() {
   const std::string early(client_.input());
   client_.ClearInput();
   client_.SetTls(snapshot_->server_tls->NewEngine(client_.output()));
+  client_.tls()->SetFirstWords(first_words);
   if (!early.empty()) client_.tls()->SetInput(early);
   const Outcome outcome = co_await client_.Handshake();
   if (outcome != Outcome::kOk) {
@@ -157,7 +161,7 @@ coro::Task<pop3::Decision> Session::NextDecision() {
           decision.reason = expire_reason_;
           co_return decision;
         }
-        const bool done = co_await ShakeHands();
+        const bool done = co_await ShakeHands("");
         decision.action = pop3::Action::kClose;
         decision.reply.clear();
         decision.reason = reason_;

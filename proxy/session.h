@@ -97,7 +97,8 @@ class Session : public ListNode<Session> {
   std::string SessionName() const;
   // client_login.cc: the AUTHORIZATION state up to a set of credentials.
   coro::Task<bool> Greet();
-  coro::Task<bool> ShakeHands();
+  // `first_words` follow the handshake, or come even with our half of it.
+  coro::Task<bool> ShakeHands(absl::string_view first_words);
   std::string NewChallenge() const;  // for APOP and CRAM-MD5
   coro::Task<pop3::Decision> NextDecision();
   // login.cc: from credentials to a joined upstream.

@@ -55,10 +55,29 @@ Result Engine::Handshake() {
   if (handshake_done_) return Result::kOk;
   if (!SpeaksTls()) return Result::kError;
   ClearErrors();
+  if (!first_words_.empty()) {
+    const Result said = SayFirstWords();
+    if (said != Result::kOk) return said;
+  }
   const int result = SSL_do_handshake(ssl_);
   if (result != 1) return Stopped(result, "TLS handshake failed: ");
   handshake_done_ = true;
   ClearErrors();
+  return Result::kOk;
+}
+
+// The library's calls for early data are the only ones that stop behind our Finished. No early data
+// is ever taken from the client: the context's limit for it is zero.
+Result Engine::SayFirstWords() {
+  char nothing = 0;
+  size_t bytes = 0;
+  const int reached = SSL_read_early_data(ssl_, &nothing, sizeof(nothing), &bytes);
+  if (reached == SSL_READ_EARLY_DATA_ERROR) return Stopped(0, "TLS handshake failed: ");
+  CHECK(reached == SSL_READ_EARLY_DATA_FINISH && bytes == 0);
+  const int result = SSL_write_early_data(ssl_, first_words_.data(), first_words_.size(), &bytes);
+  if (result != 1) return Stopped(result, "TLS write failed: ");
+  CHECK(bytes == first_words_.size());
+  first_words_ = std::string();
   return Result::kOk;
 }
 

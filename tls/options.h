@@ -32,6 +32,9 @@ struct ServerOptions {
   int tickets_rsa = 1;
   // A resumed TLS 1.2 handshake costs a quarter of a full one, whatever the certificate.
   bool tickets_tls12 = true;
+  // Over implicit TLS 1.3 the greeting leaves with our half of the handshake, before the client's
+  // Finished: see Engine::SetFirstWords().
+  bool early_greeting = true;
 };
 
 // Towards backends.

@@ -152,6 +152,7 @@ void ParseTls(TableReader* top, Draft* draft, Diagnostics* diagnostics) {
   reader.String("ciphers", &options->ciphers);
   reader.String("ciphersuites", &options->ciphersuites);
   reader.String("groups", &options->groups);
+  reader.Bool("early_greeting", &options->early_greeting);
   reader.Int("tickets_ecdsa", 0, 16, &options->tickets_ecdsa);
   reader.Int("tickets_rsa", 0, 16, &options->tickets_rsa);
   reader.Finish();

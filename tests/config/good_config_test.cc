@@ -92,6 +92,7 @@ version_min = "1.3"
 ciphers = "ECDHE+AESGCM"
 ciphersuites = "TLS_AES_256_GCM_SHA384"
 groups = "P-256"
+early_greeting = false
 tickets_ecdsa = 1
 tickets_rsa = 2
 
@@ -269,6 +270,7 @@ TEST_F(EveryKey, TlsAndAuth) {
   EXPECT_EQ(config_.tls.ciphers, "ECDHE+AESGCM");
   EXPECT_EQ(config_.tls.ciphersuites, "TLS_AES_256_GCM_SHA384");
   EXPECT_EQ(config_.tls.groups, "P-256");
+  EXPECT_FALSE(config_.tls.early_greeting);
   EXPECT_EQ(config_.tls.tickets_ecdsa, 1);
   EXPECT_EQ(config_.tls.tickets_rsa, 2);
   EXPECT_THAT(config_.dialogue.mechanisms, ElementsAre(pop3::Mechanism::kLogin));
@@ -486,6 +488,7 @@ TEST(ExampleFile, CommentedKeysAreRealAndShowTheDefaults) {
   EXPECT_EQ(all->dialogue.sasl_bytes_max, plain->dialogue.sasl_bytes_max);
   EXPECT_EQ(all->dialogue.bad_commands_max, plain->dialogue.bad_commands_max);
   EXPECT_EQ(all->dialogue.logins_max, plain->dialogue.logins_max);
+  EXPECT_EQ(all->tls.early_greeting, plain->tls.early_greeting);
   EXPECT_EQ(all->tls.tickets_ecdsa, plain->tls.tickets_ecdsa);
   EXPECT_EQ(all->tls.tickets_rsa, plain->tls.tickets_rsa);
   EXPECT_EQ(all->tls.version_min, plain->tls.version_min);
