@@ -69,6 +69,9 @@ absl::StatusOr<std::shared_ptr<Snapshot>> BuildSnapshot(config::Config config,
     ASSIGN_OR_RETURN(snapshot->secrets,
                      config::SecretsFile::Load(config.auth.secrets_file, normalise));
   }
+  if (config.guard.has_lists()) {
+    ASSIGN_OR_RETURN(snapshot->address_lists, guard::LoadAddressLists(config.guard));
+  }
   snapshot->affinity = states->affinity();
   snapshot->backend_pools = PoolLabels(config);
   auto addresses = std::make_shared<AddressBook>(config.backends.size());
