@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "proxy/guard/address_lists.h"
+
 namespace postern {
 
 void DescribeGuard(const Snapshot& snapshot, metrics::ServerFacts* facts) {

@@ -5,6 +5,7 @@
 
 #include "proxy/base/status_macros.h"
 #include "proxy/config/secrets.h"
+#include "proxy/guard/address_lists.h"
 #include "proxy/router_loader.h"
 
 namespace postern {

@@ -1,4 +1,5 @@
-// Loads the lists of a configuration, and lets go of large ones without making anybody wait.
+#include "proxy/guard/address_lists.h"
+
 #include <memory>
 #include <system_error>
 #include <thread>
@@ -6,7 +7,6 @@
 
 #include "proxy/base/status_macros.h"
 #include "proxy/guard/address_file.h"
-#include "proxy/guard/guard.h"
 
 namespace postern::guard {
 namespace {

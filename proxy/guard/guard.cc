@@ -8,6 +8,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "proxy/base/check.h"
+#include "proxy/guard/address_lists.h"
 
 namespace postern::guard {
 namespace {

@@ -31,12 +31,10 @@
 #include <string>
 #include <vector>
 
-#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "proxy/base/guard_refusal.h"
 #include "proxy/base/socket_address.h"
 #include "proxy/base/time.h"
-#include "proxy/guard/address_set.h"
 #include "proxy/guard/count_table.h"
 #include "proxy/guard/fade_table.h"
 #include "proxy/guard/keyed_hash.h"
@@ -44,16 +42,7 @@
 
 namespace postern::guard {
 
-// The files of a configuration, read.
-struct AddressLists {
-  AddressSet allow;
-  AddressSet deny;
-};
-
-// Errors as LoadAddressFile() has them. The lists are let go of by a thread of their own when they
-// are large: their last owner may be a worker.
-absl::StatusOr<std::shared_ptr<const AddressLists>> LoadAddressLists(const Options& options);
-
+struct AddressLists;
 class Guard;
 
 // What one session holds of the guard. It gives everything back when it is destroyed. Worker thread

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
+#include "proxy/guard/address_lists.h"
 
 namespace postern::guard {
 namespace {
