@@ -125,7 +125,10 @@ void Guard::GiveBack(uint64_t* place) {
 GuardRefusal Guard::TakePlace(const Options& options, const SocketAddress& client, Visit* visit) {
   CHECK(!visit->has_place_);
   const SessionLimits& limits = options.sessions;
-  if (!options.limits_places() || IsExempt(options, client)) return GuardRefusal::kNone;
+  if (!options.limits_places() || IsExempt(options, client)) {
+    visit->has_place_ = true;
+    return GuardRefusal::kNone;
+  }
   if (limits.ip > 0 &&
       !AddPlace(AddressKey(Kind::kIp, options, client), limits.ip, &visit->ip_place_)) {
     return GuardRefusal::kSessionsIp;

@@ -98,6 +98,16 @@ TEST_F(GuardTest, SessionsOfAddressAndNetwork) {
   EXPECT_EQ(refusal, GuardRefusal::kSessionsPrefix);
 }
 
+TEST_F(GuardTest, WhoNeedsNoPlaceHasOne) {
+  options_.sessions.ip = 1;
+  Prepare();
+  GuardRefusal refusal;
+  EXPECT_TRUE(Enter("10.0.0.1", &refusal)->has_place()) << "exempt";
+  options_.sessions.ip = 0;
+  EXPECT_TRUE(Enter("192.0.2.1", &refusal)->has_place()) << "no limit";
+  EXPECT_EQ(guard_.Report()[0].used, 0u);
+}
+
 TEST_F(GuardTest, NetworksOfSixtyFourBitsAndExemptOnes) {
   options_.sessions.prefix = 1;
   Prepare();

@@ -322,6 +322,34 @@ def test_lists_and_limits_behind_a_proxy_header(world, tmp):
     assert here.refusals("denied") == 1 and here.refusals("sessions_ip") == 1
 
 
+def test_lists_and_limits_behind_xclient(world, tmp):
+    """Whoever speaks for others is let in; those it names pass the door at their login."""
+    with open(os.path.join(tmp, "deny"), "w") as file:
+        file.write("203.0.113.0/24\n")
+    listeners = [{"name": "plain", "tls": "off", "plaintext_logins": True,
+                  "xclient_networks": ["127.0.2.0/24"]}]
+    guard = {"deny": [os.path.join(tmp, "deny")], "sessions": {"ip": 2}, "connections": {"ip": "4/h"}}
+    here = world(guard, listener=listeners)
+
+    def log_in(client, stack, password="right"):
+        front = stack.enter_context(here.connect("127.0.2.1"))
+        front.ok(f"XCLIENT ADDR={client} PORT=4711")
+        return front, front.login(OWNER, password)
+
+    refused = b"-ERR [SYS/TEMP] Too many sessions, please try again later"
+    with contextlib.ExitStack() as stack:
+        assert log_in("203.0.113.9", stack)[1] == refused
+        front, answer = log_in("198.51.100.1", stack, "wrong")
+        assert answer == WRONG
+        # One connection, however often it tries.
+        assert front.login(OWNER, "right").startswith(b"+OK")
+        assert log_in("198.51.100.1", stack)[1].startswith(b"+OK")
+        assert log_in("198.51.100.1", stack)[1] == refused
+        assert log_in("198.51.100.2", stack)[1].startswith(b"+OK")
+    assert here.refusals("denied") == 1 and here.refusals("sessions_ip") == 1
+    assert here.refusals("rate_ip") == 0
+
+
 def test_rates_of_new_connections(world):
     here = world({"connections": {"ip": "20/h", "prefix": "30/h"}})
     with here.connect("127.0.0.1") as client:
