@@ -99,6 +99,10 @@ coro::Task<bool> Session::AskGuard() {
 }
 
 DurationNs Session::LoginDelayOf(const routing::Decision& route) const {
+  if (route.route >= 0) {
+    const DurationNs own = config().route_login_delays[static_cast<size_t>(route.route)];
+    if (own >= 0) return own;
+  }
   if (route.pool < 0) return config().guard.login_delay;
   return config().login_delays[static_cast<size_t>(route.pool)];
 }

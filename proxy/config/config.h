@@ -136,7 +136,8 @@ struct Config {
   Timeouts timeouts;
   Limits limits;
   guard::Options guard;
-  std::vector<DurationNs> login_delays;  // by index in routing.pools
+  std::vector<DurationNs> login_delays;        // by index in routing.pools
+  std::vector<DurationNs> route_login_delays;  // by index in routing.routes; -1: as the pool's
   std::vector<Backend> backends;  // same order and indices as routing.backends
   routing::RouterOptions routing;
   Log log;

@@ -100,6 +100,7 @@ struct RouteDraft {
   Setting<std::string> users;
   Setting<std::string> pool;
   Setting<std::string> backend;
+  std::optional<DurationNs> login_delay;  // nothing: what the pool or [guard] says
 };
 
 struct Draft {
@@ -133,7 +134,7 @@ bool ParseHealth(const TomlNode& table, const std::string& file_name, Diagnostic
                  HealthDraft* health);
 // Reads the [guard] table.
 void ParseGuard(TableReader* top, Draft* draft, Diagnostics* diagnostics);
-// The key login_delay of [guard] or of a pool.
+// The key login_delay of [guard], a pool or a route.
 bool ReadLoginDelay(TableReader* reader, DurationNs* delay);
 // Completes the guard's options, and the CAPA line that follows from them; after
 // ValidateUpstreams().

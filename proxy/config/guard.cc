@@ -155,15 +155,27 @@ void ParseGuard(TableReader* top, Draft* draft, Diagnostics* diagnostics) {
 
 void ValidateGuard(Draft* draft) {
   Config* config = &draft->config;
+  const DurationNs general = config->guard.login_delay;
   for (const PoolDraft& pool : draft->pools) {
-    config->login_delays.push_back(pool.login_delay.value_or(config->guard.login_delay));
+    config->login_delays.push_back(pool.login_delay.value_or(general));
   }
-  // What a user may meet: the pools', and the general one where a route leads past them.
-  std::vector<DurationNs> delays = config->login_delays;
-  const bool past_pools = std::any_of(
-      draft->routes.begin(), draft->routes.end(),
-      [](const RouteDraft& route) { return route.backend.written || route.map.written; });
-  if (past_pools) delays.push_back(config->guard.login_delay);
+  const std::vector<DurationNs>& of_pools = config->login_delays;
+  std::vector<DurationNs> delays;  // what users may meet
+  for (const RouteDraft& route : draft->routes) {
+    config->route_login_delays.push_back(route.login_delay.value_or(-1));
+    if (route.login_delay.has_value()) {
+      delays.push_back(*route.login_delay);
+      continue;
+    }
+    // A map leads anywhere.
+    if (route.map.written) delays.insert(delays.end(), of_pools.begin(), of_pools.end());
+    if (route.map.written || route.backend.written) delays.push_back(general);
+    for (size_t i = 0; i < draft->pools.size(); ++i) {
+      if (route.pool.written && draft->pools[i].name.value == route.pool.value) {
+        delays.push_back(of_pools[i]);
+      }
+    }
+  }
   config->guard.login_delays =
       std::any_of(delays.begin(), delays.end(), [](DurationNs delay) { return delay > 0; });
   AnnounceLoginDelay(delays, config);

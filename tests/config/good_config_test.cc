@@ -191,6 +191,7 @@ pool = "mail"
 [[route]]
 users = "postmaster"
 backend = "single"
+login_delay = "10s"
 )";
 
 class EveryKey : public ::testing::Test {

@@ -113,8 +113,13 @@ TEST(GuardConfig, LoginDelayInTheCapabilities) {
   EXPECT_EQ(line("", "", kPool), "LOGIN-DELAY 7") << "the operator's own word";
   EXPECT_EQ(line("login_delay = \"1m\"", "", kPool), "LOGIN-DELAY 60");
   EXPECT_EQ(line("", "login_delay = \"90s\"", kPool), "LOGIN-DELAY 90");
-  EXPECT_EQ(line("", "login_delay = \"1500ms\"", kBackend), "LOGIN-DELAY 2 USER");
-  EXPECT_EQ(line("login_delay = \"1m\"", "login_delay = \"0s\"", kBackend), "LOGIN-DELAY 60 USER");
+  EXPECT_EQ(line("", "login_delay = \"90s\"", kBackend), "LOGIN-DELAY 7") << "no way to the pool";
+  EXPECT_EQ(line("login_delay = \"1m\"", "login_delay = \"0s\"", kBackend), "LOGIN-DELAY 60");
+  const std::string own = absl::StrCat(kPool, "\nlogin_delay = \"1500ms\"");
+  EXPECT_EQ(line("", "", own), "LOGIN-DELAY 2");
+  EXPECT_EQ(line("login_delay = \"1m\"", "login_delay = \"90s\"", own), "LOGIN-DELAY 2");
+  EXPECT_EQ(line("", "login_delay = \"90s\"\n[[route]]\nmap = \"users.map\"", kPool),
+            "LOGIN-DELAY 90 USER");
   EXPECT_EQ(line("login_delay = \"1m\"", "login_delay = \"0s\"", kPool), "LOGIN-DELAY 7");
 }
 

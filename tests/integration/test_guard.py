@@ -389,6 +389,18 @@ def test_login_delay(world):
     assert here.refusals("login_delay") == 2
 
 
+def test_the_login_delay_of_a_route(world):
+    routes = [{"users": "owner@known.test", "pool": "mail", "login_delay": "0s"},
+              {"users": "*", "pool": "mail"}]
+    here = world({"login_delay": "1h"}, route=routes)
+    with here.connect() as client:
+        assert "LOGIN-DELAY 3600 USER" in client.capabilities()
+    for _ in range(3):
+        assert here.log_in("127.0.0.1").startswith(b"+OK")
+    assert here.log_in("127.0.0.1", "other@known.test").startswith(b"+OK")
+    assert here.log_in("127.0.0.1", "other@known.test").startswith(b"-ERR [LOGIN-DELAY]")
+
+
 def test_logins_at_the_same_time_meet_the_login_delay(world):
     here = world({"login_delay": "1h"})
     say = f"USER {OWNER}\r\nPASS right\r\n".encode()

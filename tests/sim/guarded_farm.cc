@@ -19,6 +19,7 @@ void Farm::PutGuard(uint64_t seed, Snapshot* snapshot) {
   options.failures.user = options.failures.ip = options.failures.prefix = kNeverReached;
   options.login_delays = true;  // the table; the delays themselves are 0
   snapshot->config.login_delays.resize(snapshot->config.routing.pools.size());
+  snapshot->config.route_login_delays.assign(snapshot->config.routing.routes.size(), -1);
   guard_ = std::make_shared<guard::Guard>(guard::HashKey{seed, seed}, spec_.clients.size());
   guard_->Prepare(options);
   snapshot->guard = guard_;
