@@ -60,6 +60,23 @@ struct PoolHealth {
   bool panic = false;
 };
 
+// The guard's tables and lists; empty where nothing is guarded.
+struct GuardFacts {
+  struct Table {
+    std::string name;
+    uint64_t entries = 0;
+    uint64_t capacity = 0;
+    uint64_t bytes = 0;
+    uint64_t evictions = 0;
+  };
+  struct List {
+    std::string name;  // "allow" or "deny"
+    uint64_t ranges = 0;
+  };
+  std::vector<Table> tables;
+  std::vector<List> lists;
+};
+
 // What only the server knows at the moment of a scrape.
 struct ServerFacts {
   struct Certificate {
@@ -79,6 +96,7 @@ struct ServerFacts {
   // In the current configuration.
   std::vector<BackendHealth> backends;
   std::vector<PoolHealth> pools;
+  GuardFacts guard;
 };
 
 // Sum of a LatencyHistogram over workers.
@@ -103,6 +121,9 @@ struct ListenerTotals {
   uint64_t bytes_out = 0;
   uint64_t bad_commands = 0;
   uint64_t stls_injections = 0;
+  std::array<uint64_t, kGuardRefusalCount> guard_refusals{};
+  uint64_t guard_delays = 0;
+  double guard_delay_seconds = 0;
   LatencyTotals handshake;
   LatencyTotals login;
 };

@@ -15,6 +15,7 @@
 #include "metrics/worker_stats.h"
 #include "proxy/base/check.h"
 #include "proxy/base/close_reason.h"
+#include "proxy/base/guard_refusal.h"
 
 namespace postern::metrics {
 namespace {
@@ -166,6 +167,17 @@ void AddServer(Families& families, const StatusSummary& summary) {
   }
 }
 
+void AddGuard(Families& families, const GuardFacts& guard) {
+  for (const GuardFacts::Table& table : guard.tables) {
+    families.Add(MetricId::kGuardTableEntries, {table.name}, table.entries);
+    families.Add(MetricId::kGuardTableCapacity, {table.name}, table.capacity);
+    families.Add(MetricId::kGuardTableEvictions, {table.name}, table.evictions);
+  }
+  for (const GuardFacts::List& list : guard.lists) {
+    families.Add(MetricId::kGuardListRanges, {list.name}, list.ranges);
+  }
+}
+
 void AddListener(Families& families, const StatusSummary::Listener& row) {
   const absl::string_view name = row.name;
   const ListenerTotals& totals = row.totals;
@@ -192,6 +204,13 @@ void AddListener(Families& families, const StatusSummary::Listener& row) {
   families.Add(MetricId::kListenerBytes, {name, "out"}, totals.bytes_out);
   families.Add(MetricId::kListenerBadCommands, {name}, totals.bad_commands);
   families.Add(MetricId::kListenerStlsInjections, {name}, totals.stls_injections);
+  for (size_t i = 0; i < totals.guard_refusals.size(); ++i) {
+    families.AddNonZero(MetricId::kListenerGuardRefusals,
+                        {name, GuardRefusalName(static_cast<GuardRefusal>(i))},
+                        totals.guard_refusals[i]);
+  }
+  families.Add(MetricId::kListenerGuardDelays, {name}, totals.guard_delays);
+  families.Add(MetricId::kListenerGuardDelaySeconds, {name}, totals.guard_delay_seconds);
   families.AddObserved(MetricId::kListenerHandshakeSeconds, {name}, totals.handshake);
   families.AddObserved(MetricId::kListenerLoginSeconds, {name}, totals.login);
 }
@@ -258,6 +277,7 @@ std::string ExpositionText(const StatusSummary& summary, const ProcessStats& pro
   Families families;
   AddProcess(families, summary, process);
   AddServer(families, summary);
+  AddGuard(families, summary.facts.guard);
   for (const StatusSummary::Listener& listener : summary.listeners) AddListener(families, listener);
   for (const StatusSummary::Backend& backend : summary.backends) AddBackend(families, backend);
   for (size_t i = 0; i < loops.size(); ++i) AddLoop(families, i, *loops[i]);

@@ -14,9 +14,6 @@ namespace {
 // not read is then no longer read either.
 constexpr size_t kQueuedBytesMax = 16384;
 
-constexpr absl::string_view kRefusedByLimit =
-    "-ERR [SYS/TEMP] Too many connections, please try again later\r\n";
-
 absl::string_view LastWords(CloseReason reason) {
   return reason == CloseReason::kShutdown
              ? "-ERR [SYS/TEMP] The server is shutting down, please try again\r\n"
@@ -55,6 +52,7 @@ coro::Task<bool> Session::Greet() {
     const bool heard = co_await HearNeighbour();
     if (!heard) co_return false;
   }
+  if (snapshot_->shared->guard != nullptr && !PassDoor()) co_return false;
   const pop3::DialogueOptions& options = snapshot_->shared->dialogues[listener_];
   std::string challenge;
   if (options.apop) challenge = NewChallenge();

@@ -30,6 +30,7 @@ coro::Task<bool> Session::LogIn() {
     }
     const TimeNs asked_at = io_->Now();
     const Attempt attempt = co_await TryLogin(&decision.credentials);
+    if (visit_ != nullptr) EndGuardedLogin(attempt);
     if (attempt == Attempt::kJoined) co_return true;
     if (attempt == Attempt::kGone) co_return false;
     if (expire_reason_ != CloseReason::kNone || attempt == Attempt::kCancelled) {
@@ -44,7 +45,7 @@ coro::Task<bool> Session::LogIn() {
     }
     // Unknown users and wrong passwords are answered at the same moment after the question, with
     // the same words, so that nobody can find out who exists.
-    co_await Pause(asked_at + config().timeouts.refused_delay - io_->Now());
+    co_await Pause(asked_at + config().timeouts.refused_delay + GuardDelay() - io_->Now());
     if (reason_ != CloseReason::kNone) co_return false;
     EnterPhase(Phase::kLogin);
     client_.Queue(refusal_);
@@ -80,6 +81,10 @@ coro::Task<Session::Attempt> Session::TryLogin(pop3::Credentials* credentials) {
     CountLogin(metrics::LoginResult::kRefused);
     co_return Attempt::kRefused;
   }
+  if (snapshot_->shared->guard != nullptr) {
+    const bool open = co_await AskGuard();
+    if (!open) co_return reason_ != CloseReason::kNone ? Attempt::kGone : Attempt::kRefused;
+  }
   // Our own secrets are asked before the routes, so that a wrong digest costs no backend anything.
   absl::string_view password = credentials->password.view();
   if (credentials->shows_digest() && !VerifyHere(*credentials, &password)) {
@@ -88,6 +93,7 @@ coro::Task<Session::Attempt> Session::TryLogin(pop3::Credentials* credentials) {
   }
   routing::Decision route =
       snapshot_->shared->router->Route(user_, snapshot_->shared->backend_states, io_->Now());
+  if (visit_ != nullptr && !GuardAllows(route)) co_return Attempt::kRefused;
   if (route.known && !JoinAffinity(&route)) {
     CountLogin(metrics::LoginResult::kUnavailable);
     co_return Attempt::kUnavailable;
@@ -114,7 +120,10 @@ coro::Task<Session::Attempt> Session::TryLogin(pop3::Credentials* credentials) {
   upstream_time_ += io_->Now() - started;
   // With kGone the connection may still be there; it is closed at the end of the session.
   if (attempt == Attempt::kRefused || attempt == Attempt::kUnavailable) LeaveAffinity();
-  if (attempt == Attempt::kRefused) CountLogin(metrics::LoginResult::kRefused);
+  if (attempt == Attempt::kRefused) {
+    CountLogin(guard_refusal_ == GuardRefusal::kNone ? metrics::LoginResult::kRefused
+                                                     : metrics::LoginResult::kLimited);
+  }
   if (attempt == Attempt::kJoined) CountLogin(metrics::LoginResult::kAccepted);
   credentials->password.Wipe();
   credentials->sasl_message.Wipe();
@@ -299,6 +308,13 @@ coro::Task<Session::Attempt> Session::TryBackend(const routing::Decision* route,
     }
     if (verdict.kind != UpstreamVerdict::Kind::kAccepted) upstream_.Close(/*abortive=*/false);
     if (reason_ != CloseReason::kNone) co_return Attempt::kGone;
+    if (verdict.kind == UpstreamVerdict::Kind::kAccepted && visit_ != nullptr &&
+        !GuardAccepts(*route)) {
+      stats.logins[static_cast<size_t>(metrics::LoginResult::kLimited)].Add();
+      upstream_.Stop(/*abortive=*/false);
+      upstream_.Close(/*abortive=*/false);
+      co_return Attempt::kRefused;
+    }
     if (verdict.kind == UpstreamVerdict::Kind::kAccepted) {
       stats.logins[static_cast<size_t>(metrics::LoginResult::kAccepted)].Add();
       client_.Queue(verdict.reply);

@@ -16,6 +16,7 @@
 #include "proxy/base/log.h"
 #include "proxy/base/status_macros.h"
 #include "proxy/coro/frame_pool.h"
+#include "proxy/guard_facts.h"
 #include "proxy/io/make_io.h"
 #include "proxy/listener.h"
 #include "proxy/snapshot_builder.h"
@@ -73,6 +74,12 @@ uint64_t FirstSessionId(int worker) {
   return (random & 0x00ffffff00000000u) | (static_cast<uint64_t>(worker & 0xff) << 56);
 }
 
+std::shared_ptr<guard::Guard> MakeGuard(const config::Config& config) {
+  guard::HashKey key;
+  tls::RandomBytes(&key, sizeof(key));
+  return std::make_shared<guard::Guard>(key, static_cast<size_t>(config.limits.sessions_max));
+}
+
 }  // namespace
 
 Server::Server() = default;
@@ -84,6 +91,7 @@ Server::~Server() {
 absl::Status Server::Start(config::Config config) {
   RaiseDescriptorLimit();
   tickets_ = std::make_shared<tls::TicketKeys>();
+  guard_ = MakeGuard(config);
   if (!config.log.sessions.empty()) {
     ASSIGN_OR_RETURN(session_lines_, LineLog::Open(config.log.sessions));
     session_log_ = std::make_unique<SessionLog>(session_lines_.get(), config.log.format);
@@ -206,6 +214,10 @@ absl::Status Server::OpenSockets(const config::Config& config,
 absl::Status Server::Apply(config::Config config) {
   ASSIGN_OR_RETURN(std::shared_ptr<Snapshot> snapshot,
                    BuildSnapshot(std::move(config), &registry_, generation_ + 1, &backend_states_));
+  if (snapshot->config.guard.any()) {
+    guard_->Prepare(snapshot->config.guard);
+    snapshot->guard = guard_;
+  }
   ASSIGN_OR_RETURN(std::shared_ptr<const WorkerSnapshot> of_health,
                    BuildHealthSnapshot(snapshot, health_.library()));
   std::vector<std::shared_ptr<const WorkerSnapshot>> of_workers;
@@ -276,6 +288,7 @@ void Server::WarnAboutRestart(const config::Config& next) const {
   if (next.log.sessions != now.log.sessions) warn("log.sessions");
   if (next.log.format != now.log.format) warn("log.format");
   if (next.limits.sessions_max != now.limits.sessions_max) warn("limits.sessions");
+  if (next.guard.entries != now.guard.entries) warn("guard.entries");
   for (const config::Listener& listener : next.listeners) {
     for (const config::Listener& open : now.listeners) {
       if (!(open.address == listener.address)) continue;
@@ -330,6 +343,7 @@ metrics::ServerFacts Server::Facts() const {
   const std::lock_guard<std::mutex> lock(facts_mutex_);
   metrics::ServerFacts facts = facts_;
   if (reported_ != nullptr) DescribeBackends(*reported_, MonotonicNow(), &facts);
+  if (reported_ != nullptr) DescribeGuard(*reported_, &facts);
   facts.draining = draining_.load();
   facts.log_lines_dropped = log::DroppedLines();
   if (session_lines_ != nullptr) facts.log_lines_dropped += session_lines_->dropped();

@@ -17,6 +17,7 @@
 #include "metrics/worker_stats.h"
 #include "proxy/base/line_log.h"
 #include "proxy/config/config.h"
+#include "proxy/guard/guard.h"
 #include "proxy/health_thread.h"
 #include "proxy/io/make_io.h"
 #include "proxy/resolver.h"
@@ -91,6 +92,7 @@ class Server {
   std::unique_ptr<SessionLog> session_log_;
   Resolver resolver_;
   routing::BackendStates backend_states_;
+  std::shared_ptr<guard::Guard> guard_;  // used by snapshots that guard anything
   HealthThread health_;
   std::vector<std::unique_ptr<WorkerThread>> workers_;
   std::unique_ptr<metrics::Collector> collector_;

@@ -107,6 +107,7 @@ coro::Task<void> Session::CloseUp() {
   upstream_.Stop(/*abortive=*/false);
   upstream_.Close(/*abortive=*/false);
   LeaveAffinity();
+  visit_.reset();
   bool abort = relay_.has_value() && relay_->abort_client();
   if (!abort && !client_.stopped()) {
     // Our last words must not be overtaken by a reset: end our direction, then read until the
@@ -255,6 +256,7 @@ void Session::WriteRecord() {
     record.pool = snapshot_->shared->backend_pools[static_cast<size_t>(backend_)];
   }
   record.upstream_error = upstream_error_;
+  record.guard_refusal = guard_refusal_;
   record.logged_in = joined_;
   record.refused_logins = dialogue_ != nullptr ? dialogue_->refused_logins() : refused_logins_;
   record.bad_commands = dialogue_ != nullptr ? dialogue_->bad_commands() : bad_commands_;

@@ -18,12 +18,14 @@
 #include "metrics/worker_stats.h"
 #include "proxy/base/byte_arena.h"
 #include "proxy/base/close_reason.h"
+#include "proxy/base/guard_refusal.h"
 #include "proxy/base/intrusive_list.h"
 #include "proxy/base/socket_address.h"
 #include "proxy/bulk_pool.h"
 #include "proxy/channel.h"
 #include "proxy/coro/task.h"
 #include "proxy/coro/wake.h"
+#include "proxy/guard/guard.h"
 #include "proxy/io/io.h"
 #include "proxy/neighbour.h"
 #include "proxy/pop3/client_identity.h"
@@ -88,6 +90,9 @@ class Session : public ListNode<Session> {
     kGone,         // the session has ended meanwhile
   };
 
+  static constexpr absl::string_view kRefusedByLimit =
+      "-ERR [SYS/TEMP] Too many connections, please try again later\r\n";
+
   coro::Task<void> Run();
   // neighbour.cc: for whom the connection speaks.
   coro::Task<bool> HearNeighbour();
@@ -113,6 +118,16 @@ class Session : public ListNode<Session> {
   void NoteBackendOut(size_t backend, absl::string_view why);
   bool JoinAffinity(routing::Decision* route);
   void LeaveAffinity();
+  // session_guard.cc: what the snapshot's guard lets pass.
+  bool PassDoor();
+  coro::Task<bool> AskGuard();
+  bool GuardAllows(const routing::Decision& route);
+  bool GuardAccepts(const routing::Decision& route);
+  void EndGuardedLogin(Attempt attempt);
+  // How much longer the answer to this login takes than to others.
+  DurationNs GuardDelay() const { return visit_ == nullptr ? 0 : visit_->delay(); }
+  void NoteGuardRefusal(GuardRefusal refusal);
+  DurationNs LoginDelayOf(const routing::Decision& route) const;
   // carried_login.cc
   coro::Task<Attempt> CarryExchange(UpstreamAttempt* attempt, UpstreamVerdict* verdict);
   bool LeadsToMasterLogin(const routing::Decision& route) const;
@@ -150,14 +165,16 @@ class Session : public ListNode<Session> {
   uint64_t id_;
   SocketAddress client_address_;          // of the client, whoever carries its bytes
   std::unique_ptr<Neighbour> neighbour_;  // null without one
+  std::unique_ptr<guard::Visit> visit_;   // null without a guard
   Phase phase_ = Phase::kAccepted;
   Phase reached_ = Phase::kAccepted;
   CloseReason reason_ = CloseReason::kNone;
   CloseReason expire_reason_ = CloseReason::kNone;
   bool refuse_;
   bool joined_ = false;
-  bool keepalive_ = false;      // asked for on the backend's connection
-  bool affine_ = false;         // user_ has joined the table of the snapshot
+  bool keepalive_ = false;                            // asked for on the backend's connection
+  bool affine_ = false;                               // user_ has joined the table of the snapshot
+  GuardRefusal guard_refusal_ = GuardRefusal::kNone;  // the last one
   bool password_sent_ = false;  // in this attempt, to a backend that gave no verdict
   int backend_ = -1;            // of the last attempt
   TimeNs accepted_at_;

@@ -74,6 +74,9 @@ Fields Collect(const SessionRecord& record, absl::Time now) {
           : record.upstream_error.empty() ? "none"
                                           : "unavailable");
   AddText(&fields, "reason", CloseReasonName(record.reason));
+  if (record.guard_refusal != GuardRefusal::kNone) {
+    AddText(&fields, "guard", GuardRefusalName(record.guard_refusal));
+  }
   AddText(&fields, "phase", PhaseName(record.phase));
   if (record.refused_logins > 0) {
     AddCount(&fields, "refused", static_cast<uint64_t>(record.refused_logins));

@@ -8,6 +8,7 @@
 
 #include "absl/strings/string_view.h"
 #include "proxy/base/close_reason.h"
+#include "proxy/base/guard_refusal.h"
 #include "proxy/base/socket_address.h"
 #include "proxy/base/time.h"
 #include "proxy/pop3/relay_counter.h"
@@ -33,7 +34,8 @@ struct SessionRecord {
   absl::string_view method;     // of the last attempt
   absl::string_view backend;    // of the last attempt
   absl::string_view pool;
-  absl::string_view upstream_error;  // the last failure or refusal, already escaped
+  absl::string_view upstream_error;                  // the last failure or refusal, already escaped
+  GuardRefusal guard_refusal = GuardRefusal::kNone;  // the last one
   bool logged_in = false;
   int refused_logins = 0;
   int bad_commands = 0;

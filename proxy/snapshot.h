@@ -12,6 +12,7 @@
 #include "proxy/base/secret.h"
 #include "proxy/config/config.h"
 #include "proxy/config/secrets.h"
+#include "proxy/guard/guard.h"
 #include "proxy/pop3/login_dialogue.h"
 #include "routing/backend_state.h"
 #include "routing/router.h"
@@ -33,6 +34,8 @@ struct Snapshot {
   std::vector<Secret> canary_passwords;                // of health checks, likewise
   routing::BackendStateList backend_states;            // likewise
   std::shared_ptr<routing::Affinity> affinity;
+  std::shared_ptr<guard::Guard> guard;                        // null where nothing is guarded
+  std::shared_ptr<const guard::AddressLists> address_lists;   // null without
   std::shared_ptr<AddressBook> addresses;              // indices of config.backends
 };
 

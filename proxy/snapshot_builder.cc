@@ -5,6 +5,7 @@
 
 #include "proxy/base/status_macros.h"
 #include "proxy/config/secrets.h"
+#include "proxy/guard/address_lists.h"
 #include "proxy/router_loader.h"
 
 namespace postern {
@@ -68,6 +69,9 @@ absl::StatusOr<std::shared_ptr<Snapshot>> BuildSnapshot(config::Config config,
     };
     ASSIGN_OR_RETURN(snapshot->secrets,
                      config::SecretsFile::Load(config.auth.secrets_file, normalise));
+  }
+  if (config.guard.has_lists()) {
+    ASSIGN_OR_RETURN(snapshot->address_lists, guard::LoadAddressLists(config.guard));
   }
   snapshot->affinity = states->affinity();
   snapshot->backend_pools = PoolLabels(config);

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "proxy/base/check.h"
+#include "proxy/door.h"
 
 namespace postern {
 namespace {
@@ -124,6 +125,10 @@ void Worker::CountTurn() {
 
 void Worker::OnAccepted(Listener* listener, int fd) {
   if (draining_ || session_count_ >= 2 * options_.sessions_max) {
+    io_->Close(fd);
+    return;
+  }
+  if (!LetIn(*snapshot_->shared, listener->index(), fd, io_, stats_)) {
     io_->Close(fd);
     return;
   }

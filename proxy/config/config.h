@@ -10,6 +10,7 @@
 #include "proxy/base/ip_network.h"
 #include "proxy/base/socket_address.h"
 #include "proxy/base/time.h"
+#include "proxy/guard/options.h"
 #include "proxy/pop3/login_dialogue.h"
 #include "routing/options.h"
 #include "tls/options.h"
@@ -134,6 +135,9 @@ struct Config {
   Auth auth;
   Timeouts timeouts;
   Limits limits;
+  guard::Options guard;
+  std::vector<DurationNs> login_delays;        // by index in routing.pools
+  std::vector<DurationNs> route_login_delays;  // by index in routing.routes; -1: as the pool's
   std::vector<Backend> backends;  // same order and indices as routing.backends
   routing::RouterOptions routing;
   Log log;

@@ -6,6 +6,7 @@
 #define POSTERN_PROXY_CONFIG_DRAFT_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -88,6 +89,7 @@ struct PoolDraft {
   bool failover = false;
   routing::EjectRules eject;
   bool affinity = true;
+  std::optional<DurationNs> login_delay;  // nothing: what [guard] says
   UpstreamDraft defaults;
   std::vector<PoolMember> members;
 };
@@ -98,6 +100,7 @@ struct RouteDraft {
   Setting<std::string> users;
   Setting<std::string> pool;
   Setting<std::string> backend;
+  std::optional<DurationNs> login_delay;  // nothing: what the pool or [guard] says
 };
 
 struct Draft {
@@ -129,6 +132,15 @@ void ParseIntroduction(TableReader* reader, UpstreamDraft* upstream);
 // Reads a `health` table.
 bool ParseHealth(const TomlNode& table, const std::string& file_name, Diagnostics* diagnostics,
                  HealthDraft* health);
+// Reads the [guard] table.
+void ParseGuard(TableReader* top, Draft* draft, Diagnostics* diagnostics);
+// The key login_delay of [guard], a pool or a route.
+bool ReadLoginDelay(TableReader* reader, DurationNs* delay);
+// Completes the guard's options, and the CAPA line that follows from them; after
+// ValidateUpstreams().
+void ValidateGuard(Draft* draft);
+// A list of networks; wrong ones are reported.
+bool ReadNetworks(TableReader* reader, absl::string_view key, std::vector<IpNetwork>* out);
 // Reads an `eject` table.
 void ParseEject(const TomlNode& table, Diagnostics* diagnostics, routing::EjectRules* rules);
 // Compares the checks of one backend with how it is reached; `setting` is its own or its pool's.

@@ -356,6 +356,7 @@ void ParseDocument(const TomlNode& root, const std::string& file_name, Draft* dr
   ParseAuth(&reader, draft, diagnostics);
   ParseTimeouts(&reader, &config->timeouts, diagnostics);
   ParseLimits(&reader, config, diagnostics);
+  ParseGuard(&reader, draft, diagnostics);
   ParseUsers(&reader, &config->routing.user, diagnostics);
   ParseLog(&reader, config, diagnostics);
   ParseAdmin(&reader, draft, diagnostics);

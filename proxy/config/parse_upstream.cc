@@ -166,6 +166,7 @@ void ParsePool(const TomlNode& table, Draft* draft, Diagnostics* diagnostics) {
                                 &pool.balance);
   reader.Bool("failover", &pool.failover);
   reader.Bool("affinity", &pool.affinity);
+  if (DurationNs delay = 0; ReadLoginDelay(&reader, &delay)) pool.login_delay = delay;
   if (const TomlNode* eject = reader.Table("eject")) ParseEject(*eject, diagnostics, &pool.eject);
   ReadUpstream(&reader, draft->config.file, &pool.defaults, diagnostics);
   ParseMembers(&reader, static_cast<int>(draft->pools.size()), &pool, draft, diagnostics);
@@ -184,6 +185,7 @@ void ParseRoute(const TomlNode& table, Draft* draft, Diagnostics* diagnostics) {
               [&](std::string* out) { return reader.String("pool", out); });
   ReadSetting(reader, "backend", &route.backend,
               [&](std::string* out) { return reader.String("backend", out); });
+  if (DurationNs delay = 0; ReadLoginDelay(&reader, &delay)) route.login_delay = delay;
   reader.Finish();
   draft->routes.push_back(std::move(route));
 }

@@ -156,6 +156,7 @@ void Validate(Draft* draft, Diagnostics* diagnostics) {
   ValidateAdmin(*draft, diagnostics);
   ValidateAdminToken(*draft, diagnostics);
   ValidateUpstreams(draft, diagnostics);
+  ValidateGuard(draft);
   ValidateMechanisms(*draft, diagnostics);
 }
 

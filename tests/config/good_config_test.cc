@@ -126,6 +126,20 @@ sasl_bytes = "8KiB"
 receive_buffer_bytes = "32KiB"
 receive_buffers = 64
 
+[guard]
+ipv4_prefix = 20
+ipv6_prefix = 56
+exempt = ["10.0.0.0/8", "::1"]
+sessions = { user = 11, ip = 12, prefix = 13 }
+connections = { ip = "14/s", prefix = "15/m", listener = "16/h" }
+failures = { user = 17, ip = 18, prefix = 19, forget = "20s", delay = "2s", delay_max = "21s" }
+login_delay = "30s"
+known_for = "48h"
+allow = ["lists/allow"]
+deny = ["/lists/deny", "lists/more"]
+unlisted = "deny"
+entries = 2048
+
 [users]
 lowercase_domain = false
 default_domain = "example.org"
@@ -150,6 +164,7 @@ name = "mail"
 balance = "maglev"
 failover = true
 affinity = false
+login_delay = "90s"
 eject = { failures = 7, time = "8s", time_max = "9s", share_max_percent = 10 }
 tls = "implicit"
 ca = "ca.pem"
@@ -177,6 +192,7 @@ pool = "mail"
 [[route]]
 users = "postmaster"
 backend = "single"
+login_delay = "10s"
 )";
 
 class EveryKey : public ::testing::Test {
@@ -194,7 +210,8 @@ TEST_F(EveryKey, TopAndListeners) {
   EXPECT_EQ(config_.dialogue.hostname, "pop.example.net");
   EXPECT_EQ(config_.workers, 3);
   EXPECT_EQ(config_.io, IoChoice::kEpoll);
-  EXPECT_THAT(config_.dialogue.capabilities, ElementsAre("TOP", "EXPIRE NEVER"));
+  EXPECT_THAT(config_.dialogue.capabilities,
+              ElementsAre("TOP", "EXPIRE NEVER", "LOGIN-DELAY 90 USER"));
   ASSERT_EQ(config_.listeners.size(), 2u);
   EXPECT_EQ(config_.listeners[0].name, "pop3s");
   EXPECT_FALSE(config_.listeners[0].v6only);

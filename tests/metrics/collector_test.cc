@@ -175,7 +175,7 @@ TEST_F(CollectorTest, SeriesAppearAsPromised) {
   AddBackend("mail1", "mail");
   std::string text = collector_.Collect();
   // All results, zeros included; reasons, verbs and histograms not before they are counted.
-  for (const char* result : {"accepted", "refused", "unknown_user", "unavailable"}) {
+  for (const char* result : {"accepted", "refused", "unknown_user", "unavailable", "limited"}) {
     EXPECT_THAT(text, HasSubstr(absl::StrCat("pool=\"mail\",result=\"", result, "\"} 0")));
   }
   EXPECT_THAT(text, Not(HasSubstr("reason=")));
@@ -306,6 +306,7 @@ TEST_F(CollectorTest, EveryMetricOfTheTableIsExported) {
   for (Counter& counter : listener.closed) counter.Add();
   for (Counter& counter : listener.tls_versions) counter.Add();
   for (Counter& counter : listener.tls_ciphers) counter.Add();
+  for (Counter& counter : listener.guard_refusals) counter.Add();
   listener.handshake_seconds.Record(kMillisecond);
   listener.login_seconds.Record(kSecond);
   for (Counter& counter : backend.errors) counter.Add();
@@ -321,6 +322,8 @@ TEST_F(CollectorTest, EveryMetricOfTheTableIsExported) {
   health.pool = "mail";
   facts_.backends.push_back(health);
   facts_.pools.push_back(PoolHealth{"mail", 1, 1, false});
+  facts_.guard.tables.push_back({"failures", 1, 2, 32, 3});
+  facts_.guard.lists.push_back({"deny", 4});
   const std::string text = collector_.Collect();
   for (const MetricInfo& metric : kMetrics) {
     if (metric.id == MetricId::kProcessMaxFds) continue;  // absent when unlimited

@@ -30,7 +30,8 @@ LAYERS = {
     "tls/": (),
     "routing/": (),
     "metrics/": (),
-    "proxy/config/": ("proxy/pop3/", "tls/", "routing/", "metrics/"),
+    "proxy/guard/": (),
+    "proxy/config/": ("proxy/guard/", "proxy/pop3/", "tls/", "routing/", "metrics/"),
     "proxy/": ("proxy/", "tls/", "routing/", "metrics/"),
 }
 
