@@ -10,6 +10,7 @@
 #include "proxy/base/ip_network.h"
 #include "proxy/base/socket_address.h"
 #include "proxy/base/time.h"
+#include "proxy/config/lookup.h"
 #include "proxy/pop3/login_dialogue.h"
 #include "routing/options.h"
 #include "tls/options.h"
@@ -136,6 +137,7 @@ struct Config {
   Limits limits;
   std::vector<Backend> backends;  // same order and indices as routing.backends
   routing::RouterOptions routing;
+  std::vector<Lookup> lookups;  // same order and indices as routing.lookups
   Log log;
   Admin admin;
 };

@@ -184,6 +184,8 @@ void ParseRoute(const TomlNode& table, Draft* draft, Diagnostics* diagnostics) {
               [&](std::string* out) { return reader.String("pool", out); });
   ReadSetting(reader, "backend", &route.backend,
               [&](std::string* out) { return reader.String("backend", out); });
+  ReadSetting(reader, "lookup", &route.lookup,
+              [&](std::string* out) { return reader.String("lookup", out); });
   reader.Finish();
   draft->routes.push_back(std::move(route));
 }
