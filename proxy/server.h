@@ -19,6 +19,7 @@
 #include "proxy/config/config.h"
 #include "proxy/health_thread.h"
 #include "proxy/io/make_io.h"
+#include "proxy/lookups.h"
 #include "proxy/resolver.h"
 #include "proxy/session_log.h"
 #include "proxy/snapshot.h"
@@ -92,6 +93,7 @@ class Server {
   Resolver resolver_;
   routing::BackendStates backend_states_;
   HealthThread health_;
+  Lookups lookups_;
   std::vector<std::unique_ptr<WorkerThread>> workers_;
   std::unique_ptr<metrics::Collector> collector_;
   std::shared_ptr<Snapshot> snapshot_;

@@ -254,6 +254,10 @@ void Session::WriteRecord() {
     record.backend = config().backends[static_cast<size_t>(backend_)].name;
     record.pool = snapshot_->shared->backend_pools[static_cast<size_t>(backend_)];
   }
+  if (lookup_ != nullptr) {
+    record.lookup = lookup_->name;
+    if (ReachesUnnamedServer()) record.server = (*lookup_->addresses)[0];
+  }
   record.upstream_error = upstream_error_;
   record.logged_in = joined_;
   record.refused_logins = dialogue_ != nullptr ? dialogue_->refused_logins() : refused_logins_;

@@ -8,12 +8,14 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "proxy/address_book.h"
 #include "proxy/base/secret.h"
 #include "proxy/config/config.h"
 #include "proxy/config/secrets.h"
 #include "proxy/pop3/login_dialogue.h"
 #include "routing/backend_state.h"
+#include "routing/lookup/lookup_service.h"
 #include "routing/router.h"
 #include "tls/context.h"
 
@@ -34,6 +36,10 @@ struct Snapshot {
   routing::BackendStateList backend_states;            // likewise
   std::shared_ptr<routing::Affinity> affinity;
   std::shared_ptr<AddressBook> addresses;              // indices of config.backends
+  std::vector<std::shared_ptr<routing::LookupService>> lookups;  // by index in config.lookups
+  // Index in config.backends by address as SocketAddress prints it, where it is a literal one;
+  // empty without lookups, whose answers it is for.
+  absl::flat_hash_map<std::string, size_t> backends_by_address;
 };
 
 // What one thread needs on top: TLS contexts that live in the thread's own library context.
