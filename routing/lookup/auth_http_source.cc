@@ -63,6 +63,10 @@ struct Collected {
   Collected() { text.reserve(4096); }
   ~Collected() { WipeMemory(text.data(), text.size()); }
 
+  // A cut reply may have lost its refusal.
+  bool IsWholeWithoutStatus() const {
+    return !headers_seen && (absl::StrContains(text, "\n\n") || absl::StrContains(text, "\n\r\n"));
+  }
   bool Add(const char* data, size_t size) {
     if (text.size() + size > kAuthHttpReplyBytesMax) return false;
     if (text.size() + size > text.capacity()) {
@@ -193,9 +197,11 @@ bool AuthHttpSource::AskOne(const AuthHttpOptions::Url& url, const std::vector<S
   Set(easy_, CURLOPT_ERRORBUFFER, static_cast<char*>(nullptr));
   for (std::string& text : texts) WipeMemory(text.data(), text.size());
 
-  const bool answered = collected.whole || (code == CURLE_OK && !collected.text.empty());
+  const bool answered = collected.whole || (code == CURLE_OK && collected.IsWholeWithoutStatus());
   if (!answered) {
-    const std::string what = error[0] != '\0' ? error : curl_easy_strerror(code);
+    const std::string what = error[0] != '\0'   ? error
+                             : code == CURLE_OK ? "a reply without an end"
+                                                : curl_easy_strerror(code);
     *why = absl::StrCat(NameOf(url), ": ", EscapeForLog(what, 200));
     return false;
   }
