@@ -156,9 +156,6 @@ void ParseAuthHttpLookup(TableReader* reader, const std::string& file_name,
 #else
 
 void ParseAuthHttpLookup(TableReader* reader, const std::string&, Diagnostics*, Lookup*) {
-  for (const absl::string_view key : {"urls", "strict", "decode", "headers", "ca"}) {
-    static_cast<void>(reader->Has(key));
-  }
   reader->Add(reader->At("type"),
               "this postern was built without auth_http; build it with -DPOSTERN_AUTH_HTTP=ON, "
               "which needs libcurl");

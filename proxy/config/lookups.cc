@@ -110,8 +110,8 @@ void ParseLookup(const TomlNode& table, Draft* draft, Diagnostics* diagnostics) 
     parse(&reader, draft->config.file, diagnostics, &lookup);
   }
   if (const TomlNode* cache = reader.Table("cache")) ParseCache(*cache, diagnostics, &lookup);
-  // Which other keys there are, only the type says.
-  if (known) reader.Finish();
+  // Which other keys there are, only the type says, and only if it was built.
+  if (known && lookup.make != nullptr) reader.Finish();
   draft->config.lookups.push_back(std::move(lookup));
 }
 
