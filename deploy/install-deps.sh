@@ -14,6 +14,8 @@ build=(
   g++ cmake ninja-build pkgconf
   libssl-dev liburing-dev libabsl-dev libspdlog-dev nlohmann-json3-dev libcli11-dev
   libtomlplusplus-dev libcpp-httplib-dev prometheus-cpp-dev libxxhash-dev
+  # Lookups.
+  libcurl4-openssl-dev
   # quickstart: a certificate, a client, ss.
   openssl curl ca-certificates iproute2 procps
 )
@@ -23,6 +25,7 @@ test=(
   libgtest-dev libgmock-dev libbenchmark-dev
   # Real servers and real clients.
   dovecot-core dovecot-pop3d haproxy curl openssl fetchmail mpop getmail6 socat testssl.sh
+  nginx-light libnginx-mod-mail
   # Whatever drives them.
   python3 python3-pytest python3-pytest-xdist git gdb procps iproute2 man-db shellcheck
   # promtool checks the alert rules; systemd-analyze checks the unit.

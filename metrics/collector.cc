@@ -71,6 +71,13 @@ bool Counted(const BackendTotals& totals) {
 
 }  // namespace
 
+absl::string_view LookupAnswerName(size_t answer) {
+  constexpr std::array<absl::string_view, kLookupAnswerCount> kNames = {"found", "unknown",
+                                                                        "temporary", "forbidden"};
+  CHECK(answer < kNames.size());
+  return kNames[answer];
+}
+
 uint64_t LatencyTotals::Count() const {
   return std::accumulate(buckets.begin(), buckets.end(), uint64_t{0});
 }

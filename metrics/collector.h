@@ -21,6 +21,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/string_view.h"
 #include "metrics/registry.h"
 #include "metrics/worker_stats.h"
 #include "proxy/base/time.h"
@@ -77,6 +78,41 @@ struct GuardFacts {
   std::vector<List> lists;
 };
 
+// Sum of a LatencyHistogram over workers.
+struct LatencyTotals {
+  std::array<uint64_t, LatencyHistogram::kBounds.size() + 1> buckets{};  // not cumulative
+  double sum_seconds = 0;
+
+  uint64_t Count() const;
+  // 0 when nothing was observed.
+  double MeanSeconds() const;
+};
+
+// How the source of a lookup can answer: label `result`, "found", "unknown", "temporary" and
+// "forbidden".
+inline constexpr size_t kLookupAnswerCount = 4;
+absl::string_view LookupAnswerName(size_t answer);
+
+// What is known of a lookup. Its threads are no workers, so it counts for itself.
+struct LookupFacts {
+  std::string name;
+  std::array<uint64_t, kLookupAnswerCount> answers{};  // of the source
+  uint64_t hits = 0;
+  uint64_t misses = 0;
+  uint64_t stale = 0;
+  uint64_t coalesced = 0;
+  uint64_t evictions = 0;
+  uint64_t queue_full = 0;
+  uint64_t breaker = 0;
+  uint64_t timed_out = 0;
+  uint64_t waiting = 0;  // sessions
+  uint64_t queued = 0;   // questions
+  uint64_t in_flight = 0;
+  uint64_t entries = 0;
+  bool breaker_open = false;
+  LatencyTotals seconds;
+};
+
 // What only the server knows at the moment of a scrape.
 struct ServerFacts {
   struct Certificate {
@@ -97,16 +133,7 @@ struct ServerFacts {
   std::vector<BackendHealth> backends;
   std::vector<PoolHealth> pools;
   GuardFacts guard;
-};
-
-// Sum of a LatencyHistogram over workers.
-struct LatencyTotals {
-  std::array<uint64_t, LatencyHistogram::kBounds.size() + 1> buckets{};  // not cumulative
-  double sum_seconds = 0;
-
-  uint64_t Count() const;
-  // 0 when nothing was observed.
-  double MeanSeconds() const;
+  std::vector<LookupFacts> lookups;
 };
 
 struct ListenerTotals {

@@ -260,6 +260,27 @@ void AddBackend(Families& families, const StatusSummary::Backend& row) {
   families.Add(MetricId::kBackendMessagesRetrieved, {name, pool}, totals.messages_retrieved);
 }
 
+void AddLookup(Families& families, const LookupFacts& lookup) {
+  const absl::string_view name = lookup.name;
+  for (size_t i = 0; i < lookup.answers.size(); ++i) {
+    families.Add(MetricId::kLookupQuestions, {name, LookupAnswerName(i)}, lookup.answers[i]);
+  }
+  families.Add(MetricId::kLookupCache, {name, "hit"}, lookup.hits);
+  families.Add(MetricId::kLookupCache, {name, "miss"}, lookup.misses);
+  families.Add(MetricId::kLookupCache, {name, "stale"}, lookup.stale);
+  families.Add(MetricId::kLookupCache, {name, "coalesced"}, lookup.coalesced);
+  families.Add(MetricId::kLookupCacheEntries, {name}, lookup.entries);
+  families.Add(MetricId::kLookupCacheEvictions, {name}, lookup.evictions);
+  families.Add(MetricId::kLookupRejected, {name, "queue_full"}, lookup.queue_full);
+  families.Add(MetricId::kLookupRejected, {name, "breaker"}, lookup.breaker);
+  families.Add(MetricId::kLookupRejected, {name, "timeout"}, lookup.timed_out);
+  families.Add(MetricId::kLookupWaiting, {name}, lookup.waiting);
+  families.Add(MetricId::kLookupQueued, {name}, lookup.queued);
+  families.Add(MetricId::kLookupInFlight, {name}, lookup.in_flight);
+  families.Add(MetricId::kLookupBreakerOpen, {name}, lookup.breaker_open ? 1.0 : 0.0);
+  families.AddObserved(MetricId::kLookupSeconds, {name}, lookup.seconds);
+}
+
 void AddLoop(Families& families, size_t worker, const LoopStats& stats) {
   const std::string number = absl::StrCat(worker);
   families.Add(MetricId::kLoopTurns, {number}, stats.turns.Get());
@@ -280,6 +301,7 @@ std::string ExpositionText(const StatusSummary& summary, const ProcessStats& pro
   AddGuard(families, summary.facts.guard);
   for (const StatusSummary::Listener& listener : summary.listeners) AddListener(families, listener);
   for (const StatusSummary::Backend& backend : summary.backends) AddBackend(families, backend);
+  for (const LookupFacts& lookup : summary.facts.lookups) AddLookup(families, lookup);
   for (size_t i = 0; i < loops.size(); ++i) AddLoop(families, i, *loops[i]);
   return std::move(families).ToText();
 }

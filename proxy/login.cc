@@ -39,13 +39,17 @@ coro::Task<bool> Session::LogIn() {
     }
     if (attempt == Attempt::kUnavailable) {
       CountLogin(metrics::LoginResult::kUnavailable);
-      client_.Queue(kUnavailable);
+      client_.Queue(lookup_ != nullptr && !lookup_->words.empty()
+                        ? absl::string_view(lookup_->words)
+                        : kUnavailable);
       End(CloseReason::kUpstreamUnavailable);
       co_return false;
     }
     // Unknown users and wrong passwords are answered at the same moment after the question, with
     // the same words, so that nobody can find out who exists.
-    co_await Pause(asked_at + config().timeouts.refused_delay + GuardDelay() - io_->Now());
+    const DurationNs delay =
+        std::max(config().timeouts.refused_delay, lookup_ != nullptr ? lookup_->refused_delay : 0);
+    co_await Pause(asked_at + delay + GuardDelay() - io_->Now());
     if (reason_ != CloseReason::kNone) co_return false;
     EnterPhase(Phase::kLogin);
     client_.Queue(refusal_);
@@ -61,6 +65,7 @@ coro::Task<Session::Attempt> Session::TryLogin(pop3::Credentials* credentials) {
   method_ = credentials->method_name();
   backend_ = -1;
   password_sent_ = false;
+  lookup_ = nullptr;
   const absl::StatusOr<std::string> user =
       snapshot_->shared->router->NormaliseUser(credentials->user);
   if (!user.ok()) {
@@ -85,14 +90,19 @@ coro::Task<Session::Attempt> Session::TryLogin(pop3::Credentials* credentials) {
     const bool open = co_await AskGuard();
     if (!open) co_return reason_ != CloseReason::kNone ? Attempt::kGone : Attempt::kRefused;
   }
-  // Our own secrets are asked before the routes, so that a wrong digest costs no backend anything.
+  routing::Decision route =
+      snapshot_->shared->router->Route(user_, snapshot_->shared->backend_states, io_->Now());
+  if (route.lookup >= 0) {
+    const Attempt asked = co_await AskLookups(credentials, &route);
+    if (asked != Attempt::kJoined) co_return asked;
+  }
+  // Our own secrets are asked before any backend, so that a wrong digest costs none anything.
   absl::string_view password = credentials->password.view();
-  if (credentials->shows_digest() && !VerifyHere(*credentials, &password)) {
+  if (lookup_ != nullptr && lookup_->secret != nullptr) password = lookup_->secret->view();
+  if (credentials->shows_digest() && !JudgedByLookup() && !VerifyHere(*credentials, &password)) {
     CountLogin(metrics::LoginResult::kRefused);
     co_return Attempt::kRefused;
   }
-  routing::Decision route =
-      snapshot_->shared->router->Route(user_, snapshot_->shared->backend_states, io_->Now());
   if (visit_ != nullptr && !GuardAllows(route)) co_return Attempt::kRefused;
   if (route.known && !JoinAffinity(&route)) {
     CountLogin(metrics::LoginResult::kUnavailable);
@@ -108,7 +118,7 @@ coro::Task<Session::Attempt> Session::TryLogin(pop3::Credentials* credentials) {
     co_return route.known ? Attempt::kUnavailable : Attempt::kRefused;
   }
   // A master login shows the backend no password of the user's: nobody but us can judge it.
-  if (!credentials->shows_digest() && LeadsToMasterLogin(route) &&
+  if (!credentials->shows_digest() && !JudgedByLookup() && LeadsToMasterLogin(route) &&
       !VerifyHere(*credentials, &password)) {
     LeaveAffinity();
     CountLogin(metrics::LoginResult::kRefused);
@@ -127,6 +137,7 @@ coro::Task<Session::Attempt> Session::TryLogin(pop3::Credentials* credentials) {
   if (attempt == Attempt::kJoined) CountLogin(metrics::LoginResult::kAccepted);
   credentials->password.Wipe();
   credentials->sasl_message.Wipe();
+  if (lookup_ != nullptr) lookup_->Wipe();
   co_return attempt;
 }
 
@@ -196,19 +207,21 @@ bool Session::VerifyHere(const pop3::Credentials& credentials, absl::string_view
   const Secret* secret =
       snapshot_->shared->secrets == nullptr ? nullptr : snapshot_->shared->secrets->Find(user_);
   const absl::string_view key = secret == nullptr ? nobody.view() : secret->view();
-  bool same = false;
-  if (credentials.shows_digest()) {
-    const absl::StatusOr<std::string> digest = credentials.method == pop3::LoginMethod::kApop
-                                                   ? tls::Md5Hex(credentials.challenge, key)
-                                                   : tls::HmacMd5Hex(key, credentials.challenge);
-    if (!digest.ok()) return false;
-    same = ConstantTimeEquals(*digest, credentials.digest.view());
-  } else {
-    same = ConstantTimeEquals(key, credentials.password.view());
-  }
+  const bool same = Matches(credentials, key);
   if (secret == nullptr || !same) return false;
   *password = key;
   return true;
+}
+
+// Whether the client has this secret: in constant time.
+bool Session::Matches(const pop3::Credentials& credentials, absl::string_view secret) {
+  if (!credentials.shows_digest()) {
+    return ConstantTimeEquals(secret, credentials.password.view());
+  }
+  const absl::StatusOr<std::string> digest = credentials.method == pop3::LoginMethod::kApop
+                                                 ? tls::Md5Hex(credentials.challenge, secret)
+                                                 : tls::HmacMd5Hex(secret, credentials.challenge);
+  return digest.ok() && ConstantTimeEquals(*digest, credentials.digest.view());
 }
 
 coro::Task<Session::Attempt> Session::TryCandidates(const routing::Decision* route,
@@ -258,11 +271,11 @@ coro::Task<Session::Attempt> Session::TryBackend(const routing::Decision* route,
                           snapshot_->client_tls[backend].get(), &stats,
                           &(*context_->memories)[snapshot_->shared->backend_stats[backend]]);
   attempt.deadline = accepted_at_ + config().timeouts.login;
-  attempt.user = user_;
+  attempt.user = LoginUser();
   attempt.password = password;
   if (target.login == config::UpstreamLogin::kMaster) {
     attempt.user = target.master_user;
-    attempt.authorization_id = user_;
+    attempt.authorization_id = LoginUser();
     attempt.password = snapshot_->shared->master_passwords[backend].view();
   }
   if (target.login == config::UpstreamLogin::kSasl &&
@@ -276,7 +289,8 @@ coro::Task<Session::Attempt> Session::TryBackend(const routing::Decision* route,
     attempt.session = SessionName();
   }
   for (int i = 0; i < config().limits.upstream_tries; ++i) {
-    const AddressList addresses = snapshot_->shared->addresses->Get(backend);
+    const AddressList addresses =
+        ReachesUnnamedServer() ? lookup_->addresses : snapshot_->shared->addresses->Get(backend);
     if (addresses == nullptr || addresses->empty()) {
       stats.errors[static_cast<size_t>(metrics::UpstreamError::kResolve)].Add();
       upstream_error_ = target.name + ": no address for its host name";
@@ -289,7 +303,8 @@ coro::Task<Session::Attempt> Session::TryBackend(const routing::Decision* route,
     if (expire_reason_ != CloseReason::kNone || io_->Now() >= attempt.deadline) break;
     attempt.address = (*addresses)[static_cast<size_t>(i) % addresses->size()];
     UpstreamVerdict verdict = co_await LogInUpstream(&attempt);
-    NoteOutcome(*route, backend, verdict);
+    // What happens at a server that no backend names says nothing about one.
+    if (!ReachesUnnamedServer()) NoteOutcome(*route, backend, verdict);
     if (verdict.kind == UpstreamVerdict::Kind::kChallenge) {
       const Attempt carried = co_await CarryExchange(&attempt, &verdict);
       if (carried != Attempt::kJoined) {

@@ -226,12 +226,15 @@ absl::Status Server::Apply(config::Config config) {
                      BuildWorkerSnapshot(snapshot, &worker->library, tickets_));
     of_workers.push_back(std::move(of_worker));
   }
+  ASSIGN_OR_RETURN(snapshot->lookups, lookups_.Start(snapshot->config.lookups));
   std::vector<std::vector<ListenerSocket>> sockets;
   RETURN_IF_ERROR(OpenSockets(snapshot->config, &sockets));
+  lookups_.Use(snapshot->config.lookups, snapshot->lookups);
 
   metrics::ServerFacts facts = Facts();
   facts.backends.clear();
   facts.pools.clear();
+  facts.lookups.clear();
   facts.config_generation = ++generation_;
   facts.last_reload_unix_seconds = absl::ToDoubleSeconds(absl::Now() - absl::UnixEpoch());
   facts.certificates.clear();
@@ -329,6 +332,7 @@ void Server::Stop() {
   }
   for (const std::unique_ptr<WorkerThread>& worker : workers_) worker->thread.join();
   health_.Stop();
+  lookups_.Stop();
 }
 
 void Server::ReopenLogs() {
@@ -342,8 +346,11 @@ metrics::StatusSummary Server::Summary() const { return collector_->Summary(); }
 metrics::ServerFacts Server::Facts() const {
   const std::lock_guard<std::mutex> lock(facts_mutex_);
   metrics::ServerFacts facts = facts_;
-  if (reported_ != nullptr) DescribeBackends(*reported_, MonotonicNow(), &facts);
-  if (reported_ != nullptr) DescribeGuard(*reported_, &facts);
+  if (reported_ != nullptr) {
+    DescribeBackends(*reported_, MonotonicNow(), &facts);
+    DescribeGuard(*reported_, &facts);
+    DescribeLookups(*reported_, &facts);
+  }
   facts.draining = draining_.load();
   facts.log_lines_dropped = log::DroppedLines();
   if (session_lines_ != nullptr) facts.log_lines_dropped += session_lines_->dropped();

@@ -20,6 +20,7 @@
 #include "proxy/guard/guard.h"
 #include "proxy/health_thread.h"
 #include "proxy/io/make_io.h"
+#include "proxy/lookups.h"
 #include "proxy/resolver.h"
 #include "proxy/session_log.h"
 #include "proxy/snapshot.h"
@@ -94,6 +95,7 @@ class Server {
   routing::BackendStates backend_states_;
   std::shared_ptr<guard::Guard> guard_;  // used by snapshots that guard anything
   HealthThread health_;
+  Lookups lookups_;
   std::vector<std::unique_ptr<WorkerThread>> workers_;
   std::unique_ptr<metrics::Collector> collector_;
   std::shared_ptr<Snapshot> snapshot_;

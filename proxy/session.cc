@@ -255,6 +255,10 @@ void Session::WriteRecord() {
     record.backend = config().backends[static_cast<size_t>(backend_)].name;
     record.pool = snapshot_->shared->backend_pools[static_cast<size_t>(backend_)];
   }
+  if (lookup_ != nullptr) {
+    record.lookup = lookup_->name;
+    if (ReachesUnnamedServer()) record.server = (*lookup_->addresses)[0];
+  }
   record.upstream_error = upstream_error_;
   record.guard_refusal = guard_refusal_;
   record.logged_in = joined_;

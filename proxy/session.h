@@ -27,6 +27,8 @@
 #include "proxy/coro/wake.h"
 #include "proxy/guard/guard.h"
 #include "proxy/io/io.h"
+#include "proxy/lookup_visit.h"
+#include "proxy/mailbox.h"
 #include "proxy/neighbour.h"
 #include "proxy/pop3/client_identity.h"
 #include "proxy/pop3/login_dialogue.h"
@@ -37,6 +39,7 @@
 
 namespace postern {
 
+class LookupWait;
 class Session;
 
 class SessionOwner {
@@ -57,6 +60,7 @@ struct WorkerContext {
   char* scratch = nullptr;
   size_t scratch_bytes = 0;
   std::deque<BackendMemory>* memories = nullptr;  // by metric id of the backend
+  Mailbox* mailbox = nullptr;                     // for answers from other threads
 };
 
 class Session : public ListNode<Session> {
@@ -132,6 +136,28 @@ class Session : public ListNode<Session> {
   coro::Task<Attempt> CarryExchange(UpstreamAttempt* attempt, UpstreamVerdict* verdict);
   bool LeadsToMasterLogin(const routing::Decision& route) const;
   bool VerifyHere(const pop3::Credentials& credentials, absl::string_view* password) const;
+  static bool Matches(const pop3::Credentials& credentials, absl::string_view secret);
+  // lookup_login.cc: asks until it is known where the user lives; kJoined: `route` says where, and
+  // lookup_ how to log in there.
+  friend class LookupWait;
+  coro::Task<Attempt> AskLookups(const pop3::Credentials* credentials, routing::Decision* route);
+  coro::Task<routing::AnswerPtr> AskLookup(size_t lookup, const pop3::Credentials* credentials);
+  routing::LookupQuestion Question(const pop3::Credentials& credentials) const;
+  std::shared_ptr<LookupWait> BeginLookup(size_t lookup, const pop3::Credentials& credentials,
+                                          routing::AnswerPtr* answer,
+                                          routing::LookupTicketPtr* ticket);
+  Attempt TakeAnswer(const routing::LookupAnswer& answer, const pop3::Credentials& credentials,
+                     routing::Decision* route);
+  bool Resolve(const routing::LookupAnswer& answer, routing::Decision* route);
+  bool ResolveAddress(const SocketAddress& address, routing::Decision* route);
+  bool MayLeadTo(const SocketAddress& address) const;
+  bool LookupUnusable(absl::string_view why);
+  // Whether the answer, or what it was made of, has shown that the credentials are good.
+  bool JudgedByLookup() const { return lookup_ != nullptr && lookup_->judged; }
+  absl::string_view LoginUser() const {
+    return lookup_ == nullptr || lookup_->login_user.empty() ? user_ : lookup_->login_user;
+  }
+  bool ReachesUnnamedServer() const { return lookup_ != nullptr && lookup_->addresses != nullptr; }
   coro::Task<void> Pause(DurationNs duration);
   // session.cc
   coro::Task<void> RelayBytes();
@@ -183,7 +209,8 @@ class Session : public ListNode<Session> {
   DurationNs upstream_time_ = 0;
   std::string user_;
   absl::string_view method_;
-  std::string refusal_;  // the reply to a refused login
+  std::unique_ptr<LookupVisit> lookup_;  // of the last attempt; null where no lookup was asked
+  std::string refusal_;                  // the reply to a refused login
   std::string upstream_error_;
   std::string tls_error_;
   Channel client_;

@@ -68,6 +68,8 @@ Fields Collect(const SessionRecord& record, absl::Time now) {
   AddText(&fields, "method", record.method);
   AddText(&fields, "backend", record.backend);
   AddText(&fields, "pool", record.pool);
+  AddText(&fields, "lookup", record.lookup);
+  if (!record.server.empty()) AddText(&fields, "server", record.server.ToString());
   AddText(&fields, "result",
           record.logged_in                ? "logged_in"
           : record.refused_logins > 0     ? "refused"

@@ -34,7 +34,9 @@ struct SessionRecord {
   absl::string_view method;     // of the last attempt
   absl::string_view backend;    // of the last attempt
   absl::string_view pool;
-  absl::string_view upstream_error;                  // the last failure or refusal, already escaped
+  absl::string_view lookup;          // that was asked last; empty: none
+  SocketAddress server;              // that a lookup named and no backend has; empty: none
+  absl::string_view upstream_error;  // the last failure or refusal, already escaped
   GuardRefusal guard_refusal = GuardRefusal::kNone;  // the last one
   bool logged_in = false;
   int refused_logins = 0;

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "proxy/address_book.h"
 #include "proxy/base/secret.h"
 #include "proxy/config/config.h"
@@ -15,6 +16,7 @@
 #include "proxy/guard/guard.h"
 #include "proxy/pop3/login_dialogue.h"
 #include "routing/backend_state.h"
+#include "routing/lookup/lookup_service.h"
 #include "routing/router.h"
 #include "tls/context.h"
 
@@ -37,6 +39,10 @@ struct Snapshot {
   std::shared_ptr<guard::Guard> guard;                        // null where nothing is guarded
   std::shared_ptr<const guard::AddressLists> address_lists;   // null without
   std::shared_ptr<AddressBook> addresses;              // indices of config.backends
+  std::vector<std::shared_ptr<routing::LookupService>> lookups;  // by index in config.lookups
+  // Index in config.backends by address as SocketAddress prints it, where it is a literal one;
+  // empty without lookups, whose answers it is for.
+  absl::flat_hash_map<std::string, size_t> backends_by_address;
 };
 
 // What one thread needs on top: TLS contexts that live in the thread's own library context.

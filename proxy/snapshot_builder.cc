@@ -5,11 +5,15 @@
 
 #include "proxy/base/status_macros.h"
 #include "proxy/config/secrets.h"
+#include "proxy/config/small_file.h"
 #include "proxy/guard/address_lists.h"
 #include "proxy/router_loader.h"
 
 namespace postern {
 namespace {
+
+// A file of CAs.
+constexpr size_t kLookupFileBytesMax = 16 << 20;
 
 // What the dialogue may offer on one listener.
 pop3::DialogueOptions DialogueFor(const config::Config& config, const config::Listener& listener) {
@@ -73,6 +77,12 @@ absl::StatusOr<std::shared_ptr<Snapshot>> BuildSnapshot(config::Config config,
   if (config.guard.has_lists()) {
     ASSIGN_OR_RETURN(snapshot->address_lists, guard::LoadAddressLists(config.guard));
   }
+  for (const config::Lookup& lookup : config.lookups) {
+    for (const std::string& file : lookup.files) {
+      RETURN_IF_ERROR(
+          config::ReadSmallFile(file, kLookupFileBytesMax, config::FilePrivacy::kAnyone).status());
+    }
+  }
   snapshot->affinity = states->affinity();
   snapshot->backend_pools = PoolLabels(config);
   auto addresses = std::make_shared<AddressBook>(config.backends.size());
@@ -92,7 +102,11 @@ absl::StatusOr<std::shared_ptr<Snapshot>> BuildSnapshot(config::Config config,
                      registry->BackendId(backend.name, snapshot->backend_pools[i]));
     snapshot->backend_stats.push_back(id);
     snapshot->backend_states.push_back(states->Get(backend.name));
-    addresses->Set(i, LiteralAddress(backend.address));
+    AddressList literal = LiteralAddress(backend.address);
+    if (literal != nullptr && !config.lookups.empty()) {
+      snapshot->backends_by_address.emplace((*literal)[0].ToString(), i);
+    }
+    addresses->Set(i, std::move(literal));
   }
   for (const config::Listener& listener : config.listeners) {
     snapshot->dialogues.push_back(DialogueFor(config, listener));

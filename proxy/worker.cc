@@ -35,6 +35,7 @@ Worker::Worker(io::Io* io, metrics::WorkerStats* stats, SessionSink* sink,
   context_.scratch = scratch_.data();
   context_.scratch_bytes = scratch_.size();
   context_.memories = &memories_;
+  context_.mailbox = &mailbox_;
 }
 
 Worker::~Worker() {

@@ -50,6 +50,7 @@ std::string DescribeRoute(const RouterOptions& options, const RouteTable& table,
     return absl::StrCat("map ", EscapeForLog(entry.map_file), " (", Grouped(map->size()),
                         map->size() == 1 ? " user)" : " users)", line);
   }
+  if (!entry.lookup.empty()) return absl::StrCat("lookup ", Quoted(entry.lookup), line);
   return absl::StrCat("users ", Quoted(entry.users), line);
 }
 
@@ -76,9 +77,9 @@ std::string DescribePool(const RouterOptions& options, int index, const Balancer
                       balancer.size(), balancer.size() == 1 ? " backend)" : " backends)");
 }
 
-// The pool's choice and what would come after it.
-void ExplainPick(const RouterOptions& options, const PoolOptions& pool, const Balancer& balancer,
-                 absl::string_view user, std::string* text) {
+// The pool's choice and what would come after it; which one is first, or -1.
+int ExplainPick(const RouterOptions& options, const PoolOptions& pool, const Balancer& balancer,
+                absl::string_view user, std::string* text) {
   std::array<int, kCandidatesMax> best{};
   const uint64_t hash = StableHash(user);
   const auto count = static_cast<size_t>(balancer.Pick(hash, absl::MakeSpan(best)));
@@ -91,12 +92,90 @@ void ExplainPick(const RouterOptions& options, const PoolOptions& pool, const Ba
   }
   AddLine(text, "backend",
           absl::StrFormat("%s (user hash %016x%s)", count == 0 ? "none" : names[0], hash, next));
+  return count == 0 ? -1 : best[0];
+}
+
+void ExplainTarget(const RouterOptions& options, absl::Span<const Balancer> balancers,
+                   absl::string_view user, absl::string_view subject, absl::string_view how,
+                   Target target, std::string* text, ExplainedEnd* end) {
+  if (target.pool < 0) {
+    const std::string name = BackendName(options, target.backend);
+    AddLine(text, subject, absl::StrCat(how, "backend \"", name, "\""));
+    AddLine(text, "backend", absl::StrCat(name, " (the only candidate)"));
+    end->backend = target.backend;
+    return;
+  }
+  const auto pool = static_cast<size_t>(target.pool);
+  AddLine(text, subject, absl::StrCat(how, DescribePool(options, target.pool, balancers[pool])));
+  end->backend = ExplainPick(options, options.pools[pool], balancers[pool], user, text);
+}
+
+absl::string_view DescribeKind(LookupAnswer::Kind kind) {
+  switch (kind) {
+    case LookupAnswer::Kind::kFound:
+      return "found";
+    case LookupAnswer::Kind::kUnknown:
+      return "does not know the user";
+    case LookupAnswer::Kind::kTemporary:
+      return "has no answer now";
+    case LookupAnswer::Kind::kForbidden:
+      return "refuses";
+  }
+  return "";
+}
+
+// Asks, and tells what came of it. False: the next route is asked.
+bool ExplainLookup(const RouterOptions& options, const RouteTable& table,
+                   absl::Span<const Balancer> balancers, const RouteTable::Match& match,
+                   const std::string& user, const AskForExplanation& ask, std::string* text,
+                   ExplainedEnd* end) {
+  const auto route = static_cast<size_t>(match.route);
+  const std::string subject = absl::StrCat("route ", route + 1);
+  const std::string what = DescribeRoute(options, table, route);
+  if (ask == nullptr) {
+    AddLine(text, subject, absl::StrCat(what, ": is asked at each login, and its answer decides"));
+    return true;
+  }
+  std::string note;
+  const LookupAnswer answer = ask(static_cast<size_t>(match.lookup), user, &note);
+  const std::string how =
+      absl::StrCat(what, ": ", DescribeKind(answer.kind), " (", EscapeForLog(answer.detail),
+                   note.empty() ? "" : ", ", note, ")");
+  if (answer.kind == LookupAnswer::Kind::kUnknown) {
+    AddLine(text, subject, how);
+    return false;
+  }
+  if (answer.kind != LookupAnswer::Kind::kFound) {
+    AddLine(text, subject, how);
+    const bool refused = answer.kind == LookupAnswer::Kind::kForbidden;
+    AddLine(text, "result",
+            !answer.refusal.empty()
+                ? absl::StrCat("the client is told ", Quoted(absl::StrCat("-ERR ", answer.refusal)))
+            : refused ? "the client sees what it would see after a wrong password"
+                      : "the client is told -ERR [SYS/TEMP], unless an answer is remembered");
+    return true;
+  }
+  const Target target = answer.target.empty() ? match.target : table.FindTarget(answer.target);
+  if (!answer.login_user.empty()) {
+    AddLine(text, "as", absl::StrCat("user ", Quoted(answer.login_user)));
+  }
+  if (target.pool >= 0 || target.backend >= 0) {
+    ExplainTarget(options, balancers, user, subject, absl::StrCat(how, " -> "), target, text, end);
+    return true;
+  }
+  AddLine(text, subject, absl::StrCat(how, " -> ", Quoted(answer.target)));
+  end->backend = match.target.pool < 0
+                     ? match.target.backend
+                     : options.pools[static_cast<size_t>(match.target.pool)].backends[0];
+  end->address = answer.target;
+  return true;
 }
 
 }  // namespace
 
 std::string ExplainRoute(const RouterOptions& options, const RouteTable& table,
-                         absl::Span<const Balancer> balancers, absl::string_view login) {
+                         absl::Span<const Balancer> balancers, absl::string_view login,
+                         const AskForExplanation& ask, ExplainedEnd* end) {
   std::string text;
   std::string user;
   UserChanges changes;
@@ -125,18 +204,13 @@ std::string ExplainRoute(const RouterOptions& options, const RouteTable& table,
       continue;
     }
     tell_rest();
+    if (match.lookup >= 0) {
+      if (ExplainLookup(options, table, balancers, match, user, ask, &text, end)) return text;
+      continue;
+    }
     const std::string how = absl::StrCat(DescribeRoute(options, table, route), ": ",
                                          DescribeMatch(table, route, user), " -> ");
-    if (match.target.pool < 0) {
-      const std::string name = BackendName(options, match.target.backend);
-      AddLine(&text, subject, absl::StrCat(how, "backend \"", name, "\""));
-      AddLine(&text, "backend", absl::StrCat(name, " (the only candidate)"));
-      return text;
-    }
-    const auto pool = static_cast<size_t>(match.target.pool);
-    AddLine(&text, subject,
-            absl::StrCat(how, DescribePool(options, match.target.pool, balancers[pool])));
-    ExplainPick(options, options.pools[pool], balancers[pool], user, &text);
+    ExplainTarget(options, balancers, user, subject, how, match.target, &text, end);
     return text;
   }
   tell_rest();

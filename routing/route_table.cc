@@ -31,6 +31,7 @@ class RouteTableBuilder {
       if (!added) place->second = kAmbiguousTarget;
     }
     for (size_t i = 0; i < options_.routes.size(); ++i) AddRoute(i);
+    table_.targets_ = std::move(targets_);
     if (!mistakes_.empty()) return absl::InvalidArgumentError(absl::StrJoin(mistakes_, "\n"));
     return std::move(table_);
   }
@@ -39,8 +40,9 @@ class RouteTableBuilder {
   void AddRoute(size_t number) {
     const RouteOptions& options = options_.routes[number];
     RouteTable::Route route;
-    const absl::Status status = options.map_file.empty() ? FillPatternRoute(options, &route)
-                                                         : FillMapRoute(options, &route);
+    const absl::Status status = !options.lookup.empty()    ? FillLookupRoute(options, &route)
+                                : options.map_file.empty() ? FillPatternRoute(options, &route)
+                                                           : FillMapRoute(options, &route);
     if (!status.ok()) {
       // Mistakes in a map file name their own place.
       if (absl::StartsWith(status.message(), absl::StrCat(options.map_file, ":")) &&
@@ -81,12 +83,32 @@ class RouteTableBuilder {
     return absl::OkStatus();
   }
 
+  absl::Status FillLookupRoute(const RouteOptions& options, RouteTable::Route* route) {
+    route->kind = RouteTable::Kind::kLookup;
+    if (!options.users.empty() || !options.map_file.empty()) {
+      return absl::InvalidArgumentError("has a lookup and users or a map; make it two routes");
+    }
+    const auto found = std::find(options_.lookups.begin(), options_.lookups.end(), options.lookup);
+    if (found == options_.lookups.end()) {
+      return absl::InvalidArgumentError(absl::StrCat("there is no lookup \"",
+                                                     EscapeForLog(options.lookup, 64),
+                                                     "\"; define it or correct the name"));
+    }
+    route->lookup = static_cast<int>(found - options_.lookups.begin());
+    if (options.pool.empty() && options.backend.empty()) return absl::OkStatus();
+    return FillTarget(options, route);
+  }
+
   absl::Status FillPatternRoute(const RouteOptions& options, RouteTable::Route* route) {
     if (options.users.empty()) {
       return absl::InvalidArgumentError(
           "needs either a map or users, a name, \"*@domain\" or \"*\"");
     }
     RETURN_IF_ERROR(FillPattern(options.users, route));
+    return FillTarget(options, route);
+  }
+
+  absl::Status FillTarget(const RouteOptions& options, RouteTable::Route* route) {
     if (options.pool.empty() == options.backend.empty()) {
       return absl::InvalidArgumentError(options.pool.empty()
                                             ? "leads nowhere; name a pool or a backend"
@@ -164,6 +186,9 @@ void RouteTable::Index(size_t number) {
     case Kind::kEveryone:
       first_for_everyone_ = std::min(first_for_everyone_, route);
       break;
+    case Kind::kLookup:
+      lookup_routes_.push_back(route);
+      break;
   }
 }
 
@@ -177,7 +202,8 @@ Target RouteTable::ToTarget(uint32_t map_target) const {
   return target;
 }
 
-RouteTable::Match RouteTable::Find(absl::string_view user) const {
+RouteTable::Match RouteTable::Find(absl::string_view user, int first) const {
+  // A pattern in front of `first` does not match: the search would have ended there.
   int best = first_for_everyone_;
   if (!first_by_user_.empty()) {
     const auto found = first_by_user_.find(user);
@@ -187,13 +213,27 @@ RouteTable::Match RouteTable::Find(absl::string_view user) const {
     const auto found = first_by_domain_.find(DomainOf(user));
     if (found != first_by_domain_.end()) best = std::min(best, found->second);
   }
+  for (const int route : lookup_routes_) {
+    if (route >= first) {
+      best = std::min(best, route);
+      break;
+    }
+  }
   for (const int route : map_routes_) {
     if (route > best) break;
+    if (route < first) continue;
     const auto hit = routes_[static_cast<size_t>(route)].map->Find(user);
-    if (hit.has_value()) return {route, ToTarget(hit->target)};
+    if (hit.has_value()) return {route, ToTarget(hit->target), -1};
   }
   if (best == INT32_MAX) return {};
-  return {best, routes_[static_cast<size_t>(best)].target};
+  const Route& route = routes_[static_cast<size_t>(best)];
+  return {best, route.target, route.lookup};
+}
+
+Target RouteTable::FindTarget(absl::string_view name) const {
+  const auto found = targets_.find(name);
+  if (found == targets_.end() || found->second == kAmbiguousTarget) return {};
+  return ToTarget(found->second);
 }
 
 RouteTable::Match RouteTable::Try(size_t number, absl::string_view user) const {
@@ -202,14 +242,16 @@ RouteTable::Match RouteTable::Try(size_t number, absl::string_view user) const {
   switch (route.kind) {
     case Kind::kMap: {
       const auto hit = route.map->Find(user);
-      return hit.has_value() ? Match{index, ToTarget(hit->target)} : Match{};
+      return hit.has_value() ? Match{index, ToTarget(hit->target), -1} : Match{};
     }
     case Kind::kUser:
-      return route.key == user ? Match{index, route.target} : Match{};
+      return route.key == user ? Match{index, route.target, -1} : Match{};
     case Kind::kDomain:
-      return DomainOf(user) == route.key ? Match{index, route.target} : Match{};
+      return DomainOf(user) == route.key ? Match{index, route.target, -1} : Match{};
     case Kind::kEveryone:
-      return {index, route.target};
+      return {index, route.target, -1};
+    case Kind::kLookup:
+      return {index, route.target, route.lookup};
   }
   return {};
 }

@@ -33,6 +33,7 @@ class RouteTable {
   struct Match {
     int route = -1;  // index into RouterOptions::routes; -1: nobody knows the user
     Target target;
+    int lookup = -1;  // index into RouterOptions::lookups: who knows; `target` is the route's own
   };
 
   // All mistakes at once, one per line: "route 3 (line 41): what is wrong; how to mend it", or the
@@ -40,10 +41,14 @@ class RouteTable {
   static absl::StatusOr<RouteTable> Create(const RouterOptions& options,
                                            const MapProgress& progress = nullptr);
 
-  // `user` is normalised. Never allocates.
-  Match Find(absl::string_view user) const;
+  // `user` is normalised. Never allocates. A route with a lookup matches everybody: who learns that
+  // the lookup does not know the user goes on with `first` behind it.
+  Match Find(absl::string_view user, int first = 0) const;
   // What one route alone says, for explanations; route -1 in the answer: it does not match.
   Match Try(size_t route, absl::string_view user) const;
+
+  // The backend or pool of that name; both -1: there is none, or both have it.
+  Target FindTarget(absl::string_view name) const;
 
   size_t size() const { return routes_.size(); }
   // The map of a route; nullptr when it has none.
@@ -54,12 +59,13 @@ class RouteTable {
   size_t memory_bytes() const;
 
  private:
-  enum class Kind { kMap, kUser, kDomain, kEveryone };
+  enum class Kind { kMap, kUser, kDomain, kEveryone, kLookup };
   struct Route {
     Kind kind = Kind::kEveryone;
     std::string key;  // the user or the domain, normalised
     std::shared_ptr<const UserMap> map;
     Target target;
+    int lookup = -1;
   };
 
   friend class RouteTableBuilder;
@@ -73,6 +79,8 @@ class RouteTable {
   absl::flat_hash_map<std::string, int> first_by_domain_;
   int first_for_everyone_ = INT32_MAX;
   std::vector<int> map_routes_;
+  std::vector<int> lookup_routes_;
+  TargetNames targets_;
 };
 
 }  // namespace postern::routing

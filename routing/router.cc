@@ -94,6 +94,11 @@ struct Router::Impl {
   RouterOptions options;
   RouteTable table;
   std::vector<Balancer> balancers;  // of the pools
+
+  Decision Decide(const RouteTable::Match& match, absl::string_view user) const;
+  Decision Usable(Decision decision, absl::string_view user, const BackendStateList& states,
+                  TimeNs now) const;
+
   mutable std::mutex eject_mutex;
 };
 
@@ -119,11 +124,16 @@ absl::StatusOr<std::string> Router::NormaliseUser(absl::string_view login) const
 }
 
 Decision Router::Route(absl::string_view user) const {
+  return impl_->Decide(impl_->table.Find(user), user);
+}
+
+Decision Router::Impl::Decide(const RouteTable::Match& match, absl::string_view user) const {
   Decision decision;
-  const RouteTable::Match match = impl_->table.Find(user);
   if (match.route < 0) return decision;
-  decision.known = true;
   decision.route = match.route;
+  decision.lookup = match.lookup;
+  if (match.lookup >= 0) return decision;
+  decision.known = true;
   decision.pool = match.target.pool;
   if (match.target.pool < 0) {
     decision.candidates[0] = match.target.backend;
@@ -131,14 +141,39 @@ Decision Router::Route(absl::string_view user) const {
     return decision;
   }
   const auto pool = static_cast<size_t>(match.target.pool);
-  const size_t wanted = impl_->options.pools[pool].failover ? decision.candidates.size() : 1;
-  decision.candidate_count = impl_->balancers[pool].Pick(
-      StableHash(user), absl::MakeSpan(decision.candidates.data(), wanted));
+  const size_t wanted = options.pools[pool].failover ? decision.candidates.size() : 1;
+  decision.candidate_count =
+      balancers[pool].Pick(StableHash(user), absl::MakeSpan(decision.candidates.data(), wanted));
   return decision;
 }
 
 Decision Router::Route(absl::string_view user, const BackendStateList& states, TimeNs now) const {
-  Decision decision = Route(user);
+  return impl_->Usable(Route(user), user, states, now);
+}
+
+Decision Router::RouteBehind(int route, absl::string_view user, const BackendStateList& states,
+                             TimeNs now) const {
+  return impl_->Usable(impl_->Decide(impl_->table.Find(user, route + 1), user), user, states, now);
+}
+
+Decision Router::RouteTo(int route, absl::string_view target, absl::string_view user,
+                         const BackendStateList& states, TimeNs now) const {
+  RouteTable::Match match = impl_->table.Try(static_cast<size_t>(route), user);
+  match.lookup = -1;
+  if (!target.empty()) match.target = impl_->table.FindTarget(target);
+  if (match.target.pool < 0 && match.target.backend < 0) match.route = -1;
+  return impl_->Usable(impl_->Decide(match, user), user, states, now);
+}
+
+int Router::SettingsBackend(int route) const {
+  const Target target = impl_->table.Try(static_cast<size_t>(route), "").target;
+  if (target.pool < 0) return target.backend;
+  return impl_->options.pools[static_cast<size_t>(target.pool)].backends[0];
+}
+
+Decision Router::Impl::Usable(Decision decision, absl::string_view user,
+                              const BackendStateList& states, TimeNs now) const {
+  if (decision.candidate_count == 0) return decision;
   const auto usable = [&states, now](int backend) {
     return states[static_cast<size_t>(backend)]->usable(now);
   };
@@ -151,7 +186,7 @@ Decision Router::Route(absl::string_view user, const BackendStateList& states, T
   decision.candidate_count = 0;
   if (decision.pool >= 0) {
     const auto pool = static_cast<size_t>(decision.pool);
-    const Balancer& balancer = impl_->balancers[pool];
+    const Balancer& balancer = balancers[pool];
     const uint64_t hash = StableHash(user);
     std::array<int, kCandidatesMax> best{};
     int count = balancer.PickUsable(hash, absl::MakeSpan(best), usable);
@@ -162,8 +197,8 @@ Decision Router::Route(absl::string_view user, const BackendStateList& states, T
       });
     }
     // Without failover only the user's own backend may serve, whoever else could.
-    if (impl_->options.pools[pool].failover || (count > 0 && best[0] == first)) {
-      decision.candidate_count = impl_->options.pools[pool].failover ? count : 1;
+    if (options.pools[pool].failover || (count > 0 && best[0] == first)) {
+      decision.candidate_count = options.pools[pool].failover ? count : 1;
       decision.candidates = best;
     }
   }
@@ -203,8 +238,11 @@ PoolStanding Router::Standing(size_t pool, const BackendStateList& states, TimeN
   return standing;
 }
 
-std::string Router::Explain(absl::string_view login) const {
-  return ExplainRoute(impl_->options, impl_->table, impl_->balancers, login);
+std::string Router::Explain(absl::string_view login, const AskForExplanation& ask,
+                            ExplainedEnd* end) const {
+  ExplainedEnd ignored;
+  return ExplainRoute(impl_->options, impl_->table, impl_->balancers, login, ask,
+                      end == nullptr ? &ignored : end);
 }
 
 const RouterOptions& Router::options() const { return impl_->options; }

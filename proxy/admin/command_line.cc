@@ -11,9 +11,11 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "metrics/registry.h"
+#include "proxy/admin/lookup_asker.h"
 #include "proxy/admin/serve.h"
 #include "proxy/admin/service_verbs.h"
 #include "proxy/config/config.h"
+#include "proxy/config/secrets.h"
 #include "proxy/router_loader.h"
 #include "proxy/snapshot_builder.h"
 #include "proxy/version.h"
@@ -71,18 +73,22 @@ int Check(const std::string& file) {
   return 0;
 }
 
-int Route(const std::string& file, const std::string& user) {
+int Route(const std::string& file, const std::string& user, const std::string& password_file) {
   const absl::StatusOr<config::Config> config = config::LoadConfig(file);
   if (!config.ok()) return Complain(config.status());
-  const absl::StatusOr<std::shared_ptr<const routing::Router>> router =
-      LoadRouter(config->routing);
+  const absl::StatusOr<std::shared_ptr<const routing::Router>> router = LoadRouter(config->routing);
   if (!router.ok()) return Complain(router.status());
-  std::printf("%s", (*router)->Explain(user).c_str());
-  const absl::StatusOr<std::string> name = (*router)->NormaliseUser(user);
-  if (!name.ok()) return 1;
-  const routing::Decision decision = (*router)->Route(*name);
-  if (!decision.known || decision.candidate_count == 0) return 1;
-  const config::Backend& backend = config->backends[static_cast<size_t>(decision.candidates[0])];
+  Secret password;
+  if (!password_file.empty()) {
+    absl::StatusOr<Secret> read = config::ReadPasswordFile(password_file);
+    if (!read.ok()) return Complain(read.status());
+    password = *std::move(read);
+  }
+  routing::ExplainedEnd end;
+  const std::string text = (*router)->Explain(user, LookupAsker(*config, password), &end);
+  std::printf("%s", text.c_str());
+  if (end.backend < 0) return 1;
+  const config::Backend& backend = config->backends[static_cast<size_t>(end.backend)];
   const char* tls = backend.tls == config::UpstreamTls::kOff        ? "plain"
                     : backend.tls == config::UpstreamTls::kImplicit ? "implicit TLS"
                                                                     : "STLS";
@@ -90,8 +96,12 @@ int Route(const std::string& file, const std::string& user) {
   const std::string address = backend.address.is_unix()
                                   ? "unix:" + backend.address.unix_path
                                   : absl::StrCat(backend.address.host, ":", backend.address.port);
-  std::printf("login      at %s, %s, %s\n", address.c_str(), tls,
-              master ? "as a master user (SASL PLAIN with authzid)" : "with the user's password");
+  std::printf(
+      "login      at %s, %s, %s\n",
+      end.address.empty()
+          ? address.c_str()
+          : absl::StrCat(end.address, " with the settings of backend ", backend.name).c_str(),
+      tls, master ? "as a master user (SASL PLAIN with authzid)" : "with the user's password");
   return 0;
 }
 
@@ -107,6 +117,7 @@ int RunCommandLine(int argc, char** argv) {
   app.require_subcommand(1);
   std::string file = kDefaultConfig;
   std::string user;
+  std::string password_file;
   const auto with_config = [&file](CLI::App* verb) {
     verb->add_option("-c,--config", file, "configuration file")->capture_default_str();
     return verb;
@@ -117,6 +128,8 @@ int RunCommandLine(int argc, char** argv) {
   CLI::App* route =
       with_config(app.add_subcommand("route", "explain where a user's logins go, step by step"));
   route->add_option("user", user, "login name, as a client would send it")->required();
+  route->add_option("--password-file", password_file,
+                    "file with the user's password, for lookups that judge it");
   ServiceChange change;
   const auto service_verb = [&](const char* verb, const char* help) {
     CLI::App* made = with_config(app.add_subcommand(verb, help));
@@ -142,7 +155,7 @@ int RunCommandLine(int argc, char** argv) {
   }
   if (serve->parsed()) return Serve(file);
   if (check->parsed()) return Check(file);
-  if (route->parsed()) return Route(file, user);
+  if (route->parsed()) return Route(file, user, password_file);
   if (status_verb->parsed()) return ShowStatus(file);
   for (const CLI::App* verb : {drain, undrain, disable, enable}) {
     if (!verb->parsed()) continue;

@@ -10,6 +10,7 @@
 #include "proxy/base/ip_network.h"
 #include "proxy/base/socket_address.h"
 #include "proxy/base/time.h"
+#include "proxy/config/lookup.h"
 #include "proxy/guard/options.h"
 #include "proxy/pop3/login_dialogue.h"
 #include "routing/options.h"
@@ -140,6 +141,7 @@ struct Config {
   std::vector<DurationNs> route_login_delays;  // by index in routing.routes; -1: as the pool's
   std::vector<Backend> backends;  // same order and indices as routing.backends
   routing::RouterOptions routing;
+  std::vector<Lookup> lookups;  // same order and indices as routing.lookups
   Log log;
   Admin admin;
 };

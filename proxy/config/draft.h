@@ -100,6 +100,7 @@ struct RouteDraft {
   Setting<std::string> users;
   Setting<std::string> pool;
   Setting<std::string> backend;
+  Setting<std::string> lookup;
   std::optional<DurationNs> login_delay;  // nothing: what the pool or [guard] says
 };
 
@@ -146,6 +147,14 @@ void ParseEject(const TomlNode& table, Diagnostics* diagnostics, routing::EjectR
 // Compares the checks of one backend with how it is reached; `setting` is its own or its pool's.
 void ValidateHealth(const Setting<HealthDraft>& setting, bool tls_used, bool master_used,
                     Backend* backend, Diagnostics* diagnostics);
+
+// lookups.cc: the [[lookup]] tables, and what depends on them. Before routes are judged.
+void ParseLookups(TableReader* reader, Draft* draft, Diagnostics* diagnostics);
+// A route that names a lookup.
+void ValidateLookupRoute(const RouteDraft& route, const Draft& draft, Diagnostics* diagnostics);
+// Whether some lookup can judge APOP and CRAM-MD5, or passwords, instead of [auth] secrets.
+bool LookupsJudgeDigests(const Draft& draft);
+bool LookupsJudgePasswords(const Draft& draft);
 
 // Compares the parts with each other and completes draft->config.
 void Validate(Draft* draft, Diagnostics* diagnostics);

@@ -13,7 +13,8 @@ std::set<size_t> Reachable(const Config& config) {
   std::set<size_t> reachable;
   for (const routing::RouteOptions& route : config.routing.routes) {
     for (size_t i = 0; i < config.backends.size(); ++i) {
-      if (!route.map_file.empty() || config.backends[i].name == route.backend) reachable.insert(i);
+      const bool any = !route.map_file.empty() || !route.lookup.empty();
+      if (any || config.backends[i].name == route.backend) reachable.insert(i);
     }
     for (const routing::PoolOptions& pool : config.routing.pools) {
       if (route.pool.empty() || pool.name != route.pool) continue;
@@ -28,7 +29,8 @@ std::set<size_t> Reachable(const Config& config) {
 void ValidateMechanisms(const Draft& draft, Diagnostics* diagnostics) {
   const std::set<size_t> reachable = Reachable(draft.config);
   for (const auto& [mechanism, position] : draft.mechanisms) {
-    if (mechanism == pop3::Mechanism::kCramMd5 && !draft.secrets_written) {
+    if (mechanism == pop3::Mechanism::kCramMd5 && !draft.secrets_written &&
+        !LookupsJudgeDigests(draft)) {
       diagnostics->Add(position,
                        "mechanism \"cram-md5\" needs the users' secrets to verify against; write "
                        "secrets = \"/etc/postern/secrets\", or remove the mechanism");

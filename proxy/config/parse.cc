@@ -360,6 +360,7 @@ void ParseDocument(const TomlNode& root, const std::string& file_name, Draft* dr
   ParseUsers(&reader, &config->routing.user, diagnostics);
   ParseLog(&reader, config, diagnostics);
   ParseAdmin(&reader, draft, diagnostics);
+  ParseLookups(&reader, draft, diagnostics);
   ParseUpstreams(&reader, draft, diagnostics);
   reader.Finish();
 }

@@ -185,6 +185,8 @@ void ParseRoute(const TomlNode& table, Draft* draft, Diagnostics* diagnostics) {
               [&](std::string* out) { return reader.String("pool", out); });
   ReadSetting(reader, "backend", &route.backend,
               [&](std::string* out) { return reader.String("backend", out); });
+  ReadSetting(reader, "lookup", &route.lookup,
+              [&](std::string* out) { return reader.String("lookup", out); });
   if (DurationNs delay = 0; ReadLoginDelay(&reader, &delay)) route.login_delay = delay;
   reader.Finish();
   draft->routes.push_back(std::move(route));

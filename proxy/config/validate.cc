@@ -105,7 +105,7 @@ void ValidateListeners(Draft* draft, Diagnostics* diagnostics) {
 
 void ValidateAuth(const Draft& draft, Diagnostics* diagnostics) {
   const pop3::DialogueOptions& dialogue = draft.config.dialogue;
-  if (draft.apop.value && !draft.secrets_written) {
+  if (draft.apop.value && !draft.secrets_written && !LookupsJudgeDigests(draft)) {
     diagnostics->Add(draft.apop.position,
                      "apop = true needs the users' secrets to verify against; write secrets = "
                      "\"/etc/postern/secrets\", or apop = false");

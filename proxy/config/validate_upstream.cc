@@ -86,7 +86,7 @@ void ResolveTls(const BackendDraft& draft, const UpstreamDraft& pool, Resolved* 
   }
 }
 
-void ResolveLogin(const BackendDraft& draft, const UpstreamDraft& pool, bool secrets_written,
+void ResolveLogin(const BackendDraft& draft, const UpstreamDraft& pool, bool users_verified,
                   Resolved* resolved, Diagnostics* diagnostics) {
   const Setting<UpstreamLogin>& login = Effective(draft.own.login, pool.login);
   const Setting<UpstreamMechanism>& mechanism = Effective(draft.own.mechanism, pool.mechanism);
@@ -103,7 +103,7 @@ void ResolveLogin(const BackendDraft& draft, const UpstreamDraft& pool, bool sec
   backend.master_user = user.value;
   backend.master_password_file = file.value;
   if (user.written && file.written) {
-    if (secrets_written) return;
+    if (users_verified) return;
     diagnostics->Add(login.position,
                      "login = \"master\" opens every maildrop, so the user must be verified here; "
                      "write secrets = \"/etc/postern/secrets\" in [auth]");
@@ -133,7 +133,8 @@ void ResolveBackends(Draft* draft, Diagnostics* diagnostics) {
     const auto pool = static_cast<size_t>(from.pool);
     const UpstreamDraft& defaults = from.pool < 0 ? kNothing : draft->pools[pool].defaults;
     ResolveTls(from, defaults, &resolved, diagnostics);
-    ResolveLogin(from, defaults, draft->secrets_written, &resolved, diagnostics);
+    ResolveLogin(from, defaults, draft->secrets_written || LookupsJudgePasswords(*draft), &resolved,
+                 diagnostics);
     ResolveIntroduction(from.own, defaults, &backend, diagnostics);
     ValidateHealth(Effective(from.own.health, defaults.health), resolved.tls_used,
                    resolved.master_used, &backend, diagnostics);
@@ -291,15 +292,22 @@ void ValidateTarget(const RouteDraft& route, const Names& names, Diagnostics* di
   }
 }
 
-void ValidateRoute(const RouteDraft& route, const Names& names, Diagnostics* diagnostics) {
+void ValidateRoute(const RouteDraft& route, const Names& names, const Draft& draft,
+                   Diagnostics* diagnostics) {
+  if (route.lookup.written) {
+    ValidateLookupRoute(route, draft, diagnostics);
+    // A target is not needed: answers may name one.
+    if (route.pool.written || route.backend.written) ValidateTarget(route, names, diagnostics);
+    return;
+  }
   if (route.map.written && route.users.written) {
     diagnostics->Add(route.users.position, "this route has both map and users; write two routes");
     return;
   }
   if (!route.map.written && !route.users.written) {
     diagnostics->Add(route.table,
-                     "this route matches nobody; write users = \"*@example.org\", users = \"*\" "
-                     "or map = \"users.map\"");
+                     "this route matches nobody; write users = \"*@example.org\", users = \"*\", "
+                     "map = \"users.map\" or lookup = \"NAME\"");
     return;
   }
   if (route.map.written) {
@@ -328,7 +336,7 @@ void ValidateRoutes(Draft* draft, const Names& names, Diagnostics* diagnostics) 
   absl::flat_hash_map<std::string, int> lines;
   int catch_all = 0;
   for (const RouteDraft& route : draft->routes) {
-    ValidateRoute(route, names, diagnostics);
+    ValidateRoute(route, names, *draft, diagnostics);
     if (catch_all > 0) {
       diagnostics->Add(route.table,
                        absl::StrCat("nobody reaches this route: users = \"*\" in line ", catch_all,
@@ -347,6 +355,7 @@ void ValidateRoutes(Draft* draft, const Names& names, Diagnostics* diagnostics) 
     options.users = route.users.value;
     options.pool = route.pool.value;
     options.backend = route.backend.value;
+    options.lookup = route.lookup.value;
     options.line = route.table.line;
     draft->config.routing.routes.push_back(std::move(options));
   }
@@ -377,6 +386,9 @@ void ValidateUpstreams(Draft* draft, Diagnostics* diagnostics) {
     options.affinity = pool.affinity;
     ResolveMembers(pool, names, draft, &options, diagnostics);
     draft->config.routing.pools.push_back(std::move(options));
+  }
+  for (const Lookup& lookup : draft->config.lookups) {
+    draft->config.routing.lookups.push_back(lookup.options.name);
   }
   ValidateRoutes(draft, names, diagnostics);
 }

@@ -40,6 +40,7 @@ TEST(MetricNames, LabelsAreFromTheAgreedSet) {
   const std::set<absl::string_view> agreed = {
       "version", "compiler",  "openssl", "certificate", "listener", "backend", "pool",  "result",
       "reason",  "direction", "verb",    "cipher",      "worker",   "io",      "table", "list",
+      "lookup",
   };
   for (const MetricInfo& metric : kMetrics) {
     bool ended = false;

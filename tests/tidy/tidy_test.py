@@ -42,6 +42,7 @@ LIBRARIES = {
     "openssl/": re.compile(r"(tls|tests)/"),
     "prometheus/": re.compile(r"(metrics|tests)/"),
     "httplib.h": re.compile(r"(proxy/admin|tests)/"),
+    "curl/": re.compile(r"(routing/lookup|tests)/"),
     "CLI/": re.compile(r"(proxy/admin|bench|tests)/"),
 }
 
