@@ -18,9 +18,14 @@ constexpr absl::string_view kRefusedByLimit =
     "-ERR [SYS/TEMP] Too many connections, please try again later\r\n";
 
 absl::string_view LastWords(CloseReason reason) {
-  return reason == CloseReason::kShutdown
-             ? "-ERR [SYS/TEMP] The server is shutting down, please try again\r\n"
-             : "-ERR [SYS/TEMP] Login took too long\r\n";
+  switch (reason) {
+    case CloseReason::kShutdown:
+      return "-ERR [SYS/TEMP] The server is shutting down, please try again\r\n";
+    case CloseReason::kLoginTimeout:
+      return "-ERR [SYS/TEMP] Login took too long\r\n";
+    default:
+      return "-ERR [SYS/TEMP] This session was ended, please try again\r\n";
+  }
 }
 
 metrics::TlsVersion VersionOf(absl::string_view version) {

@@ -33,6 +33,8 @@ struct Snapshot {
   std::vector<Secret> canary_passwords;                // of health checks, likewise
   routing::BackendStateList backend_states;            // likewise
   std::shared_ptr<routing::Affinity> affinity;
+  std::shared_ptr<routing::Overrides> overrides;
+  std::shared_ptr<routing::Holds> holds;
   std::shared_ptr<AddressBook> addresses;              // indices of config.backends
 };
 
