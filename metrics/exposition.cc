@@ -158,6 +158,9 @@ void AddServer(Families& families, const StatusSummary& summary) {
   families.Add(MetricId::kDraining, {}, facts.draining ? 1.0 : 0.0);
   families.Add(MetricId::kLogLinesDropped, {}, facts.log_lines_dropped);
   families.Add(MetricId::kInsecureUpstreams, {}, facts.insecure_upstreams);
+  families.Add(MetricId::kHolds, {}, facts.holds);
+  families.Add(MetricId::kHeldLogins, {}, facts.held_logins);
+  families.Add(MetricId::kMovedUsers, {}, facts.moved_users);
   for (const PoolHealth& pool : facts.pools) {
     families.Add(MetricId::kPoolUsable, {pool.name}, static_cast<double>(pool.usable));
     families.Add(MetricId::kPoolPanic, {pool.name}, pool.panic ? 1.0 : 0.0);

@@ -15,9 +15,14 @@ namespace {
 constexpr size_t kQueuedBytesMax = 16384;
 
 absl::string_view LastWords(CloseReason reason) {
-  return reason == CloseReason::kShutdown
-             ? "-ERR [SYS/TEMP] The server is shutting down, please try again\r\n"
-             : "-ERR [SYS/TEMP] Login took too long\r\n";
+  switch (reason) {
+    case CloseReason::kShutdown:
+      return "-ERR [SYS/TEMP] The server is shutting down, please try again\r\n";
+    case CloseReason::kLoginTimeout:
+      return "-ERR [SYS/TEMP] Login took too long\r\n";
+    default:
+      return "-ERR [SYS/TEMP] This session was ended, please try again\r\n";
+  }
 }
 
 metrics::TlsVersion VersionOf(absl::string_view version) {

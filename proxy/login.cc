@@ -103,6 +103,19 @@ coro::Task<Session::Attempt> Session::TryLogin(pop3::Credentials* credentials) {
     CountLogin(metrics::LoginResult::kRefused);
     co_return Attempt::kRefused;
   }
+  // Nothing waits between this question and the join: who holds a user and then hears that every
+  // worker has done something since knows all of the user's logins.
+  while (snapshot_->shared->holds->Covers(user_)) {
+    const bool released = co_await WaitWhileHeld();
+    if (!released) {
+      const bool told = reason_ == CloseReason::kNone || reason_ == CloseReason::kHeld;
+      co_return told ? Attempt::kUnavailable : Attempt::kGone;
+    }
+    if (lookup_ == nullptr) {
+      route = snapshot_->shared->router->Route(user_, snapshot_->shared->backend_states, io_->Now());
+    }
+  }
+  FollowOperator(*credentials, &route);
   if (visit_ != nullptr && !GuardAllows(route)) co_return Attempt::kRefused;
   if (route.known && !JoinAffinity(&route)) {
     CountLogin(metrics::LoginResult::kUnavailable);
@@ -129,7 +142,7 @@ coro::Task<Session::Attempt> Session::TryLogin(pop3::Credentials* credentials) {
   const Attempt attempt = co_await TryCandidates(&route, credentials, password);
   upstream_time_ += io_->Now() - started;
   // With kGone the connection may still be there; it is closed at the end of the session.
-  if (attempt == Attempt::kRefused || attempt == Attempt::kUnavailable) LeaveAffinity();
+  if (attempt != Attempt::kJoined && attempt != Attempt::kGone) LeaveAffinity();
   if (attempt == Attempt::kRefused) {
     CountLogin(guard_refusal_ == GuardRefusal::kNone ? metrics::LoginResult::kRefused
                                                      : metrics::LoginResult::kLimited);
@@ -156,8 +169,14 @@ void Session::NoteBackendOut(size_t backend, absl::string_view why) {
 bool Session::JoinAffinity(routing::Decision* route) {
   const Snapshot& shared = *snapshot_->shared;
   // A route to one backend is the operator's own word: whoever is moved by it moves at once.
-  if (route->pool < 0) return true;
-  if (!config().routing.pools[static_cast<size_t>(route->pool)].affinity) return true;
+  if (!route->moved &&
+      (route->pool < 0 || !config().routing.pools[static_cast<size_t>(route->pool)].affinity)) {
+    if (route->candidate_count > 0) {
+      shared.affinity->Enter(user_);
+      entered_ = true;
+    }
+    return true;
+  }
   const routing::BackendStateList& states = shared.backend_states;
   std::shared_ptr<routing::BackendState> wanted;
   if (route->candidate_count > 0) wanted = states[static_cast<size_t>(route->candidates[0])];
@@ -186,9 +205,8 @@ bool Session::JoinAffinity(routing::Decision* route) {
 }
 
 void Session::LeaveAffinity() {
-  if (!affine_) return;
-  affine_ = false;
-  snapshot_->shared->affinity->Leave(user_);
+  if (std::exchange(entered_, false)) snapshot_->shared->affinity->Exit(user_);
+  if (std::exchange(affine_, false)) snapshot_->shared->affinity->Leave(user_);
 }
 
 bool Session::LeadsToMasterLogin(const routing::Decision& route) const {

@@ -96,7 +96,12 @@ absl::Status Server::Start(config::Config config) {
     ASSIGN_OR_RETURN(session_lines_, LineLog::Open(config.log.sessions));
     session_log_ = std::make_unique<SessionLog>(session_lines_.get(), config.log.format);
   }
+  if (!config.admin.state_file.empty()) {
+    ASSIGN_OR_RETURN(const SavedState saved, LoadStateFile(config.admin.state_file));
+    RETURN_IF_ERROR(ApplyState(saved, &backend_states_));
+  }
   absl::Status status = StartWorkers(config);
+  if (status.ok()) status = OpenDesk(config.admin.state_file);
   if (status.ok()) status = health_.Start(IoKindOf(config.io));
   if (status.ok()) status = Apply(std::move(config));
   if (!status.ok()) {
@@ -109,6 +114,22 @@ absl::Status Server::Start(config::Config config) {
     return status;
   }
   return absl::OkStatus();
+}
+
+absl::Status Server::OpenDesk(const std::string& state_file) {
+  std::vector<Worker*> workers;
+  for (const std::unique_ptr<WorkerThread>& thread : workers_) {
+    workers.push_back(thread->worker.get());
+  }
+  desk_ = std::make_unique<OperatorDesk>(std::move(workers), &backend_states_, state_file, [this] {
+    const std::lock_guard<std::mutex> lock(facts_mutex_);
+    return reported_;
+  });
+  health_.WatchBackends([this](const BackendWatch::Change& change) {
+    desk_->EndSessionsOf(change.backend, change.end_over, CloseReason::kBackendDown);
+  });
+  // That the file cannot be written is better known now than with the first change.
+  return desk_->Save();
 }
 
 absl::Status Server::StartWorkers(const config::Config& config) {
@@ -288,6 +309,7 @@ void Server::WarnAboutRestart(const config::Config& next) const {
   if (next.io != now.io) warn("io");
   if (next.admin.address != now.admin.address) warn("admin.address");
   if (next.admin.token_file != now.admin.token_file) warn("admin.token_file");
+  if (next.admin.state_file != now.admin.state_file) warn("admin.state_file");
   if (next.log.sessions != now.log.sessions) warn("log.sessions");
   if (next.log.format != now.log.format) warn("log.format");
   if (next.limits.sessions_max != now.limits.sessions_max) warn("limits.sessions");
@@ -326,6 +348,7 @@ absl::Status Server::Reload() {
 
 void Server::Stop() {
   draining_.store(true);
+  desk_->Stop();
   const DurationNs patience = snapshot_->config.timeouts.drain;
   for (const std::unique_ptr<WorkerThread>& worker : workers_) {
     worker->worker->Post([target = worker->worker.get(), patience] { target->Drain(patience); });
@@ -351,24 +374,13 @@ metrics::ServerFacts Server::Facts() const {
     DescribeGuard(*reported_, &facts);
     DescribeLookups(*reported_, &facts);
   }
+  facts.holds = backend_states_.holds()->size();
+  facts.held_logins = static_cast<uint64_t>(backend_states_.holds()->waiting());
+  facts.moved_users = backend_states_.overrides()->size();
   facts.draining = draining_.load();
   facts.log_lines_dropped = log::DroppedLines();
   if (session_lines_ != nullptr) facts.log_lines_dropped += session_lines_->dropped();
   return facts;
-}
-
-absl::Status Server::SetService(const std::string& backend, routing::Service service,
-                                absl::string_view who, absl::string_view why) {
-  std::shared_ptr<routing::BackendState> state;
-  {
-    const std::lock_guard<std::mutex> lock(facts_mutex_);
-    for (const std::shared_ptr<routing::BackendState>& known : reported_->backend_states) {
-      if (known->name() == backend) state = known;
-    }
-  }
-  if (state == nullptr) return absl::NotFoundError(absl::StrCat("no backend ", backend));
-  state->SetService(service, who, why, MonotonicNow());
-  return absl::OkStatus();
 }
 
 std::vector<std::string> Server::NotReady() const {

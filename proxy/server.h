@@ -21,6 +21,7 @@
 #include "proxy/health_thread.h"
 #include "proxy/io/make_io.h"
 #include "proxy/lookups.h"
+#include "proxy/operator_desk.h"
 #include "proxy/resolver.h"
 #include "proxy/session_log.h"
 #include "proxy/snapshot.h"
@@ -56,9 +57,8 @@ class Server {
   // Names the workers whose loop has not turned for a while; empty when all do.
   std::vector<std::string> Stalled() const;
 
-  // An operator's wish for one backend; NotFound when it is not configured. Any thread.
-  absl::Status SetService(const std::string& backend, routing::Service service,
-                          absl::string_view who, absl::string_view why);
+  // What an operator may ask for; any thread, after Start().
+  OperatorDesk* desk() { return desk_.get(); }
 
   const config::Config& config() const { return snapshot_->config; }
   void ReopenLogs();
@@ -78,6 +78,7 @@ class Server {
   };
 
   absl::Status StartWorkers(const config::Config& config);
+  absl::Status OpenDesk(const std::string& state_file);
   void RunWorker(WorkerThread* thread, config::Config config, size_t sessions_max);
   // Opens the sockets that `config` has and the running configuration has not, one per worker.
   absl::Status OpenSockets(const config::Config& config,
@@ -97,6 +98,7 @@ class Server {
   HealthThread health_;
   Lookups lookups_;
   std::vector<std::unique_ptr<WorkerThread>> workers_;
+  std::unique_ptr<OperatorDesk> desk_;
   std::unique_ptr<metrics::Collector> collector_;
   std::shared_ptr<Snapshot> snapshot_;
   uint64_t generation_ = 0;

@@ -43,7 +43,7 @@ Session::Session(WorkerContext* context, std::shared_ptr<const WorkerSnapshot> s
 
 Session::~Session() {
   CHECK(phase_ == Phase::kClosing && reason_ != CloseReason::kNone);
-  CHECK(!client_.open() && !upstream_.open() && !affine_);
+  CHECK(!client_.open() && !upstream_.open() && !affine_ && !entered_);
   io_->timers().Disarm(&deadline_);
   io_->timers().Disarm(&pause_);
   listener_stats().sessions_active.Add(-1);
@@ -172,6 +172,11 @@ void Session::BeginDrain() {
   if (phase_ >= Phase::kRelay) return;
   if (phase_ <= Phase::kHandshake) return Cancel(CloseReason::kShutdown);
   Expire(CloseReason::kShutdown);
+}
+
+void Session::Kick(CloseReason reason) {
+  if (phase_ <= Phase::kHandshake || phase_ >= Phase::kRelay) return Cancel(reason);
+  Expire(reason);
 }
 
 void Session::Expire(CloseReason reason) {

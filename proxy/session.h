@@ -26,6 +26,7 @@
 #include "proxy/coro/task.h"
 #include "proxy/coro/wake.h"
 #include "proxy/guard/guard.h"
+#include "proxy/held_logins.h"
 #include "proxy/io/io.h"
 #include "proxy/lookup_visit.h"
 #include "proxy/mailbox.h"
@@ -33,6 +34,7 @@
 #include "proxy/pop3/client_identity.h"
 #include "proxy/pop3/login_dialogue.h"
 #include "proxy/relay.h"
+#include "proxy/session_info.h"
 #include "proxy/session_record.h"
 #include "proxy/snapshot.h"
 #include "proxy/upstream_login.h"
@@ -61,6 +63,7 @@ struct WorkerContext {
   size_t scratch_bytes = 0;
   std::deque<BackendMemory>* memories = nullptr;  // by metric id of the backend
   Mailbox* mailbox = nullptr;                     // for answers from other threads
+  HeldLogins* held = nullptr;
 };
 
 class Session : public ListNode<Session> {
@@ -80,6 +83,21 @@ class Session : public ListNode<Session> {
   // The worker is to stop: before login the client gets -ERR [SYS/TEMP] and is closed; a joined
   // session goes on.
   void BeginDrain();
+
+  // Ends it for a reason from outside, as gently as its phase allows: before the login the client
+  // hears -ERR [SYS/TEMP]; between two responses it sees an orderly end; inside one, a reset.
+  void Kick(CloseReason reason);
+  // session_info.cc: what can be told of it now, and whether it is meant.
+  SessionInfo Describe() const;
+  bool Matches(const SessionFilter& filter) const;
+  // Logged in at this backend, or on the way there; "" for nowhere.
+  absl::string_view backend_name() const;
+  bool OnHold() const { return snapshot_->shared->holds->Covers(user_); }
+  // Lets whatever it waits for in silence end soon.
+  void EndPause() {
+    if (pause_.armed()) io_->timers().Arm(&pause_, io_->Now());
+  }
+  bool between_responses() const { return relay_.has_value() && relay_->between_responses(); }
 
   Phase phase() const { return phase_; }
   CloseReason reason() const { return reason_; }
@@ -120,6 +138,9 @@ class Session : public ListNode<Session> {
                                  const pop3::Credentials* credentials, absl::string_view password);
   void NoteOutcome(const routing::Decision& route, size_t backend, const UpstreamVerdict& verdict);
   void NoteBackendOut(size_t backend, absl::string_view why);
+  // held_login.cc: what an operator has said of single users.
+  void FollowOperator(const pop3::Credentials& credentials, routing::Decision* route);
+  coro::Task<bool> WaitWhileHeld();
   bool JoinAffinity(routing::Decision* route);
   void LeaveAffinity();
   // session_guard.cc: what the snapshot's guard lets pass.
@@ -200,6 +221,7 @@ class Session : public ListNode<Session> {
   bool joined_ = false;
   bool keepalive_ = false;                            // asked for on the backend's connection
   bool affine_ = false;                               // user_ has joined the table of the snapshot
+  bool entered_ = false;                              // ... or is only counted there
   GuardRefusal guard_refusal_ = GuardRefusal::kNone;  // the last one
   bool password_sent_ = false;  // in this attempt, to a backend that gave no verdict
   int backend_ = -1;            // of the last attempt

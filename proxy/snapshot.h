@@ -38,6 +38,8 @@ struct Snapshot {
   std::shared_ptr<routing::Affinity> affinity;
   std::shared_ptr<guard::Guard> guard;                        // null where nothing is guarded
   std::shared_ptr<const guard::AddressLists> address_lists;   // null without
+  std::shared_ptr<routing::Overrides> overrides;
+  std::shared_ptr<routing::Holds> holds;
   std::shared_ptr<AddressBook> addresses;              // indices of config.backends
   std::vector<std::shared_ptr<routing::LookupService>> lookups;  // by index in config.lookups
   // Index in config.backends by address as SocketAddress prints it, where it is a literal one;

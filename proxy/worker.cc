@@ -13,6 +13,8 @@ namespace {
 
 // Decrypted bytes pass through here on their way from one engine to the other side: one record.
 constexpr size_t kScratchBytes = 16384;
+// Of a walk over all sessions, in one turn: some ten microseconds.
+constexpr int kVisitsPerTurn = 256;
 
 }  // namespace
 
@@ -23,6 +25,7 @@ Worker::Worker(io::Io* io, metrics::WorkerStats* stats, SessionSink* sink,
       options_(options),
       bulk_(io, options.bulk),
       scratch_(kScratchBytes),
+      spread_(io, [this](auto visit, auto done) { Walk(std::move(visit), std::move(done)); }),
       next_session_id_(options.first_session_id),
       drain_deadline_(&Worker::OnDrainDeadline, this),
       mailbox_(io) {
@@ -36,6 +39,7 @@ Worker::Worker(io::Io* io, metrics::WorkerStats* stats, SessionSink* sink,
   context_.scratch_bytes = scratch_.size();
   context_.memories = &memories_;
   context_.mailbox = &mailbox_;
+  context_.held = &held_;
 }
 
 Worker::~Worker() {
@@ -99,6 +103,30 @@ void Worker::CancelAll(CloseReason reason) {
   }
 }
 
+void Worker::Walk(std::function<void(Session*)> visit, std::function<void()> done) {
+  walks_.push_back(std::make_unique<SessionWalk>(
+      SessionWalk{std::move(visit), std::move(done), sessions_.front()}));
+  ContinueWalk(walks_.back().get());
+}
+
+void Worker::ContinueWalk(SessionWalk* walk) {
+  for (int i = 0; i < kVisitsPerTurn && walk->next != nullptr; ++i) {
+    // The visit may end the session, which then leaves the list.
+    Session* session = walk->next;
+    walk->next = sessions_.Next(session);
+    walk->visit(session);
+  }
+  if (walk->next != nullptr) {
+    return Post([this, walk] { ContinueWalk(walk); });
+  }
+  const auto place = std::find_if(walks_.begin(), walks_.end(),
+                                  [walk](const auto& known) { return known.get() == walk; });
+  CHECK(place != walks_.end());
+  const std::unique_ptr<SessionWalk> over = std::move(*place);
+  walks_.erase(place);
+  over->done();
+}
+
 void Worker::OnDrainDeadline(io::Timer&, void* owner) {
   static_cast<Worker*>(owner)->CancelAll(CloseReason::kShutdown);
 }
@@ -150,6 +178,9 @@ void Worker::OnListenerStopped(Listener* listener) {
 }
 
 void Worker::OnSessionOver(Session* session) {
+  for (const std::unique_ptr<SessionWalk>& walk : walks_) {
+    if (walk->next == session) walk->next = sessions_.Next(session);
+  }
   session->Unlink();
   over_.PushBack(session);
   --session_count_;

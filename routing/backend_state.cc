@@ -155,6 +155,13 @@ BackendReport BackendState::Report(TimeNs now) const {
   return report;
 }
 
+std::vector<std::shared_ptr<BackendState>> BackendStates::All() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  std::vector<std::shared_ptr<BackendState>> all;
+  for (const auto& [name, state] : states_) all.push_back(state);
+  return all;
+}
+
 std::shared_ptr<BackendState> BackendStates::Get(absl::string_view name) {
   const std::lock_guard<std::mutex> lock(mutex_);
   const auto found = states_.find(name);

@@ -17,7 +17,9 @@
 #include "absl/strings/string_view.h"
 #include "proxy/base/time.h"
 #include "routing/affinity.h"
+#include "routing/holds.h"
 #include "routing/options.h"
+#include "routing/overrides.h"
 
 namespace postern::routing {
 
@@ -143,12 +145,18 @@ class BackendStates {
  public:
   // The same object for the same name, always.
   std::shared_ptr<BackendState> Get(absl::string_view name);
+  std::vector<std::shared_ptr<BackendState>> All() const;
   // Which of them has which user.
   const std::shared_ptr<Affinity>& affinity() const { return affinity_; }
+  // What operators have said of users, in time with the backends: across reloads.
+  const std::shared_ptr<Overrides>& overrides() const { return overrides_; }
+  const std::shared_ptr<Holds>& holds() const { return holds_; }
 
  private:
   const std::shared_ptr<Affinity> affinity_ = std::make_shared<Affinity>();
-  std::mutex mutex_;
+  const std::shared_ptr<Overrides> overrides_ = std::make_shared<Overrides>();
+  const std::shared_ptr<Holds> holds_ = std::make_shared<Holds>();
+  mutable std::mutex mutex_;
   std::map<std::string, std::shared_ptr<BackendState>, std::less<>> states_;
 };
 

@@ -32,6 +32,8 @@ struct Decision {
   int out = -1;
   // Nobody in the pool is usable, so the candidates are those that may answer nevertheless.
   bool panic = false;
+  // An operator has moved the user: the routes were not asked.
+  bool moved = false;
 };
 
 // How a pool is doing.

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,12 +13,16 @@
 #include "absl/time/time.h"
 #include "metrics/registry.h"
 #include "proxy/admin/lookup_asker.h"
+#include "proxy/admin/moved_to.h"
+#include "proxy/admin/operator_verbs.h"
 #include "proxy/admin/serve.h"
 #include "proxy/admin/service_verbs.h"
+#include "proxy/base/escape.h"
 #include "proxy/config/config.h"
 #include "proxy/config/secrets.h"
 #include "proxy/router_loader.h"
 #include "proxy/snapshot_builder.h"
+#include "proxy/state_file.h"
 #include "proxy/version.h"
 #include "tls/version.h"
 
@@ -51,6 +56,11 @@ int Check(const std::string& file) {
       LoadEverything(file, &library);
   if (!loaded.ok()) return Complain(loaded.status());
   const Snapshot& snapshot = *(*loaded)->shared;
+  const std::string& state_file = snapshot.config.admin.state_file;
+  if (!state_file.empty()) {
+    const absl::StatusOr<SavedState> saved = LoadStateFile(state_file);
+    if (!saved.ok()) return Complain(saved.status());
+  }
   std::printf("%s: good\n", file.c_str());
   std::printf("  %zu listeners, %zu pools, %zu backends, %zu routes, %zu mapped users\n",
               snapshot.config.listeners.size(), snapshot.config.routing.pools.size(),
@@ -73,6 +83,13 @@ int Check(const std::string& file) {
   return 0;
 }
 
+int BackendIndex(const config::Config& config, const std::string& name) {
+  for (size_t i = 0; i < config.backends.size(); ++i) {
+    if (config.backends[i].name == name) return static_cast<int>(i);
+  }
+  return -1;
+}
+
 int Route(const std::string& file, const std::string& user, const std::string& password_file) {
   const absl::StatusOr<config::Config> config = config::LoadConfig(file);
   if (!config.ok()) return Complain(config.status());
@@ -87,8 +104,21 @@ int Route(const std::string& file, const std::string& user, const std::string& p
   routing::ExplainedEnd end;
   const std::string text = (*router)->Explain(user, LookupAsker(*config, password), &end);
   std::printf("%s", text.c_str());
-  if (end.backend < 0) return 1;
-  const config::Backend& backend = config->backends[static_cast<size_t>(end.backend)];
+  const absl::StatusOr<std::string> name = (*router)->NormaliseUser(user);
+  if (!name.ok()) return 1;
+  int target = end.backend;
+  const absl::StatusOr<std::string> moved = MovedTo(*config, *name);
+  if (!moved.ok()) return Complain(moved.status());
+  if (!moved->empty()) {
+    std::printf("moved      to backend %s by an operator, whatever the routes say\n",
+                EscapeForLog(*moved).c_str());
+    target = BackendIndex(*config, *moved);
+    if (target < 0) {
+      std::printf("result     it is not in the configuration; the client is told [SYS/TEMP]\n");
+    }
+  }
+  if (target < 0) return 1;
+  const config::Backend& backend = config->backends[static_cast<size_t>(target)];
   const char* tls = backend.tls == config::UpstreamTls::kOff        ? "plain"
                     : backend.tls == config::UpstreamTls::kImplicit ? "implicit TLS"
                                                                     : "STLS";
@@ -144,6 +174,8 @@ int RunCommandLine(int argc, char** argv) {
   for (CLI::App* verb : {drain, disable}) {
     verb->add_flag("--wait", change.wait, "return when the backend has no session any more");
   }
+  drain->add_option("--over", change.over, "end the sessions there, one by one, over this time");
+  OperatorVerbs operator_verbs(&app, with_config);
   CLI::App* status_verb =
       with_config(app.add_subcommand("status", "show pools and backends of the running server"));
   app.add_subcommand("version", "print the version");
@@ -157,6 +189,7 @@ int RunCommandLine(int argc, char** argv) {
   if (check->parsed()) return Check(file);
   if (route->parsed()) return Route(file, user, password_file);
   if (status_verb->parsed()) return ShowStatus(file);
+  if (const std::optional<int> code = operator_verbs.Run(file)) return *code;
   for (const CLI::App* verb : {drain, undrain, disable, enable}) {
     if (!verb->parsed()) continue;
     change.verb = verb->get_name();

@@ -56,8 +56,10 @@ AdminHandlers HandlersFor(Server* server) {
   };
   handlers.status_json = [server] { return StatusJson(server->Summary()); };
   handlers.change = [server](const BackendChange& change) {
-    return server->SetService(change.backend, change.service, change.who, change.reason);
+    return server->desk()->SetService(change.backend, change.service, change.over,
+                                      Signature{change.who, change.reason});
   };
+  handlers.actions = server->desk();
   return handlers;
 }
 

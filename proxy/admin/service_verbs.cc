@@ -40,10 +40,10 @@ int WaitForSessions(const config::Admin& admin, const std::string& backend) {
 int ChangeService(const std::string& config_file, const ServiceChange& change) {
   const absl::StatusOr<config::Config> config = config::LoadConfig(config_file);
   if (!config.ok()) return Complain(config.status());
-  const std::string body = change.reason.empty()
-                               ? ""
-                               : nlohmann::json{{"reason", change.reason}}.dump(
-                                     -1, ' ', false, nlohmann::json::error_handler_t::replace);
+  nlohmann::json wanted = nlohmann::json::object();
+  if (!change.reason.empty()) wanted["reason"] = change.reason;
+  if (!change.over.empty()) wanted["over"] = change.over;
+  const std::string body = wanted.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   const absl::StatusOr<std::string> answer = Post(
       config->admin, absl::StrCat("/api/v1/backends/", change.backend, "/", change.verb), body);
   if (!answer.ok()) return Complain(answer.status());

@@ -10,6 +10,7 @@ struct ServiceChange {
   std::string verb;  // as in the API
   std::string backend;
   std::string reason;
+  std::string over;   // of a drain: "10m"; empty: sessions may stay
   bool wait = false;  // until no session is left
 };
 

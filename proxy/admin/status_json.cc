@@ -124,6 +124,9 @@ std::string StatusJson(const metrics::StatusSummary& summary) {
                     {"loaded_unix_seconds", facts.last_reload_unix_seconds},
                     {"insecure_upstreams", facts.insecure_upstreams}};
   json["log_lines_dropped"] = facts.log_lines_dropped;
+  json["holds"] = facts.holds;
+  json["held_logins"] = facts.held_logins;
+  json["moved_users"] = facts.moved_users;
   json["certificates"] = Json::array();
   for (const metrics::ServerFacts::Certificate& certificate : facts.certificates) {
     json["certificates"].push_back(

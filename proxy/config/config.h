@@ -64,6 +64,7 @@ struct Health {
   DurationNs jitter = 200 * kMillisecond;         // at most so much longer, at random
   int rise = 2;
   int fall = 3;
+  DurationNs end_over = 0;    // found down: its sessions end over this time; 0: they may stay
   std::string user;           // kLogin
   std::string password_file;  // kLogin, unless a master user logs in; first line
 };
@@ -96,10 +97,12 @@ struct Timeouts {
   DurationNs close_linger = 5 * kSecond;   // for the peer's end after ours
   DurationNs drain = 30 * kSecond;         // sessions after SIGTERM
   DurationNs resolve = 30 * kSecond;       // how often host names are looked up again
+  DurationNs hold = 30 * kSecond;          // a login whose user is on hold; then [SYS/TEMP]
 };
 
 struct Limits {
   int sessions_max = 100000;            // all workers together; beyond it: -ERR [SYS/TEMP]
+  int held_logins = 10000;              // that wait because their users are on hold
   int upstream_tries = 2;               // per candidate, for connect and greeting failures
   size_t receive_buffer_bytes = 16384;  // one shared receive buffer
   int receive_buffers = 256;            // per worker
@@ -116,6 +119,7 @@ struct Log {
 struct Admin {
   std::string address = "127.0.0.1:9110";   // or "unix:/path"; "" for none
   std::string token_file;              // allows changes over TCP to who knows what stands there
+  std::string state_file;  // what operators have said, kept across restarts; "" for not at all
 };
 
 struct Auth {

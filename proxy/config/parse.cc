@@ -234,6 +234,7 @@ void ParseTimeouts(TableReader* top, Timeouts* timeouts, Diagnostics* diagnostic
   reader.Duration("close_linger", 0, 10 * kMinute, &timeouts->close_linger);
   reader.Duration("drain", 0, 24 * kHour, &timeouts->drain);
   reader.Duration("resolve", kSecond, 24 * kHour, &timeouts->resolve);
+  reader.Duration("hold", kMillisecond, kHour, &timeouts->hold);
   reader.Finish();
 }
 
@@ -244,6 +245,7 @@ void ParseLimits(TableReader* top, Config* config, Diagnostics* diagnostics) {
   Limits* limits = &config->limits;
   reader.Int("sessions", 1, 10'000'000, &limits->sessions_max);
   reader.Int("upstream_tries", 1, 10, &limits->upstream_tries);
+  reader.Int("held_logins", 0, 10000000, &limits->held_logins);
   reader.Int("bad_commands", 1, 1000, &config->dialogue.bad_commands_max);
   reader.Int("logins", 1, 1000, &config->dialogue.logins_max);
   // RFC 2449 section 4: a server takes commands of at least 255 octets.
@@ -327,6 +329,10 @@ void ParseAdmin(TableReader* top, Draft* draft, Diagnostics* diagnostics) {
               [&](std::string* out) { return reader.String("token_file", out); });
   if (draft->admin_token.good) {
     draft->config.admin.token_file = ResolvePath(draft->config.file, draft->admin_token.value);
+  }
+  std::string state_file;
+  if (reader.String("state_file", &state_file)) {
+    draft->config.admin.state_file = ResolvePath(draft->config.file, state_file);
   }
   reader.Finish();
 }

@@ -115,10 +115,12 @@ refused_delay = "0s"
 close_linger = "7s"
 drain = "1h"
 resolve = "8s"
+hold = "9s"
 
 [limits]
 sessions = 10
 upstream_tries = 1
+held_logins = 12
 bad_commands = 4
 logins = 5
 line_bytes = 600
@@ -153,6 +155,7 @@ level = "warning"
 [admin]
 address = "127.0.0.1:9111"
 token_file = "token"
+state_file = "state"
 
 [[backend]]
 name = "single"
@@ -173,7 +176,7 @@ master_user = "proxy"
 master_password_file = "master"
 pipelining = "off"
 proxy_protocol = "v2"
-health = { probe = "login", interval = "3s", fast_interval = "1s", timeout = "4s", jitter = "100ms", rise = 5, fall = 6, user = "canary@example.org" }
+health = { probe = "login", interval = "3s", fast_interval = "1s", timeout = "4s", jitter = "100ms", rise = 5, fall = 6, end_over = "2m", user = "canary@example.org" }
 backends = [
   { name = "mail1", address = "mail1.example.net:995" },
   { name = "mail2", address = "[2001:db8::2]:110", tls = "stls", server_name = "mail2.example.net", weight = 0, proxy_protocol = "off", xclient = "auto" },
@@ -230,6 +233,7 @@ TEST_F(EveryKey, TopAndListeners) {
   EXPECT_TRUE(config_.listeners[1].plaintext_logins);
   EXPECT_EQ(config_.admin.address, "127.0.0.1:9111");
   EXPECT_EQ(config_.admin.token_file, "etc/token");
+  EXPECT_EQ(config_.admin.state_file, "etc/state");
 }
 
 // A client whose TLS ends at the neighbour may log in where no other may.
@@ -310,8 +314,10 @@ TEST_F(EveryKey, TimeoutsLimitsUsersLog) {
   EXPECT_EQ(timeouts.close_linger, 7 * kSecond);
   EXPECT_EQ(timeouts.drain, 3600 * kSecond);
   EXPECT_EQ(timeouts.resolve, 8 * kSecond);
+  EXPECT_EQ(timeouts.hold, 9 * kSecond);
   EXPECT_EQ(config_.limits.sessions_max, 10);
   EXPECT_EQ(config_.limits.upstream_tries, 1);
+  EXPECT_EQ(config_.limits.held_logins, 12);
   EXPECT_EQ(config_.limits.receive_buffer_bytes, 32768u);
   EXPECT_EQ(config_.limits.receive_buffers, 64);
   EXPECT_EQ(config_.dialogue.bad_commands_max, 4);
@@ -397,6 +403,7 @@ TEST_F(EveryKey, Health) {
   EXPECT_EQ(pool.timeout, 4 * kSecond);
   EXPECT_EQ(pool.jitter, 100 * kMillisecond);
   EXPECT_EQ(pool.rise, 5);
+  EXPECT_EQ(pool.end_over, 120 * kSecond);
   EXPECT_EQ(pool.fall, 6);
   EXPECT_EQ(pool.user, "canary@example.org");
   EXPECT_EQ(pool.password_file, "");  // the master user logs in
@@ -492,11 +499,13 @@ TEST(ExampleFile, CommentedKeysAreRealAndShowTheDefaults) {
   for (const auto field :
        {&Timeouts::proxy_header, &Timeouts::handshake, &Timeouts::login, &Timeouts::idle,
         &Timeouts::upstream_connect, &Timeouts::upstream_greeting, &Timeouts::upstream_login,
-        &Timeouts::refused_delay, &Timeouts::close_linger, &Timeouts::drain, &Timeouts::resolve}) {
+        &Timeouts::refused_delay, &Timeouts::close_linger, &Timeouts::drain, &Timeouts::resolve,
+        &Timeouts::hold}) {
     EXPECT_EQ(a.*field, b.*field);
   }
   EXPECT_EQ(all->limits.sessions_max, plain->limits.sessions_max);
   EXPECT_EQ(all->limits.upstream_tries, plain->limits.upstream_tries);
+  EXPECT_EQ(all->limits.held_logins, plain->limits.held_logins);
   EXPECT_EQ(all->limits.receive_buffer_bytes, plain->limits.receive_buffer_bytes);
   EXPECT_EQ(all->limits.receive_buffers, plain->limits.receive_buffers);
   EXPECT_EQ(all->dialogue.capabilities, plain->dialogue.capabilities);
