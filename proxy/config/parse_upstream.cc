@@ -199,3 +199,9 @@ void ParseUpstreams(TableReader* reader, Draft* draft, Diagnostics* diagnostics)
 }
 
 }  // namespace postern::config
+  ReadPath(&reader, "cdb", draft->config.file, &route.cdb);
+  ReadPath(&reader, "rules", draft->config.file, &route.rules);
+  ReadSetting(reader, "regex", &route.regex,
+              [&](std::string* out) { return reader.String("regex", out); });
+  ReadSetting(reader, "target", &route.target,
+              [&](std::string* out) { return reader.String("target", out); });

@@ -1,7 +1,9 @@
 // Compares backends, pools and routes of a Draft with each other and completes the Config.
 #include <algorithm>
+#include <memory>
 #include <set>
 #include <utility>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/ascii.h"
@@ -9,6 +11,8 @@
 #include "absl/strings/str_cat.h"
 #include "proxy/config/draft.h"
 #include "proxy/config/value_syntax.h"
+#include "routing/target_names.h"
+#include "routing/user_rules.h"
 
 namespace postern::config {
 namespace {
@@ -291,24 +295,84 @@ void ValidateTarget(const RouteDraft& route, const Names& names, Diagnostics* di
   }
 }
 
-void ValidateRoute(const RouteDraft& route, const Names& names, Diagnostics* diagnostics) {
-  if (route.map.written && route.users.written) {
-    diagnostics->Add(route.users.position, "this route has both map and users; write two routes");
-    return;
+// What a route goes by, other than `users`: its key, and what names the targets then.
+struct RouteKind {
+  const Setting<std::string>* setting;
+  absl::string_view key;
+  absl::string_view names_targets;
+};
+
+std::vector<RouteKind> KindsOf(const RouteDraft& route) {
+  return {{&route.map, "map", "the map names it for each user"},
+          {&route.cdb, "cdb", "the database names it for each user"},
+          {&route.rules, "rules", "the rules name it"},
+          {&route.regex, "regex", "target names it"}};
+}
+
+bool GoesByUsers(const RouteDraft& route) {
+  const std::vector<RouteKind> kinds = KindsOf(route);
+  return std::none_of(kinds.begin(), kinds.end(),
+                      [](const RouteKind& kind) { return kind.setting->written; });
+}
+
+// Compiles the rule of a route that has one, to name its place in the file if it is wrong.
+void ValidateRegex(const Draft& draft, const RouteDraft& route, Diagnostics* diagnostics) {
+  if (!route.regex.good || !route.target.good) return;
+  auto targets = std::make_shared<routing::TargetNames>();
+  for (const BackendDraft& backend : draft.backends) targets->emplace(backend.name.value, 0);
+  for (const PoolDraft& pool : draft.pools) {
+    const auto [place, added] = targets->emplace(pool.name.value, 0);
+    if (!added) place->second = routing::kAmbiguousTarget;
   }
-  if (!route.map.written && !route.users.written) {
+  const auto rule = routing::UserRules::Single(route.regex.value, route.target.value, 0, targets);
+  if (!rule.ok()) diagnostics->Add(route.regex.position, rule.status().message());
+}
+
+// Whether `route` goes by something else than `users`; what it says besides is checked then.
+bool ValidateRouteKind(const RouteDraft& route, Diagnostics* diagnostics) {
+  const RouteKind* kind = nullptr;
+  const std::vector<RouteKind> kinds = KindsOf(route);
+  for (const RouteKind& each : kinds) {
+    if (!each.setting->written) continue;
+    if (kind != nullptr) {
+      diagnostics->Add(
+          each.setting->position,
+          absl::StrCat("this route has both ", kind->key, " and ", each.key, "; write two routes"));
+      return true;
+    }
+    kind = &each;
+  }
+  if (route.target.written && !route.regex.written) {
+    diagnostics->Add(route.target.position,
+                     "target belongs to a regex; write pool = \"NAME\" or backend = \"NAME\"");
+  }
+  if (kind == nullptr) return false;
+  if (route.users.written) {
+    diagnostics->Add(route.users.position, absl::StrCat("this route has both ", kind->key,
+                                                        " and users; write two routes"));
+    return true;
+  }
+  const auto useless = [&](absl::string_view key, const Setting<std::string>& setting) {
+    if (!setting.written) return;
+    diagnostics->Add(setting.position, absl::StrCat("a route with a ", kind->key, " takes no ", key,
+                                                    ": ", kind->names_targets, "; remove it"));
+  };
+  useless("pool", route.pool);
+  useless("backend", route.backend);
+  if (route.regex.written && !route.target.written) {
+    diagnostics->Add(route.table,
+                     "this route leads nowhere; write target = \"NAME\", where \\1 stands for what "
+                     "the first parentheses of regex matched");
+  }
+  return true;
+}
+
+void ValidateRoute(const RouteDraft& route, const Names& names, Diagnostics* diagnostics) {
+  if (ValidateRouteKind(route, diagnostics)) return;
+  if (!route.users.written) {
     diagnostics->Add(route.table,
                      "this route matches nobody; write users = \"*@example.org\", users = \"*\" "
                      "or map = \"users.map\"");
-    return;
-  }
-  if (route.map.written) {
-    const auto useless = [diagnostics](absl::string_view key, Position where) {
-      diagnostics->Add(where, absl::StrCat("a route with a map takes no ", key,
-                                           ": the map names it for each user; remove it"));
-    };
-    if (route.pool.written) useless("pool", route.pool.position);
-    if (route.backend.written) useless("backend", route.backend.position);
     return;
   }
   if (route.users.good && !IsUserPattern(route.users.value)) {
@@ -333,10 +397,11 @@ void ValidateRoutes(Draft* draft, const Names& names, Diagnostics* diagnostics) 
       diagnostics->Add(route.table,
                        absl::StrCat("nobody reaches this route: users = \"*\" in line ", catch_all,
                                     " matches everybody; move it behind this one"));
-    } else if (route.users.good && !route.map.written) {
+    } else if (route.users.good && GoesByUsers(route)) {
       const auto [first, is_new] = lines.try_emplace(route.users.value, route.users.position.line);
       if (!is_new) {
         diagnostics->Add(route.users.position,
+    ValidateRegex(*draft, route, diagnostics);
                          absl::StrCat("users = \"", route.users.value, "\" stands already in line ",
                                       first->second, ", and the first match wins; remove one"));
       }
@@ -352,6 +417,10 @@ void ValidateRoutes(Draft* draft, const Names& names, Diagnostics* diagnostics) 
   }
 }
 
+    options.cdb_file = route.cdb.value;
+    options.rules_file = route.rules.value;
+    options.regex = route.regex.value;
+    options.target = route.target.value;
 }  // namespace
 
 void ValidateUpstreams(Draft* draft, Diagnostics* diagnostics) {
