@@ -75,13 +75,21 @@ void ResolveTls(const BackendDraft& draft, const UpstreamDraft& pool, Resolved* 
   if (!resolved->tls_used || Unreadable(tls)) return;
   backend.tls_options.insecure = insecure.value;
   if (!insecure.value) backend.tls_options.ca_file = ca.value;
-  backend.tls_options.server_name = name.good ? name.value : backend.address.host;
+  backend.tls_options.server_name = name.good             ? name.value
+                                    : backend.address.srv ? std::string()
+                                                          : backend.address.host;
   // The backend's own `insecure = true` overrides a ca of its pool; a ca written at the backend is
   // never ignored silently.
   if (insecure.value && draft.own.ca.written) {
     diagnostics->Add(draft.own.ca.position,
                      "ca means nothing with insecure = true, which verifies nothing; remove one "
                      "of them");
+  }
+  if (backend.address.srv && !insecure.value && !name.written) {
+    // RFC 6125: what DNS answers is no name to trust.
+    diagnostics->Add(draft.address.position,
+                     "a service in DNS has no name that the certificate could carry; write "
+                     "server_name = \"mail1.example.net\"");
   }
   if (backend.address.is_unix() && !insecure.value && !name.written) {
     diagnostics->Add(draft.address.position,
@@ -393,6 +401,7 @@ void ValidateRoutes(Draft* draft, const Names& names, Diagnostics* diagnostics) 
   int catch_all = 0;
   for (const RouteDraft& route : draft->routes) {
     ValidateRoute(route, names, diagnostics);
+    ValidateRegex(*draft, route, diagnostics);
     if (catch_all > 0) {
       diagnostics->Add(route.table,
                        absl::StrCat("nobody reaches this route: users = \"*\" in line ", catch_all,
@@ -401,7 +410,6 @@ void ValidateRoutes(Draft* draft, const Names& names, Diagnostics* diagnostics) 
       const auto [first, is_new] = lines.try_emplace(route.users.value, route.users.position.line);
       if (!is_new) {
         diagnostics->Add(route.users.position,
-    ValidateRegex(*draft, route, diagnostics);
                          absl::StrCat("users = \"", route.users.value, "\" stands already in line ",
                                       first->second, ", and the first match wins; remove one"));
       }
@@ -409,6 +417,10 @@ void ValidateRoutes(Draft* draft, const Names& names, Diagnostics* diagnostics) 
     }
     routing::RouteOptions options;
     options.map_file = route.map.value;
+    options.cdb_file = route.cdb.value;
+    options.rules_file = route.rules.value;
+    options.regex = route.regex.value;
+    options.target = route.target.value;
     options.users = route.users.value;
     options.pool = route.pool.value;
     options.backend = route.backend.value;
@@ -417,10 +429,6 @@ void ValidateRoutes(Draft* draft, const Names& names, Diagnostics* diagnostics) 
   }
 }
 
-    options.cdb_file = route.cdb.value;
-    options.rules_file = route.rules.value;
-    options.regex = route.regex.value;
-    options.target = route.target.value;
 }  // namespace
 
 void ValidateUpstreams(Draft* draft, Diagnostics* diagnostics) {
