@@ -306,9 +306,10 @@ coro::Task<Session::Attempt> Session::TryBackend(const routing::Decision* route,
     attempt.identity = Identity();
     attempt.session = SessionName();
   }
+  // Once: the next order might begin with the address that just failed.
+  const AddressList addresses =
+      ReachesUnnamedServer() ? lookup_->addresses : snapshot_->shared->addresses->Get(backend);
   for (int i = 0; i < config().limits.upstream_tries; ++i) {
-    const AddressList addresses =
-        ReachesUnnamedServer() ? lookup_->addresses : snapshot_->shared->addresses->Get(backend);
     if (addresses == nullptr || addresses->empty()) {
       stats.errors[static_cast<size_t>(metrics::UpstreamError::kResolve)].Add();
       upstream_error_ = target.name + ": no address for its host name";

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "proxy/base/status_macros.h"
+#include "proxy/lookup_source_maker.h"
 
 namespace postern {
 
@@ -27,9 +28,10 @@ absl::StatusOr<Lookups::Services> Lookups::Start(const std::vector<config::Looku
       std::memcpy(key.bytes.data(), whole.data(), key.bytes.size());
       return key;
     };
+    ASSIGN_OR_RETURN(const routing::LookupFactory make, PrepareLookup(lookup));
     ASSIGN_OR_RETURN(std::shared_ptr<routing::LookupService> service,
-                     routing::LookupService::Start(lookup.options, lookup.traits, lookup.make,
-                                                   digest, counters));
+                     routing::LookupService::Start(lookup.options, lookup.traits, make, digest,
+                                                   counters));
     services.push_back(std::move(service));
   }
   return services;

@@ -297,7 +297,8 @@ void Server::WatchNames() {
     if (backend.address.is_unix() || backend.address.is_literal()) continue;
     targets.push_back(Resolver::Target{i, backend.name, backend.address});
   }
-  resolver_.Watch(snapshot_->addresses, std::move(targets), snapshot_->config.timeouts.resolve);
+  resolver_.Watch(snapshot_->addresses, std::move(targets), snapshot_->config.timeouts.resolve,
+                  absl::StrJoin(snapshot_->config.name_servers, ","));
 }
 
 void Server::WarnAboutRestart(const config::Config& next) const {

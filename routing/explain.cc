@@ -51,15 +51,49 @@ std::string DescribeRoute(const RouterOptions& options, const RouteTable& table,
                         map->size() == 1 ? " user)" : " users)", line);
   }
   if (!entry.lookup.empty()) return absl::StrCat("lookup ", Quoted(entry.lookup), line);
+  if (const CdbMap* cdb = table.cdb(route)) {
+    return absl::StrCat("cdb ", EscapeForLog(entry.cdb_file), " (", Grouped(cdb->size()),
+                        cdb->size() == 1 ? " user)" : " users)", line);
+  }
+  if (!entry.regex.empty()) return absl::StrCat("regex ", Quoted(entry.regex), line);
+  if (const UserRules* rules = table.rules(route)) {
+    return absl::StrCat("rules ", EscapeForLog(entry.rules_file), " (", Grouped(rules->size()),
+                        rules->size() == 1 ? " rule)" : " rules)", line);
+  }
   return absl::StrCat("users ", Quoted(entry.users), line);
+}
+
+// Why a route does not take the user.
+std::string DescribeMiss(const RouterOptions& options, const RouteTable& table, size_t route,
+                         absl::string_view user) {
+  if (table.map(route) != nullptr || table.cdb(route) != nullptr) return "not in it";
+  const UserRules* rules = table.rules(route);
+  if (rules == nullptr) return "does not match";
+  const UserRules::Hit hit = rules->Explain(user);
+  if (hit.line == 0) return options.routes[route].regex.empty() ? "none matches" : "does not match";
+  return absl::StrCat(
+      options.routes[route].regex.empty() ? absl::StrCat("that of line ", hit.line, " ") : "",
+      "matches, but ",
+      hit.name.empty() ? "forms no name"
+                       : absl::StrCat("no backend and no pool is named ", Quoted(hit.name)));
 }
 
 // What in this route knows the user.
 std::string DescribeMatch(const RouteTable& table, size_t route, absl::string_view user) {
-  const UserMap* map = table.map(route);
-  if (map == nullptr) return "matches";
-  const auto hit = map->Find(user);
-  if (hit.has_value() && hit->by_domain) {
+  bool by_domain = false;
+  if (const UserMap* map = table.map(route)) {
+    const auto hit = map->Find(user);
+    by_domain = hit.has_value() && hit->by_domain;
+  } else if (const CdbMap* cdb = table.cdb(route)) {
+    const auto hit = cdb->Find(user);
+    by_domain = hit.has_value() && hit->by_domain;
+  } else if (const UserRules* rules = table.rules(route)) {
+    const UserRules::Hit hit = rules->Explain(user);
+    return absl::StrCat("the rule of line ", hit.line, " matches");
+  } else {
+    return "matches";
+  }
+  if (by_domain) {
     return absl::StrCat("not in it itself, but ", Quoted(absl::StrCat("*@", DomainOf(user))),
                         " is");
   }
@@ -200,7 +234,7 @@ std::string ExplainRoute(const RouterOptions& options, const RouteTable& table,
       if (++misses > kMissesToldMax) continue;
       AddLine(&text, subject,
               absl::StrCat(DescribeRoute(options, table, route), ": ",
-                           table.map(route) != nullptr ? "not in it" : "does not match"));
+                           DescribeMiss(options, table, route, user)));
       continue;
     }
     tell_rest();

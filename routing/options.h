@@ -49,10 +49,14 @@ struct PoolOptions {
   bool affinity = true;
 };
 
-// One entry of the list that is tried in order. Exactly one of `map_file`, `users` and `lookup` is
-// set.
+// One entry of the list that is tried in order. Exactly one of `map_file`, `cdb_file`,
+// `rules_file`, `regex`, `users` and `lookup` is set.
 struct RouteOptions {
   std::string map_file;          // user<TAB>backend-or-pool
+  std::string cdb_file;          // the same as a constant database
+  std::string rules_file;        // expression<TAB>backend-or-pool
+  std::string regex;             // one such expression ...
+  std::string target;            // ... and where it leads; with `regex` only
   std::string users;             // "name@domain", "name", "*@domain" or "*"
   std::string lookup;            // name of a lookup, which is asked
   // With `users` exactly one of pool and backend. With `lookup` at most one: where answers lead

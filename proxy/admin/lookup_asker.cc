@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "proxy/lookup_source_maker.h"
 
 namespace postern::admin {
 
@@ -19,7 +20,12 @@ routing::AskForExplanation LookupAsker(const config::Config& config, const Secre
     question.client_ip = "127.0.0.1";
     question.listener = config.listeners[0].name;
     const auto began = std::chrono::steady_clock::now();
-    const std::unique_ptr<routing::LookupSource> source = lookup.make();
+    const absl::StatusOr<routing::LookupFactory> make = PrepareLookup(lookup);
+    if (!make.ok()) {
+      return routing::LookupAnswer::Of(routing::LookupAnswer::Kind::kTemporary,
+                                       std::string(make.status().message()));
+    }
+    const std::unique_ptr<routing::LookupSource> source = (*make)();
     routing::LookupAnswer answer =
         source->Ask(question, began + std::chrono::nanoseconds(lookup.options.timeout));
     const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - began;

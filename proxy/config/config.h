@@ -134,6 +134,7 @@ struct Config {
   std::string hostname;  // default: the machine's
   int workers = 0;       // 0: one per CPU
   IoChoice io = IoChoice::kAuto;
+  std::vector<std::string> name_servers;  // "10.0.0.53:53"; empty: the machine's
   std::vector<Listener> listeners;
   tls::ServerOptions tls;
   pop3::DialogueOptions dialogue;  // per-listener bits are filled in by the server

@@ -97,6 +97,10 @@ struct PoolDraft {
 struct RouteDraft {
   Position table;
   Setting<std::string> map;
+  Setting<std::string> cdb;
+  Setting<std::string> rules;
+  Setting<std::string> regex;
+  Setting<std::string> target;
   Setting<std::string> users;
   Setting<std::string> pool;
   Setting<std::string> backend;

@@ -4,8 +4,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "proxy/config/draft.h"
+#include "proxy/config/lookup_sources.h"
 #include "proxy/config/value_syntax.h"
 #include "routing/stable_hash.h"
 
@@ -13,6 +15,52 @@ namespace postern::config {
 namespace {
 
 constexpr DurationNs kHour = 3600 * kSecond;
+
+bool TellsSecrets(const routing::PostgresqlOptions& options) {
+  return absl::StrContains(options.query, "login_secret");
+}
+bool TellsSecrets(const routing::MysqlOptions& options) {
+  return absl::StrContains(options.query, "login_secret");
+}
+bool TellsSecrets(const routing::LdapOptions& options) {
+  return !options.login_secret_attribute.empty();
+}
+bool TellsSecrets(const routing::RedisOptions& options) {
+  return !options.login_secret_field.empty();
+}
+
+const std::string& PasswordFileOf(const routing::LdapOptions& options) {
+  return options.bind_password_file;
+}
+template <typename Options>
+const std::string& PasswordFileOf(const Options& options) {
+  return options.password_file;
+}
+
+void ParseType(TableReader* reader, const std::string& file, routing::PostgresqlOptions* options) {
+  ParsePostgresqlLookup(reader, file, options);
+}
+void ParseType(TableReader* reader, const std::string& file, routing::MysqlOptions* options) {
+  ParseMysqlLookup(reader, file, options);
+}
+void ParseType(TableReader* reader, const std::string& file, routing::LdapOptions* options) {
+  ParseLdapLookup(reader, file, options);
+}
+void ParseType(TableReader* reader, const std::string& file, routing::RedisOptions* options) {
+  ParseRedisLookup(reader, file, options);
+}
+
+// A type that knows where users live, and perhaps their secrets, but judges nobody.
+template <typename Options>
+void ParseServerLookup(TableReader* reader, const std::string& file_name, Diagnostics*,
+                       Lookup* lookup) {
+  auto options = std::make_shared<Options>();
+  ParseType(reader, file_name, options.get());
+  const std::string& password_file = PasswordFileOf(*options);
+  if (!password_file.empty()) lookup->files.push_back(password_file);
+  lookup->traits.judges_digests = TellsSecrets(*options);
+  lookup->server = std::move(options);
+}
 
 struct LookupType {
   absl::string_view word;
@@ -22,6 +70,10 @@ struct LookupType {
 // A type of source has a line here and a file lookup_TYPE.cc.
 constexpr LookupType kTypes[] = {
     {"auth_http", &ParseAuthHttpLookup},
+    {"postgresql", &ParseServerLookup<routing::PostgresqlOptions>},
+    {"mysql", &ParseServerLookup<routing::MysqlOptions>},
+    {"ldap", &ParseServerLookup<routing::LdapOptions>},
+    {"redis", &ParseServerLookup<routing::RedisOptions>},
 };
 
 // A text of the whole value that is the same for the same value, wherever it stands.
@@ -111,7 +163,7 @@ void ParseLookup(const TomlNode& table, Draft* draft, Diagnostics* diagnostics) 
   }
   if (const TomlNode* cache = reader.Table("cache")) ParseCache(*cache, diagnostics, &lookup);
   // Which other keys there are, only the type says, and only if it was built.
-  if (known && lookup.make != nullptr) reader.Finish();
+  if (known && lookup.built()) reader.Finish();
   draft->config.lookups.push_back(std::move(lookup));
 }
 
@@ -127,7 +179,6 @@ void ValidateLookupRoute(const RouteDraft& route, const Draft& draft, Diagnostic
                      absl::StrCat("this route has both lookup and ", key, "; write two routes"));
   };
   if (route.users.written) useless("users", route.users.position);
-  if (route.map.written) useless("map", route.map.position);
   if (!route.lookup.good) return;
   std::vector<std::string> names;
   for (const Lookup& lookup : draft.config.lookups) {

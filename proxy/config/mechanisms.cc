@@ -8,13 +8,13 @@
 namespace postern::config {
 namespace {
 
-// Indices of the backends that some route leads to. A map may name any.
+// Indices of the backends that some route leads to. Maps, databases and rules may name any.
 std::set<size_t> Reachable(const Config& config) {
   std::set<size_t> reachable;
   for (const routing::RouteOptions& route : config.routing.routes) {
+    const bool anybody = route.users.empty();
     for (size_t i = 0; i < config.backends.size(); ++i) {
-      const bool any = !route.map_file.empty() || !route.lookup.empty();
-      if (any || config.backends[i].name == route.backend) reachable.insert(i);
+      if (anybody || config.backends[i].name == route.backend) reachable.insert(i);
     }
     for (const routing::PoolOptions& pool : config.routing.pools) {
       if (route.pool.empty() || pool.name != route.pool) continue;

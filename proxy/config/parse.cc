@@ -51,6 +51,21 @@ void ParseCapabilities(TableReader* reader, Config* config) {
   }
 }
 
+void ParseNameServers(TableReader* reader, Config* config) {
+  std::vector<LocatedText> servers;
+  reader->Strings("name_servers", &servers);
+  for (const LocatedText& server : servers) {
+    const absl::StatusOr<HostPort> address = ParseHostPort(server.text);
+    if (address.ok() && address->is_literal() && address->port != 0) {
+      config->name_servers.push_back(server.text);
+      continue;
+    }
+    reader->Add(server.position,
+                absl::StrCat("name_servers: \"", server.text,
+                             "\" is no IP address with a port; write it as \"10.0.0.53:53\""));
+  }
+}
+
 void ParseTop(TableReader* reader, Config* config) {
   config->hostname = MachineName();
   std::string hostname;
@@ -69,6 +84,7 @@ void ParseTop(TableReader* reader, Config* config) {
       "io", {{"auto", IoChoice::kAuto}, {"uring", IoChoice::kUring}, {"epoll", IoChoice::kEpoll}},
       &config->io);
   ParseCapabilities(reader, config);
+  ParseNameServers(reader, config);
 }
 
 bool ReadListenerAddress(TableReader* reader, std::string* text, SocketAddress* address) {
@@ -347,7 +363,7 @@ std::string ResolvePath(const std::string& file_name, const std::string& path) {
 
 const std::vector<std::string>& TopLevelKeys() {
   static const auto* keys =
-      new std::vector<std::string>{"hostname", "workers", "io", "capabilities"};
+      new std::vector<std::string>{"hostname", "workers", "io", "capabilities", "name_servers"};
   return *keys;
 }
 
