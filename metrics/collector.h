@@ -58,6 +58,7 @@ struct PoolHealth {
   int backends = 0;
   int usable = 0;
   bool panic = false;
+  bool capabilities_differ = false;  // its backends said different things to CAPA
 };
 
 // What only the server knows at the moment of a scrape.

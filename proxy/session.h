@@ -35,6 +35,10 @@
 
 namespace postern {
 
+namespace pop3 {
+struct Referral;
+}  // namespace pop3
+
 class Session;
 
 class SessionOwner {
@@ -95,6 +99,10 @@ class Session : public ListNode<Session> {
   pop3::ClientIdentity Identity() const;
   // What the next hop is to call this session: the neighbour's name for it, or our own.
   std::string SessionName() const;
+  // client_certificate.cc: after a handshake.
+  void TakeCertificate();
+  // Whether the certificate alone lets the user in wherever the route leads.
+  bool CertificateOpens(const routing::Decision& route, absl::string_view* password) const;
   // client_login.cc: the AUTHORIZATION state up to a set of credentials.
   coro::Task<bool> Greet();
   coro::Task<bool> ShakeHands();
@@ -114,7 +122,12 @@ class Session : public ListNode<Session> {
   void LeaveAffinity();
   // carried_login.cc
   coro::Task<Attempt> CarryExchange(UpstreamAttempt* attempt, UpstreamVerdict* verdict);
-  bool LeadsToMasterLogin(const routing::Decision& route) const;
+  // referral.cc
+  coro::Task<Attempt> FollowReferrals(const routing::Decision* route, size_t backend,
+                                      const pop3::Credentials* credentials,
+                                      absl::string_view password);
+  int ReferredBackend(size_t from, const pop3::Referral& referral) const;
+  bool LeadsToOwnLogin(const routing::Decision& route) const;
   bool VerifyHere(const pop3::Credentials& credentials, absl::string_view* password) const;
   coro::Task<void> Pause(DurationNs duration);
   // session.cc
@@ -147,8 +160,9 @@ class Session : public ListNode<Session> {
   std::shared_ptr<const WorkerSnapshot> snapshot_;
   size_t listener_;
   uint64_t id_;
-  SocketAddress client_address_;          // of the client, whoever carries its bytes
-  std::unique_ptr<Neighbour> neighbour_;  // null without one
+  SocketAddress client_address_;                       // of the client, whoever carries its bytes
+  std::unique_ptr<Neighbour> neighbour_;               // null without one
+  std::unique_ptr<tls::PeerCertificate> certificate_;  // the client's, verified; null without one
   Phase phase_ = Phase::kAccepted;
   Phase reached_ = Phase::kAccepted;
   CloseReason reason_ = CloseReason::kNone;

@@ -12,6 +12,7 @@
 #include "proxy/base/secret.h"
 #include "proxy/config/config.h"
 #include "proxy/config/secrets.h"
+#include "proxy/offer_book.h"
 #include "proxy/pop3/login_dialogue.h"
 #include "routing/backend_state.h"
 #include "routing/router.h"
@@ -33,7 +34,8 @@ struct Snapshot {
   std::vector<Secret> canary_passwords;                // of health checks, likewise
   routing::BackendStateList backend_states;            // likewise
   std::shared_ptr<routing::Affinity> affinity;
-  std::shared_ptr<AddressBook> addresses;              // indices of config.backends
+  std::shared_ptr<AddressBook> addresses;  // indices of config.backends
+  std::unique_ptr<OfferBook> offers;       // null where nobody is offered anything
 };
 
 // What one thread needs on top: TLS contexts that live in the thread's own library context.
@@ -42,6 +44,14 @@ struct WorkerSnapshot {
   std::unique_ptr<tls::ServerContext> server_tls;               // null without certificates, and
                                                                 // for health checks
   std::vector<std::unique_ptr<tls::ClientContext>> client_tls;  // null where TLS is off
+  // By index in config.listeners: of those that ask for certificates; null: server_tls.
+  std::vector<std::unique_ptr<tls::ServerContext>> listener_tls;
+
+  // Of a listener with TLS.
+  const tls::ServerContext& TlsOf(size_t listener) const {
+    const std::unique_ptr<tls::ServerContext>& own = listener_tls[listener];
+    return own != nullptr ? *own : *server_tls;
+  }
 };
 
 }  // namespace postern
