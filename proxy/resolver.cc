@@ -58,6 +58,12 @@ std::string Join(const std::vector<SocketAddress>& addresses) {
 
 }  // namespace
 
+AddressList LookUpAddresses(const HostPort& address, std::string* error) {
+  Answer answer = LookUp(address);
+  *error = std::move(answer.error);
+  return std::move(answer.addresses);
+}
+
 std::vector<SocketAddress> InFixedOrder(const std::vector<SocketAddress>& found) {
   std::vector<SocketAddress> ordered = found;
   const int preferred = found.empty() ? AF_UNSPEC : found.front().family();

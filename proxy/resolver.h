@@ -21,6 +21,10 @@ namespace postern {
 // twice.
 std::vector<SocketAddress> InFixedOrder(const std::vector<SocketAddress>& found);
 
+// Asks getaddrinfo(3) now, for an IP literal too. Null when it knows no address; *error says why.
+// Blocks.
+AddressList LookUpAddresses(const HostPort& address, std::string* error);
+
 class Resolver {
  public:
   struct Target {
