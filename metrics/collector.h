@@ -59,6 +59,7 @@ struct PoolHealth {
   int backends = 0;
   int usable = 0;
   bool panic = false;
+  bool capabilities_differ = false;  // its backends said different things to CAPA
 };
 
 // The guard's tables and lists; empty where nothing is guarded.

@@ -164,6 +164,8 @@ void AddServer(Families& families, const StatusSummary& summary) {
   for (const PoolHealth& pool : facts.pools) {
     families.Add(MetricId::kPoolUsable, {pool.name}, static_cast<double>(pool.usable));
     families.Add(MetricId::kPoolPanic, {pool.name}, pool.panic ? 1.0 : 0.0);
+    families.Add(MetricId::kPoolCapabilitiesDiffer, {pool.name},
+                 pool.capabilities_differ ? 1.0 : 0.0);
   }
   for (const ServerFacts::Certificate& certificate : facts.certificates) {
     families.Add(MetricId::kCertificateExpiry, {certificate.file}, certificate.expiry_unix_seconds);

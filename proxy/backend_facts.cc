@@ -39,8 +39,9 @@ void DescribeBackends(const Snapshot& snapshot, TimeNs now, metrics::ServerFacts
   for (size_t i = 0; i < snapshot.config.routing.pools.size(); ++i) {
     const routing::PoolStanding standing =
         snapshot.router->Standing(i, snapshot.backend_states, now);
-    facts->pools.push_back({snapshot.config.routing.pools[i].name, standing.backends,
-                            standing.usable, standing.panic});
+    facts->pools.push_back(
+        {snapshot.config.routing.pools[i].name, standing.backends, standing.usable, standing.panic,
+         snapshot.offers != nullptr && !snapshot.offers->Differences(i).empty()});
   }
 }
 

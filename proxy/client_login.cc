@@ -66,6 +66,9 @@ coro::Task<bool> Session::Greet() {
   dialogue_ = std::make_unique<pop3::LoginDialogue>(&options, tls_active, std::move(challenge));
   // By who speaks, not by who carries: behind a PROXY header it is the client's own word.
   if (ContainsAddress(at.xclient_networks, client_address_)) dialogue_->TrustXclient();
+  if (snapshot_->shared->offers != nullptr) {
+    dialogue_->SetOffer(snapshot_->shared->offers->Get(listener_));
+  }
   const std::string greeting = dialogue_->Greeting();
   const bool early = implicit_tls && config().tls.early_greeting;
   if (implicit_tls) {
@@ -75,6 +78,7 @@ coro::Task<bool> Session::Greet() {
   }
   EnterPhase(Phase::kLogin);
   ArmDeadline(accepted_at_ + config().timeouts.login);
+  TakeCertificate();
   if (!early) client_.Queue(greeting);
   co_return true;
 }
@@ -94,7 +98,7 @@ coro::Task<bool> Session::ShakeHands(absl::string_view first_words) {
   // engine has used it up when it asks for more.
   const std::string early(client_.input());
   client_.ClearInput();
-  client_.SetTls(snapshot_->server_tls->NewEngine(client_.output()));
+  client_.SetTls(snapshot_->TlsOf(listener_).NewEngine(client_.output()));
   client_.tls()->SetFirstWords(first_words);
   if (!early.empty()) client_.tls()->SetInput(early);
   const Outcome outcome = co_await client_.Handshake();
@@ -170,6 +174,7 @@ coro::Task<pop3::Decision> Session::NextDecision() {
         decision.reason = reason_;
         if (!done) co_return decision;
         dialogue_->OnTlsStarted();
+        TakeCertificate();
         EnterPhase(Phase::kLogin);
         ArmDeadline(accepted_at_ + config().timeouts.login);
         break;

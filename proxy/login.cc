@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "proxy/base/secret.h"
+#include "proxy/master_login.h"
 #include "proxy/session.h"
 #include "tls/digest.h"
 
@@ -130,9 +131,15 @@ coro::Task<Session::Attempt> Session::TryLogin(pop3::Credentials* credentials) {
                            : metrics::LoginResult::kUnknownUser);
     co_return route.known ? Attempt::kUnavailable : Attempt::kRefused;
   }
-  // A master login shows the backend no password of the user's: nobody but us can judge it.
-  if (!credentials->shows_digest() && !JudgedByLookup() && LeadsToMasterLogin(route) &&
-      !VerifyHere(*credentials, &password)) {
+  // A master login shows the backend no password of the user's, and a stored secret none that the
+  // client has shown: nobody but us, or a lookup, can judge it.
+  const bool judged = credentials->shows_digest() ||
+                      (JudgedByLookup() && (lookup_->secret != nullptr || !LeadsToSecret(route)));
+  const bool verified = credentials->by_certificate() ? CertificateOpens(route, &password)
+                        : judged || !LeadsToOwnLogin(route)
+                            ? true
+                            : VerifyHere(*credentials, &password);
+  if (!verified) {
     LeaveAffinity();
     CountLogin(metrics::LoginResult::kRefused);
     co_return Attempt::kRefused;
@@ -209,10 +216,21 @@ void Session::LeaveAffinity() {
   if (std::exchange(affine_, false)) snapshot_->shared->affinity->Leave(user_);
 }
 
-bool Session::LeadsToMasterLogin(const routing::Decision& route) const {
+bool Session::LeadsToSecret(const routing::Decision& route) const {
   for (int i = 0; i < route.candidate_count; ++i) {
     const auto backend = static_cast<size_t>(route.candidates[static_cast<size_t>(i)]);
-    if (config().backends[backend].login == config::UpstreamLogin::kMaster) return true;
+    if (config().backends[backend].login == config::UpstreamLogin::kSecret) return true;
+  }
+  return false;
+}
+
+bool Session::LeadsToOwnLogin(const routing::Decision& route) const {
+  for (int i = 0; i < route.candidate_count; ++i) {
+    const auto backend = static_cast<size_t>(route.candidates[static_cast<size_t>(i)]);
+    const config::UpstreamLogin login = config().backends[backend].login;
+    if (login == config::UpstreamLogin::kMaster || login == config::UpstreamLogin::kSecret) {
+      return true;
+    }
   }
   return false;
 }
@@ -252,7 +270,10 @@ coro::Task<Session::Attempt> Session::TryCandidates(const routing::Decision* rou
         !snapshot_->shared->affinity->Move(user_, snapshot_->shared->backend_states[backend])) {
       break;
     }
-    const Attempt attempt = co_await TryBackend(route, backend, credentials, password);
+    Attempt attempt = co_await TryBackend(route, backend, credentials, password);
+    if (attempt == Attempt::kRefused && config().backends[backend].referrals > 0) {
+      attempt = co_await FollowReferrals(route, backend, credentials, password);
+    }
     if (attempt != Attempt::kUnavailable) co_return attempt;
     // The deadline or a shutdown came in between: the dialogue says the last words.
     if (expire_reason_ != CloseReason::kNone) break;
@@ -291,11 +312,14 @@ coro::Task<Session::Attempt> Session::TryBackend(const routing::Decision* route,
   attempt.deadline = accepted_at_ + config().timeouts.login;
   attempt.user = LoginUser();
   attempt.password = password;
-  if (target.login == config::UpstreamLogin::kMaster) {
-    attempt.user = target.master_user;
-    attempt.authorization_id = LoginUser();
-    attempt.password = snapshot_->shared->master_passwords[backend].view();
+  attempt.foreign_password = target.login == config::UpstreamLogin::kSecret;
+  if (target.login == config::UpstreamLogin::kMaster &&
+      !LogInAsMaster(LoginUser(), snapshot_->shared->master_passwords[backend].view(), &attempt)) {
+    upstream_error_ = target.name + ": the name cannot be written in its master_format";
+    co_return Attempt::kRefused;
   }
+  attempt.offers = snapshot_->shared->offers.get();
+  attempt.backend_index = backend;
   if (target.login == config::UpstreamLogin::kSasl &&
       credentials->method == pop3::LoginMethod::kAuth) {
     attempt.mechanism = pop3::InfoOf(credentials->mechanism).name;

@@ -43,6 +43,7 @@ struct Known {
 
 }  // namespace
 
+
 struct Resolver::State {
   std::mutex mutex;
   std::condition_variable changed;

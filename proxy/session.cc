@@ -245,6 +245,7 @@ void Session::WriteRecord() {
     record.tls_version = neighbour_->told.tls_version;
     record.tls_cipher = neighbour_->told.tls_cipher;
     record.tls_server_name = neighbour_->told.server_name;
+    record.certificate = neighbour_->told.certificate_name;
   }
   if (client_.tls() != nullptr && client_.tls()->handshake_done()) {
     const tls::HandshakeInfo info = client_.tls()->info();
@@ -252,6 +253,7 @@ void Session::WriteRecord() {
     record.tls_cipher = info.cipher;
     record.tls_server_name = info.server_name;
     record.tls_resumed = info.resumed;
+    if (certificate_ != nullptr) record.certificate = certificate_->common_name;
   }
   record.tls_error = tls_error_;
   record.user = user_;

@@ -42,6 +42,10 @@
 namespace postern {
 
 class LookupWait;
+namespace pop3 {
+struct Referral;
+}  // namespace pop3
+
 class Session;
 
 class SessionOwner {
@@ -122,6 +126,10 @@ class Session : public ListNode<Session> {
   pop3::ClientIdentity Identity() const;
   // What the next hop is to call this session: the neighbour's name for it, or our own.
   std::string SessionName() const;
+  // client_certificate.cc: after a handshake.
+  void TakeCertificate();
+  // Whether the certificate alone lets the user in wherever the route leads.
+  bool CertificateOpens(const routing::Decision& route, absl::string_view* password) const;
   // client_login.cc: the AUTHORIZATION state up to a set of credentials.
   coro::Task<bool> Greet();
   // `first_words` follow the handshake, or come even with our half of it.
@@ -155,7 +163,13 @@ class Session : public ListNode<Session> {
   DurationNs LoginDelayOf(const routing::Decision& route) const;
   // carried_login.cc
   coro::Task<Attempt> CarryExchange(UpstreamAttempt* attempt, UpstreamVerdict* verdict);
-  bool LeadsToMasterLogin(const routing::Decision& route) const;
+  // referral.cc
+  coro::Task<Attempt> FollowReferrals(const routing::Decision* route, size_t backend,
+                                      const pop3::Credentials* credentials,
+                                      absl::string_view password);
+  int ReferredBackend(size_t from, const pop3::Referral& referral) const;
+  bool LeadsToOwnLogin(const routing::Decision& route) const;
+  bool LeadsToSecret(const routing::Decision& route) const;
   bool VerifyHere(const pop3::Credentials& credentials, absl::string_view* password) const;
   static bool Matches(const pop3::Credentials& credentials, absl::string_view secret);
   // lookup_login.cc: asks until it is known where the user lives; kJoined: `route` says where, and
@@ -210,9 +224,10 @@ class Session : public ListNode<Session> {
   std::shared_ptr<const WorkerSnapshot> snapshot_;
   size_t listener_;
   uint64_t id_;
-  SocketAddress client_address_;          // of the client, whoever carries its bytes
-  std::unique_ptr<Neighbour> neighbour_;  // null without one
-  std::unique_ptr<guard::Visit> visit_;   // null without a guard
+  SocketAddress client_address_;                       // of the client, whoever carries its bytes
+  std::unique_ptr<Neighbour> neighbour_;               // null without one
+  std::unique_ptr<guard::Visit> visit_;                // null without a guard
+  std::unique_ptr<tls::PeerCertificate> certificate_;  // the client's, verified; null without one
   Phase phase_ = Phase::kAccepted;
   Phase reached_ = Phase::kAccepted;
   CloseReason reason_ = CloseReason::kNone;

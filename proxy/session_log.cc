@@ -63,6 +63,7 @@ Fields Collect(const SessionRecord& record, absl::Time now) {
   AddText(&fields, "cipher", record.tls_cipher);
   if (record.tls_resumed.has_value()) AddFlag(&fields, "resumed", *record.tls_resumed);
   AddText(&fields, "sni", record.tls_server_name);
+  AddText(&fields, "certificate", record.certificate);
   AddText(&fields, "tls_error", record.tls_error);
   AddText(&fields, "user", record.user);
   AddText(&fields, "method", record.method);

@@ -27,6 +27,7 @@ struct SessionRecord {
   absl::string_view tls_version;   // empty without TLS
   absl::string_view tls_cipher;
   absl::string_view tls_server_name;
+  absl::string_view certificate;  // common name of the client's verified certificate
   // Of our own handshake, which is then the TLS that the three above tell of.
   std::optional<bool> tls_resumed;
   absl::string_view tls_error;  // why the client's TLS failed

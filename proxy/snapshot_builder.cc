@@ -21,6 +21,7 @@ pop3::DialogueOptions DialogueFor(const config::Config& config, const config::Li
   options.hostname = config.hostname;
   options.stls = listener.tls == config::ListenerTls::kStls;
   options.plaintext_logins = listener.plaintext_logins;
+  if (listener.capabilities.has_value()) options.capabilities = *listener.capabilities;
   return options;
 }
 
@@ -52,6 +53,21 @@ absl::Status AddClientContexts(const config::Config& config, tls::Library* libra
       ASSIGN_OR_RETURN(context, tls::ClientContext::Create(backend.tls_options, library));
     }
     snapshot->client_tls.push_back(std::move(context));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status AddListenerContexts(const config::Config& config, tls::Library* library,
+                                 WorkerSnapshot* snapshot) {
+  for (const config::Listener& listener : config.listeners) {
+    std::unique_ptr<tls::ServerContext> context;
+    if (listener.client_certificate != tls::ClientCertificate::kNone) {
+      tls::ServerOptions options = config.tls;
+      options.client_certificate = listener.client_certificate;
+      options.client_ca_file = listener.client_ca;
+      ASSIGN_OR_RETURN(context, tls::ServerContext::Create(options, library));
+    }
+    snapshot->listener_tls.push_back(std::move(context));
   }
   return absl::OkStatus();
 }
@@ -117,6 +133,7 @@ absl::StatusOr<std::shared_ptr<Snapshot>> BuildSnapshot(config::Config config,
   }
   snapshot->addresses = std::move(addresses);
   snapshot->config = std::move(config);
+  snapshot->offers = std::make_unique<OfferBook>(&snapshot->config, snapshot->backend_states);
   return snapshot;
 }
 
@@ -137,6 +154,7 @@ absl::StatusOr<std::shared_ptr<const WorkerSnapshot>> BuildWorkerSnapshot(
     ASSIGN_OR_RETURN(snapshot->server_tls,
                      tls::ServerContext::Create(config.tls, library, std::move(tickets)));
   }
+  RETURN_IF_ERROR(AddListenerContexts(config, library, snapshot.get()));
   RETURN_IF_ERROR(AddClientContexts(config, library, snapshot.get()));
   snapshot->shared = std::move(shared);
   return absl::StatusOr<std::shared_ptr<const WorkerSnapshot>>(std::move(snapshot));

@@ -1,6 +1,7 @@
 #include "routing/backend_state.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "proxy/base/log.h"
@@ -60,6 +61,18 @@ std::string BackendState::Why(TimeNs now) const {
   if (health() == Health::kDown) return absl::StrCat("down: ", report_.reason);
   if (ejected(now)) return absl::StrCat("ejected: ", report_.eject_reason);
   return "";
+}
+
+std::shared_ptr<const std::vector<std::string>> BackendState::capabilities() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return capabilities_;
+}
+
+bool BackendState::SetCapabilities(std::vector<std::string> lines) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (capabilities_ != nullptr && *capabilities_ == lines) return false;
+  capabilities_ = std::make_shared<const std::vector<std::string>>(std::move(lines));
+  return true;
 }
 
 void BackendState::BeginChecks(absl::string_view what) {

@@ -119,6 +119,11 @@ class BackendState {
 
   BackendReport Report(TimeNs now) const;
 
+  // The lines of its CAPA before a login, as it last gave them; null: not known.
+  std::shared_ptr<const std::vector<std::string>> capabilities() const;
+  // Returns whether they are news.
+  bool SetCapabilities(std::vector<std::string> lines);
+
  private:
   void Change(Health health, TimeNs now);
 
@@ -132,6 +137,7 @@ class BackendState {
   mutable std::mutex mutex_;
   std::string checked_;
   BackendReport report_;
+  std::shared_ptr<const std::vector<std::string>> capabilities_;
   int good_in_a_row_ = 0;
   int bad_in_a_row_ = 0;
   DurationNs ejected_for_ = 0;  // the last time

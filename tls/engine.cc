@@ -152,6 +152,16 @@ HandshakeInfo Engine::info() const {
   return info;
 }
 
+std::optional<PeerCertificate> Engine::peer_certificate() const {
+  CHECK(handshake_done_);
+  const X509* certificate = SSL_get0_peer_certificate(ssl_);
+  if (certificate == nullptr) return std::nullopt;
+  PeerCertificate peer = ReadPeerCertificate(certificate);
+  peer.verified = (SSL_get_verify_mode(ssl_) & SSL_VERIFY_PEER) != 0 &&
+                  SSL_get_verify_result(ssl_) == X509_V_OK;
+  return peer;
+}
+
 Result Engine::Stopped(int ssl_result, absl::string_view what) {
   switch (SSL_get_error(ssl_, ssl_result)) {
     case SSL_ERROR_WANT_READ:

@@ -12,10 +12,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/strings/string_view.h"
 #include "proxy/base/byte_arena.h"
+#include "tls/peer_certificate.h"
 
 struct ssl_st;
 
@@ -108,6 +110,9 @@ class Engine {
   bool handshake_done() const { return handshake_done_; }
   // After a finished handshake only.
   HandshakeInfo info() const;
+  // Likewise; nothing when the peer showed no certificate. Servers show one always, clients when
+  // they are asked and have one.
+  std::optional<PeerCertificate> peer_certificate() const;
 
   // After kError: one short, printable sentence without peer-controlled text, for the log.
   const std::string& error() const { return error_; }

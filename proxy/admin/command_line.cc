@@ -12,15 +12,13 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "metrics/registry.h"
-#include "proxy/admin/lookup_asker.h"
-#include "proxy/admin/moved_to.h"
+#include "proxy/admin/doctor.h"
 #include "proxy/admin/operator_verbs.h"
+#include "proxy/admin/route_verb.h"
 #include "proxy/admin/serve.h"
 #include "proxy/admin/service_verbs.h"
 #include "proxy/base/escape.h"
 #include "proxy/config/config.h"
-#include "proxy/config/secrets.h"
-#include "proxy/router_loader.h"
 #include "proxy/snapshot_builder.h"
 #include "proxy/state_file.h"
 #include "proxy/version.h"
@@ -83,58 +81,6 @@ int Check(const std::string& file) {
   return 0;
 }
 
-int BackendIndex(const config::Config& config, const std::string& name) {
-  for (size_t i = 0; i < config.backends.size(); ++i) {
-    if (config.backends[i].name == name) return static_cast<int>(i);
-  }
-  return -1;
-}
-
-int Route(const std::string& file, const std::string& user, const std::string& password_file) {
-  const absl::StatusOr<config::Config> config = config::LoadConfig(file);
-  if (!config.ok()) return Complain(config.status());
-  const absl::StatusOr<std::shared_ptr<const routing::Router>> router = LoadRouter(config->routing);
-  if (!router.ok()) return Complain(router.status());
-  Secret password;
-  if (!password_file.empty()) {
-    absl::StatusOr<Secret> read = config::ReadPasswordFile(password_file);
-    if (!read.ok()) return Complain(read.status());
-    password = *std::move(read);
-  }
-  routing::ExplainedEnd end;
-  const std::string text = (*router)->Explain(user, LookupAsker(*config, password), &end);
-  std::printf("%s", text.c_str());
-  const absl::StatusOr<std::string> name = (*router)->NormaliseUser(user);
-  if (!name.ok()) return 1;
-  int target = end.backend;
-  const absl::StatusOr<std::string> moved = MovedTo(*config, *name);
-  if (!moved.ok()) return Complain(moved.status());
-  if (!moved->empty()) {
-    std::printf("moved      to backend %s by an operator, whatever the routes say\n",
-                EscapeForLog(*moved).c_str());
-    target = BackendIndex(*config, *moved);
-    if (target < 0) {
-      std::printf("result     it is not in the configuration; the client is told [SYS/TEMP]\n");
-    }
-  }
-  if (target < 0) return 1;
-  const config::Backend& backend = config->backends[static_cast<size_t>(target)];
-  const char* tls = backend.tls == config::UpstreamTls::kOff        ? "plain"
-                    : backend.tls == config::UpstreamTls::kImplicit ? "implicit TLS"
-                                                                    : "STLS";
-  const bool master = backend.login == config::UpstreamLogin::kMaster;
-  const std::string address = backend.address.is_unix()
-                                  ? "unix:" + backend.address.unix_path
-                                  : absl::StrCat(backend.address.host, ":", backend.address.port);
-  std::printf(
-      "login      at %s, %s, %s\n",
-      end.address.empty()
-          ? address.c_str()
-          : absl::StrCat(end.address, " with the settings of backend ", backend.name).c_str(),
-      tls, master ? "as a master user (SASL PLAIN with authzid)" : "with the user's password");
-  return 0;
-}
-
 int Version() {
   std::printf("postern %s\n%s\n", kVersion, tls::LibraryVersion().c_str());
   return 0;
@@ -146,8 +92,7 @@ int RunCommandLine(int argc, char** argv) {
   CLI::App app{"Postern, a POP3 proxy and load balancer", "postern"};
   app.require_subcommand(1);
   std::string file = kDefaultConfig;
-  std::string user;
-  std::string password_file;
+  RouteQuestion question;
   const auto with_config = [&file](CLI::App* verb) {
     verb->add_option("-c,--config", file, "configuration file")->capture_default_str();
     return verb;
@@ -157,9 +102,22 @@ int RunCommandLine(int argc, char** argv) {
       app.add_subcommand("check", "read everything `serve` would read and name every mistake"));
   CLI::App* route =
       with_config(app.add_subcommand("route", "explain where a user's logins go, step by step"));
-  route->add_option("user", user, "login name, as a client would send it")->required();
-  route->add_option("--password-file", password_file,
-                    "file with the user's password, for lookups that judge it");
+  CLI::Option* user =
+      route->add_option("user", question.user, "login name, as a client would send it");
+  route->add_option("--from", question.from, "address of the client")->needs(user);
+  route->add_option("--sni", question.sni, "name that it asks for in TLS")->needs(user);
+  route->add_option("--listener", question.listener, "where it comes in")->needs(user);
+  route
+      ->add_option("--password-file", question.password_file,
+                   "file with the user's password, for lookups that judge it")
+      ->needs(user);
+  CLI::Option* diff =
+      route->add_option("--diff", question.diff, "another configuration, to be compared")
+          ->excludes(user);
+  diff->needs(
+      route->add_option("--users", question.users, "file of users to compare")->needs(diff));
+  CLI::App* doctor = with_config(app.add_subcommand(
+      "doctor", "look at files, limits, listeners and backends, and say what to mend"));
   ServiceChange change;
   const auto service_verb = [&](const char* verb, const char* help) {
     CLI::App* made = with_config(app.add_subcommand(verb, help));
@@ -181,13 +139,20 @@ int RunCommandLine(int argc, char** argv) {
   app.add_subcommand("version", "print the version");
   try {
     app.parse(argc, argv);
+    if (route->parsed() && user->count() + diff->count() == 0) {
+      throw CLI::RequiredError("user, or --diff with --users,");
+    }
   } catch (const CLI::ParseError& error) {
     const int status = app.exit(error);
     return status == 0 ? 0 : 2;
   }
   if (serve->parsed()) return Serve(file);
   if (check->parsed()) return Check(file);
-  if (route->parsed()) return Route(file, user, password_file);
+  if (route->parsed()) {
+    if (diff->count() > 0) return CompareConfigurations(file, question);
+    return ExplainUser(file, question);
+  }
+  if (doctor->parsed()) return Doctor(file);
   if (status_verb->parsed()) return ShowStatus(file);
   if (const std::optional<int> code = operator_verbs.Run(file)) return *code;
   for (const CLI::App* verb : {drain, undrain, disable, enable}) {

@@ -3,6 +3,7 @@
 #define POSTERN_PROXY_CONFIG_CONFIG_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,14 +24,18 @@ enum class ListenerTls { kImplicit, kStls, kOff };
 enum class UpstreamTls { kOff, kImplicit, kStls };
 // How to log in upstream: with the client's own password, or as a master user by SASL PLAIN with
 // an authorization id. APOP users of a `password` pool are logged in with their stored secret.
-// kSasl: like kPassword, and clients' own SASL exchanges are carried to the backend.
-enum class UpstreamLogin { kPassword, kMaster, kSasl };
+// kSasl: like kPassword, and clients' own SASL exchanges are carried to the backend. kSecret: with
+// the user's stored secret, once we have verified what the client showed, whatever that was.
+enum class UpstreamLogin { kPassword, kMaster, kSasl, kSecret };
 enum class UpstreamMechanism { kUserPass, kAuthPlain };
 // The PROXY header in front of each connection to a backend.
 enum class UpstreamProxy { kOff, kV1, kV2 };
 // XCLIENT in front of each login. auto: where the greeting announces it; on: it must.
 enum class UpstreamXclient { kOff, kAuto, kOn };
 enum class Pipelining { kAuto, kOn, kOff };  // auto: what the backend's CAPA says
+
+// Which name in a client's certificate is the user's.
+enum class CertificateUser { kCommonName, kSubjectEmail, kAlternateEmail };
 
 struct Listener {
   std::string name;  // metric label; default: the address as written
@@ -42,7 +47,11 @@ struct Listener {
   bool proxy_protocol = false;              // every connection begins with a PROXY header ...
   std::vector<IpNetwork> proxy_networks;    // ... and comes from one of these
   std::vector<IpNetwork> xclient_networks;  // clients that may use XCLIENT
-  int line = 0;                             // where the configuration has it
+  tls::ClientCertificate client_certificate = tls::ClientCertificate::kNone;
+  std::string client_ca;  // unless kNone
+  CertificateUser certificate_user = CertificateUser::kCommonName;
+  std::optional<std::vector<std::string>> capabilities;  // of its CAPA; none: see OfferBook
+  int line = 0;                                          // where the configuration has it
 };
 
 // What an active health check does before it says QUIT. Each includes the ones before it.
@@ -79,8 +88,11 @@ struct Backend {
   Pipelining pipelining = Pipelining::kAuto;
   UpstreamProxy proxy_protocol = UpstreamProxy::kOff;
   UpstreamXclient xclient = UpstreamXclient::kOff;
-  std::string master_user;           // with login = "master"
+  std::string master_user;  // with login = "master"
+  // "{user}*{master}": the name to log in with instead of SASL PLAIN with an authorization id.
+  std::string master_format;
   std::string master_password_file;  // first line of a file that others may not read
+  int referrals = 0;                 // that are followed, one behind the other
   Health health;
   int line = 0;
 };
@@ -117,8 +129,8 @@ struct Log {
 };
 
 struct Admin {
-  std::string address = "127.0.0.1:9110";   // or "unix:/path"; "" for none
-  std::string token_file;              // allows changes over TCP to who knows what stands there
+  std::string address = "127.0.0.1:9110";  // or "unix:/path"; "" for none
+  std::string token_file;                  // allows changes over TCP to who knows what stands there
   std::string state_file;  // what operators have said, kept across restarts; "" for not at all
 };
 
@@ -137,7 +149,8 @@ struct Config {
   std::vector<std::string> name_servers;  // "10.0.0.53:53"; empty: the machine's
   std::vector<Listener> listeners;
   tls::ServerOptions tls;
-  pop3::DialogueOptions dialogue;  // per-listener bits are filled in by the server
+  pop3::DialogueOptions dialogue;     // per-listener bits are filled in by the server
+  bool capabilities_written = false;  // dialogue.capabilities are the operator's
   Auth auth;
   Timeouts timeouts;
   Limits limits;

@@ -39,6 +39,9 @@ struct ListenerDraft {
   Setting<bool> proxy_protocol;
   Setting<std::vector<IpNetwork>> proxy_networks;
   Setting<std::vector<IpNetwork>> xclient_networks;
+  Setting<tls::ClientCertificate> client_certificate;
+  Setting<std::string> client_ca;
+  Setting<CertificateUser> certificate_user;
 };
 
 // A health = { ... } table.
@@ -61,6 +64,8 @@ struct UpstreamDraft {
   Setting<UpstreamXclient> xclient;
   Setting<std::string> master_user;
   Setting<std::string> master_password_file;
+  Setting<std::string> master_format;
+  Setting<int> referrals;
   Setting<HealthDraft> health;
 };
 
@@ -132,6 +137,13 @@ void ParseUpstreams(TableReader* reader, Draft* draft, Diagnostics* diagnostics)
 
 // The keys of a listener about neighbours in front of it.
 void ParseNeighbours(TableReader* reader, ListenerDraft* listener);
+// The keys of a listener about clients' certificates; file names start at that of `file_name`.
+void ParseClientCertificates(TableReader* reader, const std::string& file_name,
+                             ListenerDraft* listener);
+// The `capabilities` of a listener, or of the whole file.
+bool ReadCapabilities(TableReader* reader, std::vector<std::string>* lines);
+// Reads `master_format`.
+bool ReadMasterFormat(TableReader* reader, std::string* format);
 // The keys of a backend or pool about what it is told of the client.
 void ParseIntroduction(TableReader* reader, UpstreamDraft* upstream);
 // Reads a `health` table.
@@ -164,6 +176,8 @@ bool LookupsJudgePasswords(const Draft& draft);
 void Validate(Draft* draft, Diagnostics* diagnostics);
 // The part of it about mechanisms and the backends that must take them; after ValidateUpstreams().
 void ValidateMechanisms(const Draft& draft, Diagnostics* diagnostics);
+// The part of it about clients' certificates.
+void ValidateClientCertificates(ListenerDraft* listener, Diagnostics* diagnostics);
 // The part of it about neighbours in front of a listener.
 void ValidateNeighbours(ListenerDraft* listener, Diagnostics* diagnostics);
 // Completes the backend's part about what it is told of the client.

@@ -23,34 +23,6 @@ std::string MachineName() {
   return "localhost";
 }
 
-void ParseCapabilities(TableReader* reader, Config* config) {
-  std::vector<LocatedText> lines;
-  if (!reader->Strings("capabilities", &lines)) return;
-  config->dialogue.capabilities.clear();
-  for (const LocatedText& line : lines) {
-    std::string upper = line.text;
-    std::transform(upper.begin(), upper.end(), upper.begin(),
-                   [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
-    const std::string word = upper.substr(0, upper.find(' '));
-    if (!IsCapabilityLine(line.text)) {
-      reader->Add(line.position, absl::StrCat("capability \"", line.text,
-                                              "\" is not words of printable ASCII with single "
-                                              "spaces; write it as in \"EXPIRE NEVER\""));
-    } else if (word == "USER" || word == "SASL" || word == "STLS") {
-      reader->Add(line.position,
-                  absl::StrCat("capability ", word,
-                               " is the proxy's own to announce, where it "
-                               "holds; remove it (see [auth] and the listener's tls)"));
-    } else {
-      for (const std::string& other : config->dialogue.capabilities) {
-        if (!absl::EqualsIgnoreCase(other.substr(0, other.find(' ')), word)) continue;
-        reader->Add(line.position, absl::StrCat("capability ", word, " stands twice; remove one"));
-      }
-      config->dialogue.capabilities.push_back(line.text);
-    }
-  }
-}
-
 void ParseNameServers(TableReader* reader, Config* config) {
   std::vector<LocatedText> servers;
   reader->Strings("name_servers", &servers);
@@ -83,7 +55,7 @@ void ParseTop(TableReader* reader, Config* config) {
   reader->Word<IoChoice>(
       "io", {{"auto", IoChoice::kAuto}, {"uring", IoChoice::kUring}, {"epoll", IoChoice::kEpoll}},
       &config->io);
-  ParseCapabilities(reader, config);
+  config->capabilities_written = ReadCapabilities(reader, &config->dialogue.capabilities);
   ParseNameServers(reader, config);
 }
 
@@ -129,6 +101,9 @@ void ParseListeners(TableReader* top, Draft* draft, Diagnostics* diagnostics) {
                 [&](bool* out) { return reader.Bool("v6only", out); });
     reader.Int("backlog", 1, 65535, &listener.value.backlog);
     ParseNeighbours(&reader, &listener);
+    ParseClientCertificates(&reader, draft->config.file, &listener);
+    std::vector<std::string> capabilities;
+    if (ReadCapabilities(&reader, &capabilities)) listener.value.capabilities = capabilities;
     reader.Finish();
     draft->listeners.push_back(std::move(listener));
   }

@@ -46,7 +46,8 @@ void ReadUpstream(TableReader* reader, const std::string& file_name, UpstreamDra
     return reader->Word<UpstreamLogin>("login",
                                        {{"password", UpstreamLogin::kPassword},
                                         {"master", UpstreamLogin::kMaster},
-                                        {"sasl", UpstreamLogin::kSasl}},
+                                        {"sasl", UpstreamLogin::kSasl},
+                                        {"secret", UpstreamLogin::kSecret}},
                                        out);
   });
   ReadSetting(*reader, "mechanism", &upstream->mechanism, [&](UpstreamMechanism* out) {
@@ -64,6 +65,10 @@ void ReadUpstream(TableReader* reader, const std::string& file_name, UpstreamDra
   ReadSetting(*reader, "master_user", &upstream->master_user,
               [&](std::string* out) { return reader->String("master_user", out); });
   ReadPath(reader, "master_password_file", file_name, &upstream->master_password_file);
+  ReadSetting(*reader, "master_format", &upstream->master_format,
+              [&](std::string* out) { return ReadMasterFormat(reader, out); });
+  ReadSetting(*reader, "referrals", &upstream->referrals,
+              [&](int* out) { return reader->Int("referrals", 0, 5, out); });
   ReadSetting(*reader, "health", &upstream->health, [&](HealthDraft* out) {
     const TomlNode* table = reader->Table("health");
     return table != nullptr && ParseHealth(*table, file_name, diagnostics, out);

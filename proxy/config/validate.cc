@@ -86,6 +86,7 @@ void ValidateListeners(Draft* draft, Diagnostics* diagnostics) {
     ValidateListenerTls(listener, *draft, diagnostics);
     ValidateListenerAddress(listener, before, diagnostics);
     ValidateNeighbours(&listener, diagnostics);
+    ValidateClientCertificates(&listener, diagnostics);
     Listener& value = listener.value;
     value.tls = listener.tls.value;
     value.plaintext_logins = listener.plaintext_logins.value;

@@ -48,12 +48,14 @@ void ValidateUnused(const UpstreamDraft& table, bool tls_used, bool master_used,
     if (table.master_password_file.written) {
       useless("master_password_file", table.master_password_file.position);
     }
+    if (table.master_format.written) useless("master_format", table.master_format.position);
   }
   if (table.login.good && table.login.value == UpstreamLogin::kMaster && table.mechanism.good &&
-      table.mechanism.value == UpstreamMechanism::kUserPass) {
+      table.mechanism.value == UpstreamMechanism::kUserPass && !table.master_format.written) {
     diagnostics->Add(table.mechanism.position,
-                     "login = \"master\" always logs in by SASL PLAIN; remove mechanism = "
-                     "\"user-pass\"");
+                     "login = \"master\" logs in by SASL PLAIN where there is no master_format; "
+                     "remove mechanism = \"user-pass\", or write master_format = "
+                     "\"{user}*{master}\"");
   }
 }
 
@@ -98,8 +100,16 @@ void ResolveTls(const BackendDraft& draft, const UpstreamDraft& pool, Resolved* 
   }
 }
 
-void ResolveLogin(const BackendDraft& draft, const UpstreamDraft& pool, bool users_verified,
-                  Resolved* resolved, Diagnostics* diagnostics) {
+// Whether the only way in is a certificate, which needs no secret of the user's.
+bool OnlyByCertificate(const pop3::DialogueOptions& dialogue) {
+  return !dialogue.user_pass && !dialogue.apop && !dialogue.mechanisms.empty() &&
+         std::all_of(dialogue.mechanisms.begin(), dialogue.mechanisms.end(),
+                     [](pop3::Mechanism way) { return way == pop3::Mechanism::kExternal; });
+}
+
+// `verified`: whether we can tell who the user is by ourselves.
+void ResolveLogin(const BackendDraft& draft, const UpstreamDraft& pool, bool verified,
+                  bool secrets_written, Resolved* resolved, Diagnostics* diagnostics) {
   const Setting<UpstreamLogin>& login = Effective(draft.own.login, pool.login);
   const Setting<UpstreamMechanism>& mechanism = Effective(draft.own.mechanism, pool.mechanism);
   const Setting<std::string>& user = Effective(draft.own.master_user, pool.master_user);
@@ -107,15 +117,22 @@ void ResolveLogin(const BackendDraft& draft, const UpstreamDraft& pool, bool use
       Effective(draft.own.master_password_file, pool.master_password_file);
   Backend& backend = resolved->value;
   backend.login = login.value;
+  backend.referrals = Effective(draft.own.referrals, pool.referrals).value;
   backend.mechanism = mechanism.value;
   backend.pipelining = Effective(draft.own.pipelining, pool.pipelining).value;
   resolved->master_used = Unreadable(login) || login.value == UpstreamLogin::kMaster;
+  if (login.value == UpstreamLogin::kSecret && !secrets_written) {
+    diagnostics->Add(login.position,
+                     "login = \"secret\" logs in with the user's stored secret; write secrets = "
+                     "\"/etc/postern/secrets\" in [auth]");
+  }
   if (login.value != UpstreamLogin::kMaster) return;
-  backend.mechanism = UpstreamMechanism::kAuthPlain;
+  backend.master_format = Effective(draft.own.master_format, pool.master_format).value;
+  if (backend.master_format.empty()) backend.mechanism = UpstreamMechanism::kAuthPlain;
   backend.master_user = user.value;
   backend.master_password_file = file.value;
   if (user.written && file.written) {
-    if (users_verified) return;
+    if (verified) return;
     diagnostics->Add(login.position,
                      "login = \"master\" opens every maildrop, so the user must be verified here; "
                      "write secrets = \"/etc/postern/secrets\" in [auth]");
@@ -135,6 +152,8 @@ void ResolveLogin(const BackendDraft& draft, const UpstreamDraft& pool, bool use
 void ResolveBackends(Draft* draft, Diagnostics* diagnostics) {
   std::vector<bool> pool_tls(draft->pools.size()), pool_master(draft->pools.size());
   std::vector<bool> pool_has_own(draft->pools.size());
+  const bool verified = draft->secrets_written || LookupsJudgePasswords(*draft) ||
+                        OnlyByCertificate(draft->config.dialogue);
   for (const BackendDraft& from : draft->backends) {
     Resolved resolved;
     Backend& backend = resolved.value;
@@ -145,8 +164,7 @@ void ResolveBackends(Draft* draft, Diagnostics* diagnostics) {
     const auto pool = static_cast<size_t>(from.pool);
     const UpstreamDraft& defaults = from.pool < 0 ? kNothing : draft->pools[pool].defaults;
     ResolveTls(from, defaults, &resolved, diagnostics);
-    ResolveLogin(from, defaults, draft->secrets_written || LookupsJudgePasswords(*draft), &resolved,
-                 diagnostics);
+    ResolveLogin(from, defaults, verified, draft->secrets_written, &resolved, diagnostics);
     ResolveIntroduction(from.own, defaults, &backend, diagnostics);
     ValidateHealth(Effective(from.own.health, defaults.health), resolved.tls_used,
                    resolved.master_used, &backend, diagnostics);
