@@ -113,7 +113,8 @@ coro::Task<Session::Attempt> Session::TryLogin(pop3::Credentials* credentials) {
       co_return told ? Attempt::kUnavailable : Attempt::kGone;
     }
     if (lookup_ == nullptr) {
-      route = snapshot_->shared->router->Route(user_, snapshot_->shared->backend_states, io_->Now());
+      route =
+          snapshot_->shared->router->Route(user_, snapshot_->shared->backend_states, io_->Now());
     }
   }
   FollowOperator(*credentials, &route);
@@ -135,10 +136,9 @@ coro::Task<Session::Attempt> Session::TryLogin(pop3::Credentials* credentials) {
   // client has shown: nobody but us, or a lookup, can judge it.
   const bool judged = credentials->shows_digest() ||
                       (JudgedByLookup() && (lookup_->secret != nullptr || !LeadsToSecret(route)));
-  const bool verified = credentials->by_certificate() ? CertificateOpens(route, &password)
-                        : judged || !LeadsToOwnLogin(route)
-                            ? true
-                            : VerifyHere(*credentials, &password);
+  const bool verified = credentials->by_certificate()       ? CertificateOpens(route, &password)
+                        : judged || !LeadsToOwnLogin(route) ? true
+                                                            : VerifyHere(*credentials, &password);
   if (!verified) {
     LeaveAffinity();
     CountLogin(metrics::LoginResult::kRefused);

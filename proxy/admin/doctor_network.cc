@@ -8,14 +8,15 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "proxy/address_book.h"
 #include "proxy/admin/address_text.h"
 #include "proxy/admin/doctor_files.h"
 #include "proxy/base/escape.h"
 #include "proxy/base/ip_network.h"
 #include "proxy/config/secrets.h"
 #include "proxy/listener.h"
-#include "proxy/pop3/xclient.h"
 #include "proxy/name_client.h"
+#include "proxy/pop3/xclient.h"
 
 namespace postern::admin {
 namespace {
@@ -376,7 +377,8 @@ void NetworkDoctor::CheckBackend(size_t index) {
     tls = *std::move(made);
   }
   std::string error;
-  const AddressList addresses = AddressesOf(backend, absl::StrJoin(config.name_servers, ","), &error);
+  const AddressList addresses =
+      AddressesOf(backend, absl::StrJoin(config_->name_servers, ","), &error);
   if (addresses == nullptr || addresses->empty()) {
     return report_->Bad(absl::StrCat(backend.name, ": ", AddressText(backend.address), ": ", error),
                         "does the name exist? getent hosts shows what this machine knows");

@@ -8,12 +8,12 @@ namespace postern::admin {
 
 struct RouteQuestion {
   std::string user;
-  std::string from;      // the client's address; empty: an example
-  std::string sni;       // the name it asks for in TLS
-  std::string listener;  // the name of the one it comes in at; empty: the first
+  std::string from;           // the client's address; empty: an example
+  std::string sni;            // the name it asks for in TLS
+  std::string listener;       // the name of the one it comes in at; empty: the first
   std::string password_file;  // with the user's password, for lookups that judge it
-  std::string diff;      // the other configuration file
-  std::string users;     // the file of users to compare
+  std::string diff;           // the other configuration file
+  std::string users;          // the file of users to compare
 };
 
 // Exit codes.

@@ -29,12 +29,10 @@ bool TellsSecrets(const routing::RedisOptions& options) {
   return !options.login_secret_field.empty();
 }
 
-const std::string& PasswordFileOf(const routing::LdapOptions& options) {
-  return options.bind_password_file;
-}
+const std::string& CaFileOf(const routing::LdapOptions& options) { return options.ca_file; }
 template <typename Options>
-const std::string& PasswordFileOf(const Options& options) {
-  return options.password_file;
+const std::string& CaFileOf(const Options& options) {
+  return options.tls.ca_file;
 }
 
 void ParseType(TableReader* reader, const std::string& file, routing::PostgresqlOptions* options) {
@@ -56,8 +54,8 @@ void ParseServerLookup(TableReader* reader, const std::string& file_name, Diagno
                        Lookup* lookup) {
   auto options = std::make_shared<Options>();
   ParseType(reader, file_name, options.get());
-  const std::string& password_file = PasswordFileOf(*options);
-  if (!password_file.empty()) lookup->files.push_back(password_file);
+  // The password's file is read with the configuration that is taken into use.
+  if (!CaFileOf(*options).empty()) lookup->files.push_back(CaFileOf(*options));
   lookup->traits.judges_digests = TellsSecrets(*options);
   lookup->server = std::move(options);
 }

@@ -400,9 +400,8 @@ void ValidateRoute(const RouteDraft& route, const Names& names, const Draft& dra
     ValidateLookupRoute(route, draft, diagnostics);
     for (const RouteKind& kind : KindsOf(route)) {
       if (!kind.setting->written) continue;
-      diagnostics->Add(
-          kind.setting->position,
-          absl::StrCat("this route has both lookup and ", kind.key, "; write two routes"));
+      diagnostics->Add(kind.setting->position, absl::StrCat("this route has both lookup and ",
+                                                            kind.key, "; write two routes"));
     }
     // A target is not needed: answers may name one.
     if (route.pool.written || route.backend.written) ValidateTarget(route, names, diagnostics);
