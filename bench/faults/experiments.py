@@ -6,7 +6,7 @@ import socket
 import struct
 import time
 
-from farm import IDLE_S, LOGIN_S, OBSERVERS, PASSWORD
+from farm import IDLE_S, LOGIN_S, LOOKUP_S, OBSERVERS, PASSWORD
 from observers import Lines, Visit, verdict, visit
 
 # Looks at the same clock twice and runs on a busy machine.
@@ -47,6 +47,14 @@ def no_answer_to_pass(connection):
                 connection.recv(1)
                 return
             connection.sendall(b"+OK\r\n.\r\n" if line.upper().startswith(b"CAPA") else b"+OK\r\n")
+
+
+def unanswered(request):
+    time.sleep(30)
+
+
+def garbage(request):
+    return b"HTTP/1.1 200 OK\r\nAuth-Status: \xff\x00\r\nAuth-Server: \r\n\r\n"
 
 
 def flap(farm):
@@ -99,6 +107,22 @@ LASTING = (
         "F13", "its certificate has expired", "[SYS/TEMP], never a login without verification",
         lambda farm: farm.certify("mail3", days=-1), lambda farm: farm.certify("mail3", days=30),
         CUT, 1 + SLACK_S, victims="mail3"),
+    Experiment(
+        "F14", "the auth service is dead", "[SYS/TEMP] at once, not [AUTH]",
+        lambda farm: farm.stop_service(), lambda farm: farm.start_service(), CUT, 1 + SLACK_S,
+        victims="asked"),
+    Experiment(
+        "F14r", "the same, for users whose answer is remembered", "they notice nothing",
+        lambda farm: farm.stop_service(), lambda farm: farm.start_service(), (), 1 + SLACK_S,
+        victims="remembered"),
+    Experiment(
+        "F15", "the auth service does not answer", "[SYS/TEMP] at the lookup's deadline",
+        lambda farm: farm.start_service(unanswered),
+        lambda farm: farm.start_service(), CUT, LOOKUP_S + SLACK_S, victims="asked"),
+    Experiment(
+        "F16", "the auth service answers garbage", "[SYS/TEMP], and no login anywhere",
+        lambda farm: farm.start_service(garbage), lambda farm: farm.start_service(), CUT,
+        1 + SLACK_S, victims="asked"),
     Experiment(
         "F33", "it flaps: frozen and well, a second each", "waits, or [SYS/TEMP] while it is away",
         flap, lambda farm: None, CUT, 2 * 3 + SLACK_S, seconds=0),

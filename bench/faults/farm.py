@@ -12,6 +12,7 @@ import threading
 sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "tests" / "integration"))
 
 from harness import Certificates, Proxy  # noqa: E402
+from harness.auth_service import AuthService, reply  # noqa: E402
 from harness.dovecot import Dovecot  # noqa: E402
 
 PASSWORD = "secret"
@@ -19,7 +20,7 @@ OBSERVERS = 6
 # Of the proxy in these experiments; shorter than its defaults, so that a run takes minutes.
 TIMEOUTS = {"upstream_connect": "2s", "upstream_greeting": "3s", "upstream_login": "4s",
             "login": "20s", "idle": "8s"}  # fmt: skip
-LOGIN_S, IDLE_S = 20, 8
+LOGIN_S, IDLE_S, LOOKUP_S = 20, 8, 2
 CHECKS = {"probe": "greeting", "interval": "500ms", "fast_interval": "200ms", "jitter": "50ms",
           "timeout": "1s", "rise": 2, "fall": 3}  # fmt: skip
 
@@ -60,7 +61,8 @@ class Imposter:
 
 class Farm:
     """`mail1` is the one that is hurt, `mail2` the one that must not notice; users of the pool
-    `shared` live on either. `mail3` is reached over TLS."""
+    `shared` live on either. `mail3` is reached over TLS. A service tells where the users of
+    `asked` and `remembered` live, and is remembered for the latter."""
 
     def __init__(self, directory):
         self.directory = pathlib.Path(directory)
@@ -70,9 +72,13 @@ class Farm:
         leaf = self.certificates.leaf(("localhost",))
         for name in ("mail1", "mail2", "mail3"):
             mine = self.certificates.leaf(("mail.farm.test",), ca="farm-ca")
-            accounts = {user: PASSWORD for user in [*users(name), *users("shared")]}
+            names = [name, "shared", *(("asked", "remembered") if name == "mail2" else ())]
+            accounts = {user: PASSWORD for group in names for user in users(group)}
             self.servers[name] = Dovecot(name, self.directory / name, mine, accounts)
         farm_ca = mine.ca
+        self.service = AuthService(self.knows)
+        self.service_port = self.service.port
+        lookup = {"type": "auth_http", "urls": [self.service.url()], "timeout": f"{LOOKUP_S}s"}
         backends = [{"name": name, "address": self.servers[name].address(), "health": CHECKS}
                     for name in ("mail1", "mail2")]  # fmt: skip
         backends.append({"name": "mail3", "address": self.servers["mail3"].address(tls=True),
@@ -86,15 +92,35 @@ class Farm:
             "route": [{"users": "*@mail1.test", "pool": "own1"},
                       {"users": "*@mail2.test", "backend": "mail2"},
                       {"users": "*@mail3.test", "backend": "mail3"},
-                      {"users": "*@shared.test", "pool": "shared"}],
+                      {"users": "*@shared.test", "pool": "shared"},
+                      {"lookup": "homes"}],
+            # What the service says of itself decides: nothing is remembered but where it says so.
+            "lookup": [{**lookup, "name": "homes",
+                        "cache": {"ttl": "1s", "negative_ttl": "0s", "stale": "10m"}}],
         }, self.directory / "proxy", certificate=leaf)  # fmt: skip
         self.port = self.proxy.ports["plain"]
         self.tls_port = self.proxy.ports["pop3s"]
 
     def close(self):
         self.proxy.kill()
+        self.stop_service()
         for server in self.servers.values():
             server.stop()
+
+    # The service that knows where users live.
+
+    def knows(self, request):
+        remember = "max-age=1" if "remembered" in request.get("Auth-User") else "no-store"
+        return reply(Auth_Server="mail2", Cache_Control=remember)
+
+    def stop_service(self):
+        if self.service is not None:
+            self.service.stop()
+            self.service = None
+
+    def start_service(self, answer=None):
+        self.stop_service()
+        self.service = AuthService(answer or self.knows, port=self.service_port)
 
     # What can happen.
 

@@ -88,7 +88,8 @@ def wait_until_well(farm):
 
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
-        users = [f"user0@{name}.test" for name in ("mail1", "mail2", "mail3", "shared")]
+        names = ("mail1", "mail2", "mail3", "shared", "asked", "remembered")
+        users = [f"user0@{name}.test" for name in names]
         if all(visit(farm.port, user, PASSWORD).outcome == "ok" for user in users):
             return
         time.sleep(0.1)

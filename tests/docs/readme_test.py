@@ -49,8 +49,9 @@ def blocks(language):
 
 
 def first_column(heading):
-    """The words in backticks in the first column of the table with this heading."""
-    table = README[README.index(heading):].split("\n\n")[0].splitlines()[2:]
+    """The words in backticks in the first column of the session log's table with this heading."""
+    page = read("deploy/SESSION_LOG.md")
+    table = page[page.index(heading):].split("\n\n")[0].splitlines()[2:]
     return [word for row in table for word in re.findall(r"`(\w+)`", row.split("|")[1])]
 
 
