@@ -27,6 +27,8 @@ test=(
   libgtest-dev libgmock-dev libbenchmark-dev
   # Real servers and real clients.
   dovecot-core dovecot-pop3d haproxy curl openssl fetchmail mpop getmail6 socat testssl.sh tinycdb
+  # What drops packets for bench/faults.
+  nftables
   nginx-light libnginx-mod-mail
   # Servers that know where users live.
   postgresql mariadb-server slapd redis-server dnsmasq-base
