@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
+#include <map>
 #include <random>
 #include <utility>
 
@@ -79,8 +81,13 @@ absl::StatusOr<std::vector<SrvRecord>> ParseSrvAnswer(absl::string_view message)
 }
 
 std::vector<std::vector<SocketAddress>> OrdersOf(std::vector<SrvServer> servers) {
-  std::stable_sort(servers.begin(), servers.end(),
-                   [](const SrvServer& a, const SrvServer& b) { return a.priority < b.priority; });
+  // Not std::stable_sort: clang calls a part of libstdc++'s deprecated.
+  std::map<uint16_t, std::vector<SrvServer>> by_priority;
+  for (SrvServer& server : servers) by_priority[server.priority].push_back(std::move(server));
+  servers.clear();
+  for (auto& [priority, equals] : by_priority) {
+    std::move(equals.begin(), equals.end(), std::back_inserter(servers));
+  }
   std::vector<std::vector<SocketAddress>> orders;
   for (size_t number = 0; number < kOrders; ++number) {
     std::minstd_rand random(static_cast<unsigned>(number) + 1);

@@ -239,6 +239,13 @@ coro::Task<bool> UpstreamDialogue::LearnCapabilities() {
   if (line.status == pop3::Status::kInvalid) {
     co_return Fail(UpstreamError::kBadReply, "no answer to CAPA");
   }
+  // Whoever takes the header knows CAPA, too. One that takes it for a command has an answer more
+  // than we have questions, and from then on each of its words would be taken for another's.
+  if (line.status == pop3::Status::kErr &&
+      attempt_->backend->proxy_protocol != config::UpstreamProxy::kOff) {
+    co_return Fail(UpstreamError::kBadReply,
+                   "refuses the PROXY header, or CAPA behind it; does it expect the header?");
+  }
   if (line.status == pop3::Status::kOk) {
     int lines = 0;
     for (;;) {
@@ -465,6 +472,7 @@ bool MustAskCapabilities(const UpstreamAttempt& attempt) {
   const TimeNs read_at = attempt.memory->capa_read_at;
   const bool stale = read_at == 0 || attempt.channel->io()->Now() - read_at > kCapaLifetime;
   if (attempt.offers != nullptr && attempt.offers->learns()) return stale;
+  if (attempt.backend->proxy_protocol != config::UpstreamProxy::kOff) return stale;
   if (attempt.backend->pipelining != config::Pipelining::kAuto) return false;
   // AUTH PLAIN is one write anyway; with XCLIENT in front of it, it may become one.
   const bool one_write = attempt.backend->mechanism != config::UpstreamMechanism::kUserPass ||

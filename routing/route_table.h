@@ -46,8 +46,8 @@ class RouteTable {
                                            const MapProgress& progress = nullptr);
 
   // `user` is normalised. Never allocates, but for what RE2 keeps of its automata. A route with a
-  // lookup matches everybody: who learns that the lookup does not know the user goes on with `first`
-  // behind it.
+  // lookup matches everybody: who learns that the lookup does not know the user goes on with
+  // `first` behind it.
   Match Find(absl::string_view user, int first = 0) const;
   // What one route alone says, for explanations; route -1 in the answer: it does not match.
   Match Try(size_t route, absl::string_view user) const;

@@ -57,8 +57,10 @@ std::string RouteDiffText(const RouteDiff& diff) {
                                   " would move (", Share(diff.moved, diff.users), ")\n");
   std::vector<decltype(diff.moves)::const_iterator> largest;
   for (auto move = diff.moves.begin(); move != diff.moves.end(); ++move) largest.push_back(move);
-  std::stable_sort(largest.begin(), largest.end(),
-                   [](const auto& a, const auto& b) { return a->second.users > b->second.users; });
+  std::sort(largest.begin(), largest.end(), [](const auto& a, const auto& b) {
+    if (a->second.users != b->second.users) return a->second.users > b->second.users;
+    return a->first < b->first;  // as the map has them
+  });
   for (const auto& move : largest) {
     absl::StrAppendFormat(&text, "%10d  %7s  %s -> %s, such as %s\n", move->second.users,
                           Share(move->second.users, diff.users), move->first.first,

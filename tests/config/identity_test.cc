@@ -139,6 +139,7 @@ TEST(Reachable, WhatRoutesLeadTo) {
   config.backends[2].name = "c";
   config.routing.pools = {{"mail", routing::Balance::kRendezvous, {2}, false, {}, true}};
   routing::RouteOptions route;
+  route.users = "*@a.test";
   route.backend = "a";
   config.routing.routes = {route};
   EXPECT_THAT(ReachableBackends(config), ElementsAre(0u));

@@ -45,7 +45,9 @@ README = read("README.md")
 
 
 def blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    # All of them, so that the end of one is never taken for the beginning of another.
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    return [block for its_language, block in found if its_language == language]
 
 
 def first_column(heading):

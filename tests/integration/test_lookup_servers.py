@@ -92,7 +92,7 @@ def test_redis_says_where_users_live(start_proxy, farm, tmp, redis):
     proxy = start_proxy(config(farm, redis, str(tmp)))
     assert log_in(proxy).startswith(b"+OK")
     assert MAPPED[USER] == "mail1"
-    assert proxy.session_lines()[-1]["backend"] == "mail2"
+    assert "backend=mail2" in proxy.session_lines()[0]
     assert log_in(proxy, BY_HASH[0]).startswith(b"+OK")
     # Not in Redis: the next route knows.
     assert log_in(proxy, "mapped2@map.test").startswith(b"+OK")
