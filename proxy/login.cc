@@ -119,17 +119,13 @@ coro::Task<Session::Attempt> Session::TryLogin(pop3::Credentials* credentials) {
   }
   FollowOperator(*credentials, &route);
   if (visit_ != nullptr && !GuardAllows(route)) co_return Attempt::kRefused;
-  if (route.known && !JoinAffinity(&route)) {
-    CountLogin(metrics::LoginResult::kUnavailable);
-    co_return Attempt::kUnavailable;
-  }
+  if (route.known && !JoinAffinity(&route)) co_return Attempt::kUnavailable;
   if (!route.known || route.candidate_count == 0) {
     if (route.out >= 0) {
       const auto out = static_cast<size_t>(route.out);
       NoteBackendOut(out, snapshot_->shared->backend_states[out]->Why(io_->Now()));
     }
-    CountLogin(route.known ? metrics::LoginResult::kUnavailable
-                           : metrics::LoginResult::kUnknownUser);
+    if (!route.known) CountLogin(metrics::LoginResult::kUnknownUser);
     co_return route.known ? Attempt::kUnavailable : Attempt::kRefused;
   }
   // A master login shows the backend no password of the user's, and a stored secret none that the

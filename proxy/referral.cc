@@ -78,6 +78,8 @@ coro::Task<Session::Attempt> Session::FollowReferrals(const routing::Decision* r
       co_return Attempt::kUnavailable;
     }
     backend = static_cast<size_t>(next);
+    // It was the lookup's own server that referred, if any: this is another one.
+    if (lookup_ != nullptr) lookup_->addresses = nullptr;
     const Attempt attempt = co_await TryBackend(route, backend, credentials, password);
     if (attempt != Attempt::kRefused) co_return attempt;
   }

@@ -5,7 +5,8 @@ import threading
 
 import pytest
 
-from harness import Pop3Connection
+from harness import Pop3Connection, free_port
+from harness.auth_service import AuthService, reply
 from harness.farm import PASSWORD
 
 USER = "mapped1@map.test"
@@ -84,6 +85,25 @@ def test_a_referral_is_followed(start_proxy, farm, referring):
     # A wrong password is the last server's to judge.
     with Pop3Connection(proxy.ports["plain"]) as client:
         assert client.login(USER, "wrong").startswith(b"-ERR [AUTH]")
+
+
+def test_a_server_that_a_lookup_named_may_refer(start_proxy, farm, referring):
+    """The settings are those of "first", the address is the lookup's; the referral leads away from
+    both."""
+    server = farm.servers["mail1"]
+    server.deliver(USER, [MESSAGE])
+    referring[0].answer = f"[REFERRAL/{server.address()}]"
+    port = referring[0].address.rsplit(":", 1)[1]
+    answer = reply(Auth_Server="127.0.0.1", Auth_Port=port)
+    with AuthService(lambda request: answer) as service:
+        settings = config(referring, server.address())
+        # "first" itself is somewhere else, so that no backend has the address of the answer.
+        settings["backend"][0]["address"] = f"127.0.0.1:{free_port()}"
+        settings["lookup"] = [{"name": "homes", "type": "auth_http", "urls": [service.url()]}]
+        settings["route"] = [{"lookup": "homes", "backend": "first"}]
+        proxy = start_proxy(settings)
+        assert log_in(proxy).startswith(b"+OK"), proxy.log()
+    assert "backend=mail1" in proxy.session_lines()[0]
 
 
 def test_only_as_many_as_are_allowed(start_proxy, farm, referring):
