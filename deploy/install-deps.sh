@@ -6,14 +6,18 @@
 #   deploy/install-deps.sh build compare    to measure it and its peers side by side (bench/compare)
 #
 # Asks dpkg first: with nothing missing it changes nothing, needs no network and no root, and ends
-# in a blink. Some of the packages for tests are servers (Dovecot, HAProxy, Prometheus, nginx): they
-# are not started, and the tests run them with configurations and ports of their own.
+# in a blink. Some of the packages for tests are servers (Dovecot, HAProxy, Prometheus, nginx,
+# databases): they are not started, and the tests run them with configurations and ports of their own.
 set -euo pipefail
 
 build=(
   g++ cmake ninja-build pkgconf
   libssl-dev liburing-dev libabsl-dev libspdlog-dev nlohmann-json3-dev libcli11-dev
   libtomlplusplus-dev libcpp-httplib-dev prometheus-cpp-dev libxxhash-dev
+  # Where users live: an HTTP service, constant databases, rules, and the servers that may know.
+  libcurl4-openssl-dev libcdb-dev libre2-dev libpq-dev libmariadb-dev libldap-dev libhiredis-dev
+  # Names of backends.
+  libc-ares-dev
   # quickstart: a certificate, a client, ss.
   openssl curl ca-certificates iproute2 procps
 )
@@ -22,7 +26,12 @@ test=(
   clang-19 libclang-rt-19-dev llvm-19 ccache
   libgtest-dev libgmock-dev libbenchmark-dev
   # Real servers and real clients.
-  dovecot-core dovecot-pop3d haproxy curl openssl fetchmail mpop getmail6 socat testssl.sh
+  dovecot-core dovecot-pop3d haproxy curl openssl fetchmail mpop getmail6 socat testssl.sh tinycdb
+  # What drops packets for bench/faults.
+  nftables
+  nginx-light libnginx-mod-mail
+  # Servers that know where users live.
+  postgresql mariadb-server slapd redis-server dnsmasq-base
   # Whatever drives them.
   python3 python3-pytest python3-pytest-xdist git gdb procps iproute2 man-db shellcheck
   # promtool checks the alert rules; systemd-analyze checks the unit.

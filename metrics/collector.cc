@@ -35,6 +35,9 @@ void AddTo(ListenerTotals& totals, const ListenerStats& stats) {
   totals.bytes_out += stats.bytes_out.Get();
   totals.bad_commands += stats.bad_commands.Get();
   totals.stls_injections += stats.stls_injections.Get();
+  AddTo(totals.guard_refusals, stats.guard_refusals);
+  totals.guard_delays += stats.guard_delays.Get();
+  totals.guard_delay_seconds += static_cast<double>(stats.guard_delay_ns.Get()) / 1e9;
   AddTo(totals.handshake, stats.handshake_seconds);
   AddTo(totals.login, stats.login_seconds);
 }
@@ -68,6 +71,13 @@ bool Counted(const BackendTotals& totals) {
 }
 
 }  // namespace
+
+absl::string_view LookupAnswerName(size_t answer) {
+  constexpr std::array<absl::string_view, kLookupAnswerCount> kNames = {"found", "unknown",
+                                                                        "temporary", "forbidden"};
+  CHECK(answer < kNames.size());
+  return kNames[answer];
+}
 
 uint64_t LatencyTotals::Count() const {
   return std::accumulate(buckets.begin(), buckets.end(), uint64_t{0});

@@ -21,6 +21,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/string_view.h"
 #include "metrics/registry.h"
 #include "metrics/worker_stats.h"
 #include "proxy/base/time.h"
@@ -69,8 +70,61 @@ struct PoolHealth {
   int backends = 0;
   int usable = 0;
   bool panic = false;
-  int waiting = 0;      // logins
-  int waiting_max = 0;  // 0: nobody waits
+  int waiting = 0;                   // logins
+  int waiting_max = 0;               // 0: nobody waits
+  bool capabilities_differ = false;  // its backends said different things to CAPA
+};
+
+// The guard's tables and lists; empty where nothing is guarded.
+struct GuardFacts {
+  struct Table {
+    std::string name;
+    uint64_t entries = 0;
+    uint64_t capacity = 0;
+    uint64_t bytes = 0;
+    uint64_t evictions = 0;
+  };
+  struct List {
+    std::string name;  // "allow" or "deny"
+    uint64_t ranges = 0;
+  };
+  std::vector<Table> tables;
+  std::vector<List> lists;
+};
+
+// Sum of a LatencyHistogram over workers.
+struct LatencyTotals {
+  std::array<uint64_t, LatencyHistogram::kBounds.size() + 1> buckets{};  // not cumulative
+  double sum_seconds = 0;
+
+  uint64_t Count() const;
+  // 0 when nothing was observed.
+  double MeanSeconds() const;
+};
+
+// How the source of a lookup can answer: label `result`, "found", "unknown", "temporary" and
+// "forbidden".
+inline constexpr size_t kLookupAnswerCount = 4;
+absl::string_view LookupAnswerName(size_t answer);
+
+// What is known of a lookup. Its threads are no workers, so it counts for itself.
+struct LookupFacts {
+  std::string name;
+  std::array<uint64_t, kLookupAnswerCount> answers{};  // of the source
+  uint64_t hits = 0;
+  uint64_t misses = 0;
+  uint64_t stale = 0;
+  uint64_t coalesced = 0;
+  uint64_t evictions = 0;
+  uint64_t queue_full = 0;
+  uint64_t breaker = 0;
+  uint64_t timed_out = 0;
+  uint64_t waiting = 0;  // sessions
+  uint64_t queued = 0;   // questions
+  uint64_t in_flight = 0;
+  uint64_t entries = 0;
+  bool breaker_open = false;
+  LatencyTotals seconds;
 };
 
 // What only the server knows at the moment of a scrape.
@@ -88,20 +142,15 @@ struct ServerFacts {
   bool draining = false;
   uint64_t log_lines_dropped = 0;
   uint64_t insecure_upstreams = 0;
+  uint64_t holds = 0;        // of operators, and moves in progress
+  uint64_t held_logins = 0;  // that wait for them
+  uint64_t moved_users = 0;
   std::vector<Certificate> certificates;
   // In the current configuration.
   std::vector<BackendHealth> backends;
   std::vector<PoolHealth> pools;
-};
-
-// Sum of a LatencyHistogram over workers.
-struct LatencyTotals {
-  std::array<uint64_t, LatencyHistogram::kBounds.size() + 1> buckets{};  // not cumulative
-  double sum_seconds = 0;
-
-  uint64_t Count() const;
-  // 0 when nothing was observed.
-  double MeanSeconds() const;
+  GuardFacts guard;
+  std::vector<LookupFacts> lookups;
 };
 
 struct ListenerTotals {
@@ -116,6 +165,9 @@ struct ListenerTotals {
   uint64_t bytes_out = 0;
   uint64_t bad_commands = 0;
   uint64_t stls_injections = 0;
+  std::array<uint64_t, kGuardRefusalCount> guard_refusals{};
+  uint64_t guard_delays = 0;
+  double guard_delay_seconds = 0;
   LatencyTotals handshake;
   LatencyTotals login;
 };

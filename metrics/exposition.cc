@@ -15,6 +15,7 @@
 #include "metrics/worker_stats.h"
 #include "proxy/base/check.h"
 #include "proxy/base/close_reason.h"
+#include "proxy/base/guard_refusal.h"
 
 namespace postern::metrics {
 namespace {
@@ -157,15 +158,31 @@ void AddServer(Families& families, const StatusSummary& summary) {
   families.Add(MetricId::kDraining, {}, facts.draining ? 1.0 : 0.0);
   families.Add(MetricId::kLogLinesDropped, {}, facts.log_lines_dropped);
   families.Add(MetricId::kInsecureUpstreams, {}, facts.insecure_upstreams);
+  families.Add(MetricId::kHolds, {}, facts.holds);
+  families.Add(MetricId::kHeldLogins, {}, facts.held_logins);
+  families.Add(MetricId::kMovedUsers, {}, facts.moved_users);
   for (const PoolHealth& pool : facts.pools) {
     families.Add(MetricId::kPoolUsable, {pool.name}, static_cast<double>(pool.usable));
     families.Add(MetricId::kPoolPanic, {pool.name}, pool.panic ? 1.0 : 0.0);
     if (pool.waiting_max > 0) {
       families.Add(MetricId::kPoolWaiting, {pool.name}, static_cast<double>(pool.waiting));
     }
+    families.Add(MetricId::kPoolCapabilitiesDiffer, {pool.name},
+                 pool.capabilities_differ ? 1.0 : 0.0);
   }
   for (const ServerFacts::Certificate& certificate : facts.certificates) {
     families.Add(MetricId::kCertificateExpiry, {certificate.file}, certificate.expiry_unix_seconds);
+  }
+}
+
+void AddGuard(Families& families, const GuardFacts& guard) {
+  for (const GuardFacts::Table& table : guard.tables) {
+    families.Add(MetricId::kGuardTableEntries, {table.name}, table.entries);
+    families.Add(MetricId::kGuardTableCapacity, {table.name}, table.capacity);
+    families.Add(MetricId::kGuardTableEvictions, {table.name}, table.evictions);
+  }
+  for (const GuardFacts::List& list : guard.lists) {
+    families.Add(MetricId::kGuardListRanges, {list.name}, list.ranges);
   }
 }
 
@@ -195,6 +212,13 @@ void AddListener(Families& families, const StatusSummary::Listener& row) {
   families.Add(MetricId::kListenerBytes, {name, "out"}, totals.bytes_out);
   families.Add(MetricId::kListenerBadCommands, {name}, totals.bad_commands);
   families.Add(MetricId::kListenerStlsInjections, {name}, totals.stls_injections);
+  for (size_t i = 0; i < totals.guard_refusals.size(); ++i) {
+    families.AddNonZero(MetricId::kListenerGuardRefusals,
+                        {name, GuardRefusalName(static_cast<GuardRefusal>(i))},
+                        totals.guard_refusals[i]);
+  }
+  families.Add(MetricId::kListenerGuardDelays, {name}, totals.guard_delays);
+  families.Add(MetricId::kListenerGuardDelaySeconds, {name}, totals.guard_delay_seconds);
   families.AddObserved(MetricId::kListenerHandshakeSeconds, {name}, totals.handshake);
   families.AddObserved(MetricId::kListenerLoginSeconds, {name}, totals.login);
 }
@@ -246,6 +270,27 @@ void AddBackend(Families& families, const StatusSummary::Backend& row) {
   families.Add(MetricId::kBackendMessagesRetrieved, {name, pool}, totals.messages_retrieved);
 }
 
+void AddLookup(Families& families, const LookupFacts& lookup) {
+  const absl::string_view name = lookup.name;
+  for (size_t i = 0; i < lookup.answers.size(); ++i) {
+    families.Add(MetricId::kLookupQuestions, {name, LookupAnswerName(i)}, lookup.answers[i]);
+  }
+  families.Add(MetricId::kLookupCache, {name, "hit"}, lookup.hits);
+  families.Add(MetricId::kLookupCache, {name, "miss"}, lookup.misses);
+  families.Add(MetricId::kLookupCache, {name, "stale"}, lookup.stale);
+  families.Add(MetricId::kLookupCache, {name, "coalesced"}, lookup.coalesced);
+  families.Add(MetricId::kLookupCacheEntries, {name}, lookup.entries);
+  families.Add(MetricId::kLookupCacheEvictions, {name}, lookup.evictions);
+  families.Add(MetricId::kLookupRejected, {name, "queue_full"}, lookup.queue_full);
+  families.Add(MetricId::kLookupRejected, {name, "breaker"}, lookup.breaker);
+  families.Add(MetricId::kLookupRejected, {name, "timeout"}, lookup.timed_out);
+  families.Add(MetricId::kLookupWaiting, {name}, lookup.waiting);
+  families.Add(MetricId::kLookupQueued, {name}, lookup.queued);
+  families.Add(MetricId::kLookupInFlight, {name}, lookup.in_flight);
+  families.Add(MetricId::kLookupBreakerOpen, {name}, lookup.breaker_open ? 1.0 : 0.0);
+  families.AddObserved(MetricId::kLookupSeconds, {name}, lookup.seconds);
+}
+
 void AddLoop(Families& families, size_t worker, const LoopStats& stats) {
   const std::string number = absl::StrCat(worker);
   families.Add(MetricId::kLoopTurns, {number}, stats.turns.Get());
@@ -263,8 +308,10 @@ std::string ExpositionText(const StatusSummary& summary, const ProcessStats& pro
   Families families;
   AddProcess(families, summary, process);
   AddServer(families, summary);
+  AddGuard(families, summary.facts.guard);
   for (const StatusSummary::Listener& listener : summary.listeners) AddListener(families, listener);
   for (const StatusSummary::Backend& backend : summary.backends) AddBackend(families, backend);
+  for (const LookupFacts& lookup : summary.facts.lookups) AddLookup(families, lookup);
   for (size_t i = 0; i < loops.size(); ++i) AddLoop(families, i, *loops[i]);
   return std::move(families).ToText();
 }

@@ -13,7 +13,7 @@ void Activate(const std::vector<size_t>& ids, std::vector<Entry>& entries) {
   for (Entry& entry : entries) entry.active = false;
   for (const size_t id : ids) {
     CHECK(id < entries.size());
-    entries[id].active = true;
+    entries[id].active = entries[id].used = true;
   }
 }
 
@@ -34,7 +34,7 @@ absl::StatusOr<size_t> Registry::ListenerId(absl::string_view name) {
   if (found != listener_ids_.end()) return found->second;
   const size_t id = listeners_.size();
   if (id >= WorkerStats::kListenersMax) return Full("listener", name, WorkerStats::kListenersMax);
-  listeners_.push_back({key, false});
+  listeners_.push_back({key, false, false});
   listener_ids_.emplace(std::move(key), id);
   return id;
 }
@@ -46,7 +46,7 @@ absl::StatusOr<size_t> Registry::BackendId(absl::string_view name, absl::string_
   if (found != backend_ids_.end()) return found->second;
   const size_t id = backends_.size();
   if (id >= WorkerStats::kBackendsMax) return Full("backend", name, WorkerStats::kBackendsMax);
-  backends_.push_back({key.second, key.first, false});
+  backends_.push_back({key.second, key.first, false, false});
   backend_ids_.emplace(std::move(key), id);
   return id;
 }
@@ -56,6 +56,19 @@ void Registry::SetActive(const std::vector<size_t>& listeners,
   const std::lock_guard<std::mutex> lock(mutex_);
   Activate(listeners, listeners_);
   Activate(backends, backends_);
+}
+
+void Registry::DropUnused() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  // A configuration that is taken into use uses all that it has asked for, so they are the last.
+  while (!listeners_.empty() && !listeners_.back().used) {
+    listener_ids_.erase(listeners_.back().name);
+    listeners_.pop_back();
+  }
+  while (!backends_.empty() && !backends_.back().used) {
+    backend_ids_.erase({backends_.back().pool, backends_.back().name});
+    backends_.pop_back();
+  }
 }
 
 size_t Registry::listener_count() const {

@@ -22,11 +22,13 @@ class Registry {
   struct Listener {
     std::string name;
     bool active = false;  // in the current configuration
+    bool used = false;    // in this one or an earlier one
   };
   struct Backend {
     std::string name;
     std::string pool;
     bool active = false;
+    bool used = false;
   };
 
   Registry() = default;
@@ -41,6 +43,10 @@ class Registry {
   // Says which ids the configuration in use has; all others become inactive. Called when a snapshot
   // is taken into use. CHECKs that the ids came from this object.
   void SetActive(const std::vector<size_t>& listeners, const std::vector<size_t>& backends);
+
+  // Takes the ids back that never were in a configuration in use: those of a reload that failed.
+  // Nothing may hold one any more.
+  void DropUnused();
 
   // For WorkerStats::Grow().
   size_t listener_count() const;

@@ -10,6 +10,7 @@
 
 #include "metrics/counters.h"
 #include "proxy/base/close_reason.h"
+#include "proxy/base/guard_refusal.h"
 
 namespace postern::metrics {
 
@@ -19,8 +20,9 @@ enum class LoginResult {
   kRefused,      // judged wrong by the backend or by our own secrets
   kUnknownUser,  // no route knows the user
   kUnavailable,  // no candidate could be reached or would talk
+  kLimited,      // the guard refused it
 };
-inline constexpr int kLoginResultCount = 4;
+inline constexpr int kLoginResultCount = 5;
 absl::string_view LoginResultName(LoginResult result);
 
 // What went wrong with a backend before a session was joined to it. Label `reason`.
@@ -84,6 +86,9 @@ struct alignas(64) ListenerStats {
   Counter bytes_out;  // plaintext to clients
   Counter bad_commands;
   Counter stls_injections;
+  std::array<Counter, kGuardRefusalCount> guard_refusals;
+  Counter guard_delays;    // logins that had to wait for failures before
+  Counter guard_delay_ns;  // how long, all together
   LatencyHistogram handshake_seconds;
   LatencyHistogram login_seconds;  // accept to the +OK of the login
 };

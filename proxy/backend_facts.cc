@@ -54,7 +54,13 @@ void DescribeBackends(const Snapshot& snapshot, TimeNs now, metrics::ServerFacts
     const routing::PoolStanding standing =
         snapshot.router->Standing(i, snapshot.backend_states, now);
     const routing::PoolOptions& pool = snapshot.config.routing.pools[i];
-    metrics::PoolHealth health{pool.name, standing.backends, standing.usable, standing.panic};
+    metrics::PoolHealth health;
+    health.name = pool.name;
+    health.backends = standing.backends;
+    health.usable = standing.usable;
+    health.panic = standing.panic;
+    health.capabilities_differ =
+        snapshot.offers != nullptr && !snapshot.offers->Differences(i).empty();
     if (snapshot.pool_queues[i] != nullptr) {
       health.waiting = snapshot.pool_queues[i]->waiting.load(std::memory_order_relaxed);
       health.waiting_max = pool.queue.waiting_max;

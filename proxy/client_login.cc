@@ -14,13 +14,15 @@ namespace {
 // not read is then no longer read either.
 constexpr size_t kQueuedBytesMax = 16384;
 
-constexpr absl::string_view kRefusedByLimit =
-    "-ERR [SYS/TEMP] Too many connections, please try again later\r\n";
-
 absl::string_view LastWords(CloseReason reason) {
-  return reason == CloseReason::kShutdown
-             ? "-ERR [SYS/TEMP] The server is shutting down, please try again\r\n"
-             : "-ERR [SYS/TEMP] Login took too long\r\n";
+  switch (reason) {
+    case CloseReason::kShutdown:
+      return "-ERR [SYS/TEMP] The server is shutting down, please try again\r\n";
+    case CloseReason::kLoginTimeout:
+      return "-ERR [SYS/TEMP] Login took too long\r\n";
+    default:
+      return "-ERR [SYS/TEMP] This session was ended, please try again\r\n";
+  }
 }
 
 metrics::TlsVersion VersionOf(absl::string_view version) {
@@ -55,12 +57,7 @@ coro::Task<bool> Session::Greet() {
     const bool heard = co_await HearNeighbour();
     if (!heard) co_return false;
   }
-  if (implicit_tls) {
-    const bool done = co_await ShakeHands();
-    if (!done) co_return false;
-  }
-  EnterPhase(Phase::kLogin);
-  ArmDeadline(accepted_at_ + config().timeouts.login);
+  if (snapshot_->shared->guard != nullptr && !PassDoor()) co_return false;
   const pop3::DialogueOptions& options = snapshot_->shared->dialogues[listener_];
   std::string challenge;
   if (options.apop) challenge = NewChallenge();
@@ -69,7 +66,20 @@ coro::Task<bool> Session::Greet() {
   dialogue_ = std::make_unique<pop3::LoginDialogue>(&options, tls_active, std::move(challenge));
   // By who speaks, not by who carries: behind a PROXY header it is the client's own word.
   if (ContainsAddress(at.xclient_networks, client_address_)) dialogue_->TrustXclient();
-  client_.Queue(dialogue_->Greeting());
+  if (snapshot_->shared->offers != nullptr) {
+    dialogue_->SetOffer(snapshot_->shared->offers->Get(listener_));
+  }
+  const std::string greeting = dialogue_->Greeting();
+  const bool early = implicit_tls && config().tls.early_greeting;
+  if (implicit_tls) {
+    const absl::string_view first_words = early ? absl::string_view(greeting) : "";
+    const bool done = co_await ShakeHands(first_words);
+    if (!done) co_return false;
+  }
+  EnterPhase(Phase::kLogin);
+  ArmDeadline(accepted_at_ + config().timeouts.login);
+  TakeCertificate();
+  if (!early) client_.Queue(greeting);
   co_return true;
 }
 
@@ -79,7 +89,7 @@ std::string Session::NewChallenge() const {
   return pop3::MakeApopChallenge(config().hostname, absl::string_view(random, sizeof(random)));
 }
 
-coro::Task<bool> Session::ShakeHands() {
+coro::Task<bool> Session::ShakeHands(absl::string_view first_words) {
   const TimeNs started = io_->Now();
   EnterPhase(Phase::kHandshake);
   ArmDeadline(
@@ -88,7 +98,8 @@ coro::Task<bool> Session::ShakeHands() {
   // engine has used it up when it asks for more.
   const std::string early(client_.input());
   client_.ClearInput();
-  client_.SetTls(snapshot_->server_tls->NewEngine(client_.output()));
+  client_.SetTls(snapshot_->TlsOf(listener_).NewEngine(client_.output()));
+  client_.tls()->SetFirstWords(first_words);
   if (!early.empty()) client_.tls()->SetInput(early);
   const Outcome outcome = co_await client_.Handshake();
   if (outcome != Outcome::kOk) {
@@ -157,12 +168,13 @@ coro::Task<pop3::Decision> Session::NextDecision() {
           decision.reason = expire_reason_;
           co_return decision;
         }
-        const bool done = co_await ShakeHands();
+        const bool done = co_await ShakeHands("");
         decision.action = pop3::Action::kClose;
         decision.reply.clear();
         decision.reason = reason_;
         if (!done) co_return decision;
         dialogue_->OnTlsStarted();
+        TakeCertificate();
         EnterPhase(Phase::kLogin);
         ArmDeadline(accepted_at_ + config().timeouts.login);
         break;

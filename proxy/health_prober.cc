@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "proxy/base/check.h"
 #include "proxy/base/escape.h"
+#include "proxy/master_login.h"
 #include "proxy/pop3/reply.h"
 #include "routing/stable_hash.h"
 
@@ -165,11 +166,14 @@ coro::Task<bool> HealthProber::TryAddress(SocketAddress address, routing::CheckR
   attempt.goal = GoalOf(backend.health.probe);
   attempt.user = backend.health.user;
   attempt.password = snapshot_->shared->canary_passwords[backend_].view();
-  if (backend.login == config::UpstreamLogin::kMaster) {
-    attempt.user = backend.master_user;
-    attempt.authorization_id = backend.health.user;
-    attempt.password = snapshot_->shared->master_passwords[backend_].view();
+  if (backend.login == config::UpstreamLogin::kMaster &&
+      !LogInAsMaster(backend.health.user, snapshot_->shared->master_passwords[backend_].view(),
+                     &attempt)) {
+    result->reason = "the user's name cannot be written in the master_format";
+    co_return false;
   }
+  attempt.offers = snapshot_->shared->offers.get();
+  attempt.backend_index = backend_;
   UpstreamVerdict verdict = co_await LogInUpstream(&attempt);
   bool good = verdict.kind == UpstreamVerdict::Kind::kAccepted;
   if (verdict.kind == UpstreamVerdict::Kind::kRefused) good = IsBusy(verdict.reply);

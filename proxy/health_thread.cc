@@ -55,6 +55,9 @@ void HealthThread::Run(io::IoKind kind) {
     if (io_->Now() < next_look) continue;
     next_look = io_->Now() + kLookEvery;
     for (const std::string& sentence : pools_.Look(io_->Now())) log::Warning(sentence);
+    for (const BackendWatch::Change& change : backends_.Look()) {
+      if (on_change_) on_change_(change);
+    }
   }
   CHECK(coro::FramePool::ThisThread().live() == 0);
 }
@@ -62,6 +65,7 @@ void HealthThread::Run(io::IoKind kind) {
 void HealthThread::Configure(std::shared_ptr<const WorkerSnapshot> snapshot) {
   mailbox_->Post([this, next = std::move(snapshot)] {
     pools_.Configure(next->shared);
+    backends_.Configure(next->shared);
     checker_->Configure(next);
   });
 }

@@ -2,11 +2,14 @@
 #ifndef POSTERN_PROXY_HEALTH_THREAD_H_
 #define POSTERN_PROXY_HEALTH_THREAD_H_
 
+#include <functional>
 #include <future>
 #include <memory>
 #include <thread>
+#include <utility>
 
 #include "absl/status/status.h"
+#include "proxy/backend_watch.h"
 #include "proxy/health_checker.h"
 #include "proxy/io/make_io.h"
 #include "proxy/mailbox.h"
@@ -24,6 +27,9 @@ class HealthThread {
   HealthThread& operator=(const HealthThread&) = delete;
   ~HealthThread() { Stop(); }
 
+  // Told, on the health thread, of backends whose sessions are to end; before Start().
+  using OnChange = std::function<void(const BackendWatch::Change& change)>;
+  void WatchBackends(OnChange on_change) { on_change_ = std::move(on_change); }
   absl::Status Start(io::IoKind io);
   // For BuildHealthSnapshot().
   tls::Library* library() { return &library_; }
@@ -37,7 +43,9 @@ class HealthThread {
   tls::Library library_;
   std::unique_ptr<io::Io> io_;
   std::unique_ptr<HealthChecker> checker_;
-  PoolWatch pools_;  // the thread's
+  PoolWatch pools_;        // the thread's
+  BackendWatch backends_;  // likewise
+  OnChange on_change_;
   std::unique_ptr<Mailbox> mailbox_;
   std::promise<absl::Status> started_;
   bool stopping_ = false;  // the thread's

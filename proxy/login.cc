@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "proxy/base/secret.h"
+#include "proxy/master_login.h"
 #include "proxy/session.h"
 #include "tls/digest.h"
 
@@ -30,6 +31,7 @@ coro::Task<bool> Session::LogIn() {
     }
     const TimeNs asked_at = io_->Now();
     const Attempt attempt = co_await TryLogin(&decision.credentials);
+    if (visit_ != nullptr) EndGuardedLogin(attempt);
     if (attempt == Attempt::kJoined) co_return true;
     if (attempt == Attempt::kGone) co_return false;
     if (expire_reason_ != CloseReason::kNone || attempt == Attempt::kCancelled) {
@@ -38,13 +40,17 @@ coro::Task<bool> Session::LogIn() {
     }
     if (attempt == Attempt::kUnavailable) {
       CountLogin(metrics::LoginResult::kUnavailable);
-      client_.Queue(kUnavailable);
+      client_.Queue(lookup_ != nullptr && !lookup_->words.empty()
+                        ? absl::string_view(lookup_->words)
+                        : kUnavailable);
       End(CloseReason::kUpstreamUnavailable);
       co_return false;
     }
     // Unknown users and wrong passwords are answered at the same moment after the question, with
     // the same words, so that nobody can find out who exists.
-    co_await Pause(asked_at + config().timeouts.refused_delay - io_->Now());
+    const DurationNs delay =
+        std::max(config().timeouts.refused_delay, lookup_ != nullptr ? lookup_->refused_delay : 0);
+    co_await Pause(asked_at + delay + GuardDelay() - io_->Now());
     if (reason_ != CloseReason::kNone) co_return false;
     EnterPhase(Phase::kLogin);
     client_.Queue(refusal_);
@@ -60,6 +66,7 @@ coro::Task<Session::Attempt> Session::TryLogin(pop3::Credentials* credentials) {
   method_ = credentials->method_name();
   backend_ = -1;
   password_sent_ = false;
+  lookup_ = nullptr;
   const absl::StatusOr<std::string> user =
       snapshot_->shared->router->NormaliseUser(credentials->user);
   if (!user.ok()) {
@@ -80,22 +87,24 @@ coro::Task<Session::Attempt> Session::TryLogin(pop3::Credentials* credentials) {
     CountLogin(metrics::LoginResult::kRefused);
     co_return Attempt::kRefused;
   }
-  // Our own secrets are asked before the routes, so that a wrong digest costs no backend anything.
-  absl::string_view password = credentials->password.view();
-  if (credentials->shows_digest() && !VerifyHere(*credentials, &password)) {
-    CountLogin(metrics::LoginResult::kRefused);
-    co_return Attempt::kRefused;
+  if (snapshot_->shared->guard != nullptr) {
+    const bool open = co_await AskGuard();
+    if (!open) co_return reason_ != CloseReason::kNone ? Attempt::kGone : Attempt::kRefused;
   }
   LoginWait wait;
   Attempt attempt = Attempt::kUnavailable;
   for (;;) {
-    attempt = co_await TryRoute(credentials, password, &wait);
+    attempt = co_await TryRoute(credentials, &wait);
     if (attempt != Attempt::kUnavailable || !MayWait(&wait)) break;
     const bool again = co_await WaitInLine(&wait);
     if (!again) break;
   }
   FinishWait(&wait, attempt);
-  if (attempt == Attempt::kUnavailable && reason_ != CloseReason::kNone) attempt = Attempt::kGone;
+  // A login that was held in vain is told so.
+  if (attempt == Attempt::kUnavailable && reason_ != CloseReason::kNone &&
+      reason_ != CloseReason::kHeld) {
+    attempt = Attempt::kGone;
+  }
   if (attempt == Attempt::kUnavailable && blocked_ >= 0) {
     metrics::BackendStats& stats = backend_stats(static_cast<size_t>(blocked_));
     stats.errors[static_cast<size_t>(blocked_by_)].Add();
@@ -104,43 +113,93 @@ coro::Task<Session::Attempt> Session::TryLogin(pop3::Credentials* credentials) {
   if (attempt == Attempt::kJoined) CountLogin(metrics::LoginResult::kAccepted);
   credentials->password.Wipe();
   credentials->sasl_message.Wipe();
+  if (lookup_ != nullptr) lookup_->Wipe();
   co_return attempt;
+}
+
+// Where the user may go now, as far as that is known without asking any backend. kJoined: go on.
+coro::Task<Session::Attempt> Session::FindRoute(const pop3::Credentials* credentials,
+                                                routing::Decision* route,
+                                                absl::string_view* password) {
+  const Snapshot& shared = *snapshot_->shared;
+  *route = shared.router->Route(user_, shared.backend_states, io_->Now());
+  if (route->lookup >= 0) {
+    const Attempt asked = co_await AskLookups(credentials, route);
+    if (asked != Attempt::kJoined) co_return asked;
+  }
+  // Our own secrets are asked before any backend, so that a wrong digest costs none anything.
+  *password = credentials->password.view();
+  if (lookup_ != nullptr && lookup_->secret != nullptr) *password = lookup_->secret->view();
+  if (credentials->shows_digest() && !JudgedByLookup() && !VerifyHere(*credentials, password)) {
+    CountLogin(metrics::LoginResult::kRefused);
+    co_return Attempt::kRefused;
+  }
+  while (shared.holds->Covers(user_)) {
+    const bool released = co_await WaitWhileHeld();
+    if (!released) {
+      const bool told = reason_ == CloseReason::kNone || reason_ == CloseReason::kHeld;
+      co_return told ? Attempt::kUnavailable : Attempt::kGone;
+    }
+    if (lookup_ == nullptr) {
+      *route = shared.router->Route(user_, shared.backend_states, io_->Now());
+    }
+  }
+  co_return Attempt::kJoined;
+}
+
+// The line of the route, and the place in the table of live users. kJoined: go on.
+Session::Attempt Session::EnterRoute(routing::Decision* route, LoginWait* wait) {
+  ChooseLine(route, wait);
+  if (route->known && !JoinAffinity(route, wait)) return Attempt::kUnavailable;
+  if (!wait->turn && wait->line != nullptr && wait->line->size() > 0) {
+    LeaveAffinity();
+    may_pass_ = true;
+    const int first = route->candidate_count > 0 ? route->candidates[0] : route->out;
+    NoteBackendOut(static_cast<size_t>(first), metrics::UpstreamError::kFull, "others wait for it");
+    return Attempt::kUnavailable;
+  }
+  if (route->known && route->candidate_count > 0) return Attempt::kJoined;
+  if (route->out >= 0) {
+    const auto out = static_cast<size_t>(route->out);
+    may_pass_ = true;
+    if (route->full) {
+      NoteBackendOut(out, metrics::UpstreamError::kFull,
+                     "full, and so is every other backend of the pool");
+    } else {
+      NoteBackendOut(out, metrics::UpstreamError::kOut,
+                     snapshot_->shared->backend_states[out]->Why(io_->Now()));
+    }
+  }
+  if (route->known) return Attempt::kUnavailable;
+  CountLogin(metrics::LoginResult::kUnknownUser);
+  return Attempt::kRefused;
 }
 
 // One look at where the user may go now, and the attempts that follow from it.
 coro::Task<Session::Attempt> Session::TryRoute(const pop3::Credentials* credentials,
-                                               absl::string_view password, LoginWait* wait) {
+                                               LoginWait* wait) {
   blocked_ = asked_ = -1;
   password_sent_ = may_pass_ = false;
-  routing::Decision route =
-      snapshot_->shared->router->Route(user_, snapshot_->shared->backend_states, io_->Now());
-  ChooseLine(&route, wait);
-  if (route.known && !JoinAffinity(&route, wait)) co_return Attempt::kUnavailable;
-  if (!wait->turn && wait->line != nullptr && wait->line->size() > 0) {
-    LeaveAffinity();
-    may_pass_ = true;
-    const int first = route.candidate_count > 0 ? route.candidates[0] : route.out;
-    NoteBackendOut(static_cast<size_t>(first), metrics::UpstreamError::kFull, "others wait for it");
-    co_return Attempt::kUnavailable;
+  routing::Decision route;
+  absl::string_view password;
+  const Attempt found = co_await FindRoute(credentials, &route, &password);
+  if (found != Attempt::kJoined) co_return found;
+  // Nothing waits between the last question for a hold and the join: who holds a user and then
+  // hears that every worker has done something since knows all of the user's logins.
+  FollowOperator(*credentials, &route);
+  if (visit_ != nullptr && wait->queued == nullptr && !GuardAllows(route)) {
+    co_return Attempt::kRefused;
   }
-  if (!route.known || route.candidate_count == 0) {
-    if (route.out >= 0) {
-      const auto out = static_cast<size_t>(route.out);
-      may_pass_ = true;
-      if (route.full) {
-        NoteBackendOut(out, metrics::UpstreamError::kFull,
-                       "full, and so is every other backend of the pool");
-      } else {
-        NoteBackendOut(out, metrics::UpstreamError::kOut,
-                       snapshot_->shared->backend_states[out]->Why(io_->Now()));
-      }
-    }
-    if (!route.known) CountLogin(metrics::LoginResult::kUnknownUser);
-    co_return route.known ? Attempt::kUnavailable : Attempt::kRefused;
-  }
-  // A master login shows the backend no password of the user's: nobody but us can judge it.
-  if (!credentials->shows_digest() && LeadsToMasterLogin(route) &&
-      !VerifyHere(*credentials, &password)) {
+  const Attempt entered = EnterRoute(&route, wait);
+  if (entered != Attempt::kJoined) co_return entered;
+  // A master login shows the backend no password of the user's, and a stored secret none that the
+  // client has shown: nobody but us, or a lookup, can judge it.
+  const bool judged = credentials->shows_digest() ||
+                      (JudgedByLookup() && (lookup_->secret != nullptr || !LeadsToSecret(route)));
+  const bool verified = credentials->by_certificate()       ? CertificateOpens(route, &password)
+                        : judged || !LeadsToOwnLogin(route) ? true
+                                                            : VerifyHere(*credentials, &password);
+  if (!verified) {
     LeaveAffinity();
     CountLogin(metrics::LoginResult::kRefused);
     co_return Attempt::kRefused;
@@ -150,8 +209,11 @@ coro::Task<Session::Attempt> Session::TryRoute(const pop3::Credentials* credenti
   const Attempt attempt = co_await TryCandidates(&route, credentials, password);
   upstream_time_ += io_->Now() - started;
   // With kGone the connection may still be there; it is closed at the end of the session.
-  if (attempt == Attempt::kRefused || attempt == Attempt::kUnavailable) LeaveAffinity();
-  if (attempt == Attempt::kRefused) CountLogin(metrics::LoginResult::kRefused);
+  if (attempt != Attempt::kJoined && attempt != Attempt::kGone) LeaveAffinity();
+  if (attempt == Attempt::kRefused) {
+    CountLogin(guard_refusal_ == GuardRefusal::kNone ? metrics::LoginResult::kRefused
+                                                     : metrics::LoginResult::kLimited);
+  }
   co_return attempt;
 }
 
@@ -169,8 +231,14 @@ void Session::NoteBackendOut(size_t backend, metrics::UpstreamError error, absl:
 bool Session::JoinAffinity(routing::Decision* route, LoginWait* wait) {
   const Snapshot& shared = *snapshot_->shared;
   // A route to one backend is the operator's own word: whoever is moved by it moves at once.
-  if (route->pool < 0) return true;
-  if (!config().routing.pools[static_cast<size_t>(route->pool)].affinity) return true;
+  if (!route->moved &&
+      (route->pool < 0 || !config().routing.pools[static_cast<size_t>(route->pool)].affinity)) {
+    if (route->candidate_count > 0) {
+      shared.affinity->Enter(user_);
+      entered_ = true;
+    }
+    return true;
+  }
   const routing::BackendStateList& states = shared.backend_states;
   std::shared_ptr<routing::BackendState> wanted;
   if (route->candidate_count > 0) wanted = states[static_cast<size_t>(route->candidates[0])];
@@ -202,15 +270,25 @@ bool Session::JoinAffinity(routing::Decision* route, LoginWait* wait) {
 }
 
 void Session::LeaveAffinity() {
-  if (!affine_) return;
-  affine_ = false;
-  snapshot_->shared->affinity->Leave(user_);
+  if (std::exchange(entered_, false)) snapshot_->shared->affinity->Exit(user_);
+  if (std::exchange(affine_, false)) snapshot_->shared->affinity->Leave(user_);
 }
 
-bool Session::LeadsToMasterLogin(const routing::Decision& route) const {
+bool Session::LeadsToSecret(const routing::Decision& route) const {
   for (int i = 0; i < route.candidate_count; ++i) {
     const auto backend = static_cast<size_t>(route.candidates[static_cast<size_t>(i)]);
-    if (config().backends[backend].login == config::UpstreamLogin::kMaster) return true;
+    if (config().backends[backend].login == config::UpstreamLogin::kSecret) return true;
+  }
+  return false;
+}
+
+bool Session::LeadsToOwnLogin(const routing::Decision& route) const {
+  for (int i = 0; i < route.candidate_count; ++i) {
+    const auto backend = static_cast<size_t>(route.candidates[static_cast<size_t>(i)]);
+    const config::UpstreamLogin login = config().backends[backend].login;
+    if (login == config::UpstreamLogin::kMaster || login == config::UpstreamLogin::kSecret) {
+      return true;
+    }
   }
   return false;
 }
@@ -223,19 +301,21 @@ bool Session::VerifyHere(const pop3::Credentials& credentials, absl::string_view
   const Secret* secret =
       snapshot_->shared->secrets == nullptr ? nullptr : snapshot_->shared->secrets->Find(user_);
   const absl::string_view key = secret == nullptr ? nobody.view() : secret->view();
-  bool same = false;
-  if (credentials.shows_digest()) {
-    const absl::StatusOr<std::string> digest = credentials.method == pop3::LoginMethod::kApop
-                                                   ? tls::Md5Hex(credentials.challenge, key)
-                                                   : tls::HmacMd5Hex(key, credentials.challenge);
-    if (!digest.ok()) return false;
-    same = ConstantTimeEquals(*digest, credentials.digest.view());
-  } else {
-    same = ConstantTimeEquals(key, credentials.password.view());
-  }
+  const bool same = Matches(credentials, key);
   if (secret == nullptr || !same) return false;
   *password = key;
   return true;
+}
+
+// Whether the client has this secret: in constant time.
+bool Session::Matches(const pop3::Credentials& credentials, absl::string_view secret) {
+  if (!credentials.shows_digest()) {
+    return ConstantTimeEquals(secret, credentials.password.view());
+  }
+  const absl::StatusOr<std::string> digest = credentials.method == pop3::LoginMethod::kApop
+                                                 ? tls::Md5Hex(credentials.challenge, secret)
+                                                 : tls::HmacMd5Hex(secret, credentials.challenge);
+  return digest.ok() && ConstantTimeEquals(*digest, credentials.digest.view());
 }
 
 coro::Task<Session::Attempt> Session::TryCandidates(const routing::Decision* route,
@@ -248,8 +328,12 @@ coro::Task<Session::Attempt> Session::TryCandidates(const routing::Decision* rou
         !snapshot_->shared->affinity->Move(user_, snapshot_->shared->backend_states[backend])) {
       break;
     }
-    if (!TakeSeat(backend)) continue;
-    const Attempt attempt = co_await TryBackend(route, backend, credentials, password);
+    // A server that no backend names is not one of those whose seats are counted.
+    if (!ReachesUnnamedServer() && !TakeSeat(backend)) continue;
+    Attempt attempt = co_await TryBackend(route, backend, credentials, password);
+    if (attempt == Attempt::kRefused && config().backends[backend].referrals > 0) {
+      attempt = co_await FollowReferrals(route, backend, credentials, password);
+    }
     // With kGone the connection may still be there.
     if (attempt != Attempt::kJoined && attempt != Attempt::kGone) {
       LeaveSeat(/*call_next=*/attempt != Attempt::kUnavailable);
@@ -294,13 +378,16 @@ coro::Task<Session::Attempt> Session::TryBackend(const routing::Decision* route,
                           snapshot_->client_tls[backend].get(), &stats,
                           &(*context_->memories)[snapshot_->shared->backend_stats[backend]]);
   attempt.deadline = accepted_at_ + config().timeouts.login;
-  attempt.user = user_;
+  attempt.user = LoginUser();
   attempt.password = password;
-  if (target.login == config::UpstreamLogin::kMaster) {
-    attempt.user = target.master_user;
-    attempt.authorization_id = user_;
-    attempt.password = snapshot_->shared->master_passwords[backend].view();
+  attempt.foreign_password = target.login == config::UpstreamLogin::kSecret;
+  if (target.login == config::UpstreamLogin::kMaster &&
+      !LogInAsMaster(LoginUser(), snapshot_->shared->master_passwords[backend].view(), &attempt)) {
+    upstream_error_ = target.name + ": the name cannot be written in its master_format";
+    co_return Attempt::kRefused;
   }
+  attempt.offers = snapshot_->shared->offers.get();
+  attempt.backend_index = backend;
   if (target.login == config::UpstreamLogin::kSasl &&
       credentials->method == pop3::LoginMethod::kAuth) {
     attempt.mechanism = pop3::InfoOf(credentials->mechanism).name;
@@ -311,8 +398,10 @@ coro::Task<Session::Attempt> Session::TryBackend(const routing::Decision* route,
     attempt.identity = Identity();
     attempt.session = SessionName();
   }
+  // Once: the next order might begin with the address that just failed.
+  const AddressList addresses =
+      ReachesUnnamedServer() ? lookup_->addresses : snapshot_->shared->addresses->Get(backend);
   for (int i = 0; i < config().limits.upstream_tries; ++i) {
-    const AddressList addresses = snapshot_->shared->addresses->Get(backend);
     if (addresses == nullptr || addresses->empty()) {
       stats.errors[static_cast<size_t>(metrics::UpstreamError::kResolve)].Add();
       upstream_error_ = target.name + ": no address for its host name";
@@ -327,7 +416,8 @@ coro::Task<Session::Attempt> Session::TryBackend(const routing::Decision* route,
     tests_ejected_ = snapshot_->shared->backend_states[backend]->ejected(io_->Now());
     attempt.address = (*addresses)[static_cast<size_t>(i) % addresses->size()];
     UpstreamVerdict verdict = co_await LogInUpstream(&attempt);
-    NoteOutcome(*route, backend, verdict);
+    // What happens at a server that no backend names says nothing about one.
+    if (!ReachesUnnamedServer()) NoteOutcome(*route, backend, verdict);
     if (verdict.kind == UpstreamVerdict::Kind::kChallenge) {
       const Attempt carried = co_await CarryExchange(&attempt, &verdict);
       if (carried != Attempt::kJoined) {
@@ -347,6 +437,13 @@ coro::Task<Session::Attempt> Session::TryBackend(const routing::Decision* route,
     }
     if (verdict.kind != UpstreamVerdict::Kind::kAccepted) upstream_.Close(/*abortive=*/false);
     if (reason_ != CloseReason::kNone) co_return Attempt::kGone;
+    if (verdict.kind == UpstreamVerdict::Kind::kAccepted && visit_ != nullptr &&
+        !GuardAccepts(*route)) {
+      stats.logins[static_cast<size_t>(metrics::LoginResult::kLimited)].Add();
+      upstream_.Stop(/*abortive=*/false);
+      upstream_.Close(/*abortive=*/false);
+      co_return Attempt::kRefused;
+    }
     if (verdict.kind == UpstreamVerdict::Kind::kAccepted) {
       stats.logins[static_cast<size_t>(metrics::LoginResult::kAccepted)].Add();
       client_.Queue(verdict.reply);

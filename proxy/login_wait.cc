@@ -36,6 +36,7 @@ bool Session::TakeSeat(size_t backend) {
 }
 
 void Session::SeatJoined() {
+  if (seat_ < 0) return;
   const auto backend = static_cast<size_t>(seat_);
   snapshot_->shared->backend_states[backend]->load().OnJoined();
   seat_joined_ = true;
@@ -68,12 +69,21 @@ void Session::CallForRoom(size_t backend) {
 void Session::ChooseLine(routing::Decision* route, LoginWait* wait) const {
   const Snapshot& shared = *snapshot_->shared;
   wait->line = nullptr;
+  wait->queue = nullptr;
   if (!route->known || route->pool < 0) return;
   const auto pool = static_cast<size_t>(route->pool);
   wait->queue = shared.pool_queues[pool].get();
   if (wait->queue == nullptr) return;
   wait->rules = &config().routing.pools[pool].queue;
   int wanted = route->candidate_count > 0 ? route->candidates[0] : route->out;
+  if (wanted < 0) return;  // no backend could be named, and waiting will not name one
+  if (route->moved && wait->only >= 0 && wait->only != wanted) {
+    // Another backend has seen the password, and an operator has moved the user meanwhile.
+    wait->queue = nullptr;
+    route->candidate_count = 0;
+    route->out = wanted;
+    return;
+  }
   if (wait->only >= 0) wanted = wait->only;
   const auto backend = static_cast<size_t>(wanted);
   routing::BackendState& state = *shared.backend_states[backend];
@@ -85,7 +95,7 @@ void Session::ChooseLine(routing::Decision* route, LoginWait* wait) const {
     route->candidates[0] = wanted;
     route->out = may_ask ? -1 : wanted;
   }
-  const bool anybody = config().routing.pools[pool].failover && wait->only < 0;
+  const bool anybody = config().routing.pools[pool].failover && wait->only < 0 && !route->moved;
   wait->line = anybody ? &wait->queue->line : &state.line();
 }
 
@@ -108,6 +118,7 @@ bool Session::MayWait(LoginWait* wait) {
     wait->queue->waiting.fetch_sub(1, std::memory_order_relaxed);
     return false;
   }
+  wait->counted_in = wait->queue;
   wait->queued = std::make_shared<QueuedLogin>(context_->mailbox, &Session::OnCalled, this);
   wait->began = now;
   wait->until = now + rules.wait;
@@ -180,7 +191,7 @@ void Session::FinishWait(LoginWait* wait, Attempt attempt) {
   if (wait->turn) wait->stood_in->CallNext(answered ? 2 : 1);
   wait->turn = false;
   wait->queued.reset();
-  wait->queue->waiting.fetch_sub(1, std::memory_order_relaxed);
+  wait->counted_in->waiting.fetch_sub(1, std::memory_order_relaxed);
   if (backend_ < 0) return;
   backend_stats(static_cast<size_t>(backend_)).queue_seconds.Record(io_->Now() - wait->began);
 }

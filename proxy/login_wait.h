@@ -27,6 +27,8 @@ struct LoginWait {
   WaitLine* line = nullptr;
   // Since it first had to wait.
   std::shared_ptr<QueuedLogin> queued;
+  // That counts it as waiting; the user's pool may be another one after the wait.
+  routing::PoolQueue* counted_in = nullptr;
   TimeNs began = 0;
   TimeNs until = 0;
   WaitLine* stood_in = nullptr;

@@ -9,6 +9,7 @@
 #include "absl/strings/str_format.h"
 #include "proxy/base/ip_network.h"
 #include "proxy/config/value_syntax.h"
+#include "proxy/pop3/command.h"
 #include "proxy/pop3/proxy_protocol.h"
 #include "proxy/pop3/xclient.h"
 #include "proxy/session.h"
@@ -30,6 +31,9 @@ pop3::ClientIdentity IdentityOf(pop3::ProxyHeader header) {
   identity.tls_cipher = std::move(header.ssl_cipher);
   identity.server_name = std::move(header.authority);
   identity.alpn_pop3 = header.alpn == "pop3";
+  if (!pop3::HasControlBytes(header.ssl_common_name)) {
+    identity.certificate_name = std::move(header.ssl_common_name);
+  }
   return identity;
 }
 
@@ -100,6 +104,7 @@ pop3::ClientIdentity Session::Identity() const {
     identity.tls_cipher = std::string(info.cipher);
     identity.alpn_pop3 = info.alpn_pop3;
     if (!info.server_name.empty()) identity.server_name = std::string(info.server_name);
+    if (certificate_ != nullptr) identity.certificate_name = certificate_->common_name;
   }
   // Receivers drop the connection over a name that is none.
   if (!config::IsDnsName(identity.server_name)) identity.server_name.clear();

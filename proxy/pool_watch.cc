@@ -18,6 +18,7 @@ std::vector<std::string> PoolWatch::Look(TimeNs now) {
                       : standing.panic    ? Mood::kPanic
                                           : Mood::kEmpty;
     moods[name] = mood;
+    if (snapshot_->offers != nullptr) LookAtCapabilities(i, &sentences);
     const auto before = moods_.find(name);
     if (mood == (before == moods_.end() ? Mood::kWell : before->second)) continue;
     const std::string subject = absl::StrCat("pool ", name, ": ");
@@ -39,6 +40,18 @@ std::vector<std::string> PoolWatch::Look(TimeNs now) {
   }
   moods_ = std::move(moods);
   return sentences;
+}
+
+void PoolWatch::LookAtCapabilities(size_t pool, std::vector<std::string>* sentences) {
+  const std::string& name = snapshot_->config.routing.pools[pool].name;
+  std::string now = snapshot_->offers->Differences(pool);
+  std::string& told = differences_[name];
+  if (now == told) return;
+  sentences->push_back(
+      now.empty() ? absl::StrCat("pool ", name, ": its backends have the same capabilities again")
+                  : absl::StrCat("pool ", name, ": its backends differ in what CAPA says: ", now,
+                                 "; clients are promised what all have"));
+  told = std::move(now);
 }
 
 }  // namespace postern

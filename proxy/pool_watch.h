@@ -1,4 +1,5 @@
-// Tells the operator when a pool runs out of backends, and when it has some again.
+// Tells the operator when a pool runs out of backends, and when it has some again; and when its
+// backends differ in their capabilities.
 #ifndef POSTERN_PROXY_POOL_WATCH_H_
 #define POSTERN_PROXY_POOL_WATCH_H_
 
@@ -22,8 +23,12 @@ class PoolWatch {
  private:
   enum class Mood { kWell, kPanic, kEmpty };
 
+  // Adds what is new about the capabilities of one pool's backends.
+  void LookAtCapabilities(size_t pool, std::vector<std::string>* sentences);
+
   std::shared_ptr<const Snapshot> snapshot_;
-  std::map<std::string, Mood> moods_;  // by name; a pool that is not here was well
+  std::map<std::string, Mood> moods_;               // by name; a pool that is not here was well
+  std::map<std::string, std::string> differences_;  // by name; of capabilities, as last told
 };
 
 }  // namespace postern

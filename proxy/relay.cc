@@ -296,6 +296,11 @@ bool Relay::InsideResponse() const {
   return counter_.boundary() == Boundary::kInside;
 }
 
+bool Relay::between_responses() const {
+  return !InsideResponse() && !counter_.response_pending() && kernel_pipe_.bytes == 0 &&
+         pipes_[kDown].target->output_empty() && pipes_[kUp].target->output_empty();
+}
+
 void Relay::UpstreamEnded(bool orderly) {
   pipes_[kDown].state = State::kEnded;
   if (InsideResponse() && !client_broken_) {

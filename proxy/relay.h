@@ -63,6 +63,9 @@ class Relay {
   // Ends the relay for a reason of our own. A client in the middle of a response will be reset.
   void Cancel(CloseReason reason);
 
+  // Whether it could be ended now without cutting anything short: no command is being answered.
+  bool between_responses() const;
+
   // Whether the client must see a reset and not an orderly end.
   bool abort_client() const { return abort_client_; }
   TimeNs last_activity() const { return last_activity_; }

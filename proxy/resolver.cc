@@ -1,7 +1,5 @@
 #include "proxy/resolver.h"
 
-#include <netdb.h>
-
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
@@ -13,40 +11,19 @@
 
 #include "absl/strings/str_cat.h"
 #include "proxy/base/log.h"
+#include "proxy/name_client.h"
 
 namespace postern {
 namespace {
 
-struct Answer {
-  AddressList addresses;  // null when the look-up failed
-  std::string error;
-};
+// Records that live shorter are not worth more questions.
+constexpr DurationNs kSoonest = kSecond;
+// After a look-up that failed.
+constexpr DurationNs kRetry = 3 * kSecond;
 
-Answer LookUp(const HostPort& address) {
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_ADDRCONFIG;
-  addrinfo* list = nullptr;
-  Answer answer;
-  const int result = getaddrinfo(address.host.c_str(), nullptr, &hints, &list);
-  if (result != 0) {
-    answer.error = gai_strerror(result);
-    return answer;
-  }
-  std::vector<SocketAddress> found;
-  for (const addrinfo* entry = list; entry != nullptr; entry = entry->ai_next) {
-    found.emplace_back(entry->ai_addr, entry->ai_addrlen).set_port(address.port);
-  }
-  freeaddrinfo(list);
-  if (found.empty()) {
-    answer.error = "no address";
-    return answer;
-  }
-  answer.addresses = std::make_shared<const std::vector<SocketAddress>>(InFixedOrder(found));
-  return answer;
+std::string KeyOf(const HostPort& address) {
+  return absl::StrCat(address.srv ? "srv:" : "", address.host, ":", address.port);
 }
-
-std::string KeyOf(const HostPort& address) { return absl::StrCat(address.host, ":", address.port); }
 
 std::string Join(const std::vector<SocketAddress>& addresses) {
   std::string text;
@@ -56,19 +33,16 @@ std::string Join(const std::vector<SocketAddress>& addresses) {
   return text;
 }
 
+// What is known of one name, from whichever watch.
+struct Known {
+  std::vector<std::vector<SocketAddress>> orders;  // as they were answered
+  AddressOrders shared;                            // the same, for the book; empty: never answered
+  std::string failing;  // the error of the last look-up; empty: it was good
+  TimeNs due = 0;       // when to look again
+};
+
 }  // namespace
 
-std::vector<SocketAddress> InFixedOrder(const std::vector<SocketAddress>& found) {
-  std::vector<SocketAddress> ordered = found;
-  const int preferred = found.empty() ? AF_UNSPEC : found.front().family();
-  const auto before = [preferred](const SocketAddress& a, const SocketAddress& b) {
-    if (a.family() != b.family()) return a.family() == preferred;
-    return a.ToString() < b.ToString();
-  };
-  std::sort(ordered.begin(), ordered.end(), before);
-  ordered.erase(std::unique(ordered.begin(), ordered.end()), ordered.end());
-  return ordered;
-}
 
 struct Resolver::State {
   std::mutex mutex;
@@ -76,11 +50,14 @@ struct Resolver::State {
   std::shared_ptr<AddressBook> book;
   std::vector<Target> targets;
   DurationNs interval = 30 * kSecond;
-  std::map<std::string, AddressList> known;  // by "host:port"
-  std::map<std::string, std::string> failing;
-  uint64_t watch = 0;     // counts Watch() calls
-  uint64_t answered = 0;  // the last of them that was looked up wholly
+  std::map<std::string, Known> known;  // by KeyOf()
+  uint64_t watch = 0;                  // counts Watch() calls
+  uint64_t answered = 0;               // the last of them that was looked up wholly
   bool stop = false;
+  std::string servers;
+
+  // With the lock held.
+  void Take(const Target& target, NameAnswer answer);
 };
 
 Resolver::Resolver() : state_(std::make_shared<State>()) {
@@ -94,15 +71,16 @@ Resolver::~Resolver() {
 }
 
 void Resolver::Watch(std::shared_ptr<AddressBook> book, std::vector<Target> targets,
-                     DurationNs interval) {
+                     DurationNs interval, const std::string& servers) {
   const std::lock_guard<std::mutex> lock(state_->mutex);
   for (const Target& target : targets) {
     const auto known = state_->known.find(KeyOf(target.address));
-    if (known != state_->known.end()) book->Set(target.backend, known->second);
+    if (known != state_->known.end()) book->SetOrders(target.backend, known->second.shared);
   }
   state_->book = std::move(book);
   state_->targets = std::move(targets);
   state_->interval = interval;
+  state_->servers = servers;
   ++state_->watch;
   state_->changed.notify_all();
 }
@@ -111,7 +89,8 @@ bool Resolver::WaitForFirstAnswers(DurationNs patience) {
   std::unique_lock<std::mutex> lock(state_->mutex);
   const uint64_t watch = state_->watch;
   const auto is_known = [this](const Target& target) {
-    return state_->known.count(KeyOf(target.address)) != 0;
+    const auto known = state_->known.find(KeyOf(target.address));
+    return known != state_->known.end() && !known->second.shared.empty();
   };
   return state_->changed.wait_for(lock, std::chrono::nanoseconds(patience), [&] {
     return state_->answered >= watch ||
@@ -119,43 +98,67 @@ bool Resolver::WaitForFirstAnswers(DurationNs patience) {
   });
 }
 
+void Resolver::State::Take(const Target& target, NameAnswer answer) {
+  Known& name = known[KeyOf(target.address)];
+  DurationNs wait = interval;
+  if (answer.orders.empty()) {
+    if (name.failing != answer.error) {
+      log::Warning(absl::StrCat(
+          "backend ", target.name, ": cannot resolve ", target.address.host, ": ", answer.error,
+          name.shared.empty() ? "" : "; its last known addresses stay in use"));
+    }
+    name.failing = answer.error;
+    wait = std::min(wait, kRetry);
+  } else {
+    name.failing.clear();
+    if (answer.ttl > 0) wait = std::max(kSoonest, std::min(wait, answer.ttl));
+    if (name.orders != answer.orders) {
+      log::Info(absl::StrCat("backend ", target.name, ": ", target.address.host, " is at ",
+                             Join(answer.orders.front())));
+      name.orders = std::move(answer.orders);
+      name.shared.clear();
+      for (const auto& order : name.orders) {
+        name.shared.push_back(std::make_shared<const std::vector<SocketAddress>>(order));
+      }
+    }
+    book->SetOrders(target.backend, name.shared);
+  }
+  name.due = MonotonicNow() + wait;
+}
+
 void Resolver::Run(const std::shared_ptr<State>& state) {
   std::unique_lock<std::mutex> lock(state->mutex);
+  uint64_t begun = 0;  // the last watch whose names were all asked for
   while (!state->stop) {
     const uint64_t watch = state->watch;
-    const std::vector<Target> targets = state->targets;
-    for (const Target& target : targets) {
-      const std::string key = KeyOf(target.address);
-      lock.unlock();
-      const Answer answer = LookUp(target.address);
-      lock.lock();
-      if (state->stop) return;
-      if (state->watch != watch) break;
-      std::string& failing = state->failing[key];
-      if (answer.addresses == nullptr) {
-        if (failing != answer.error) {
-          const bool stale = state->known.count(key) != 0;
-          log::Warning(absl::StrCat("backend ", target.name, ": cannot resolve ",
-                                    target.address.host, ": ", answer.error,
-                                    stale ? "; its last known addresses stay in use" : ""));
-        }
-        failing = answer.error;
+    const TimeNs now = MonotonicNow();
+    TimeNs next = now + state->interval;
+    std::vector<Target> due;
+    std::vector<HostPort> names;
+    for (const Target& target : state->targets) {
+      const TimeNs when = watch == begun ? state->known[KeyOf(target.address)].due : now;
+      if (when > now) {
+        next = std::min(next, when);
         continue;
       }
-      failing.clear();
-      AddressList& known = state->known[key];
-      if (known == nullptr || *known != *answer.addresses) {
-        log::Info(absl::StrCat("backend ", target.name, ": ", target.address.host, " is at ",
-                               Join(*answer.addresses)));
-        known = answer.addresses;
-      }
-      state->book->Set(target.backend, known);
+      due.push_back(target);
+      names.push_back(target.address);
     }
+    if (due.empty() && watch == begun) {
+      state->changed.wait_for(lock, std::chrono::nanoseconds(next - now),
+                              [&] { return state->stop || state->watch != watch; });
+      continue;
+    }
+    NameClient client(state->servers);
+    lock.unlock();
+    std::vector<NameAnswer> answers = client.LookUp(names);
+    lock.lock();
+    if (state->stop) return;
     if (state->watch != watch) continue;
+    for (size_t i = 0; i < due.size(); ++i) state->Take(due[i], std::move(answers[i]));
+    begun = watch;
     state->answered = watch;
     state->changed.notify_all();
-    state->changed.wait_for(lock, std::chrono::nanoseconds(state->interval),
-                            [&] { return state->stop || state->watch != watch; });
   }
 }
 

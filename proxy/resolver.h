@@ -1,8 +1,9 @@
-// Host names of backends, looked up off the loop and again every so often.
+// Host names and services of backends, looked up off the loop and again when what is known runs
+// out.
 //
-// One thread calls getaddrinfo(3), so whatever the machine is set up with (files, DNS, LDAP)
-// counts. A failed look-up keeps the last good answer; workers read the address book and never
-// wait.
+// One thread asks (proxy/name_client.h). An answer is used as long as its records live, and not
+// longer than an interval; a failed look-up keeps the last good answer however old it is. Workers
+// read the address book and never wait.
 #ifndef POSTERN_PROXY_RESOLVER_H_
 #define POSTERN_PROXY_RESOLVER_H_
 
@@ -16,17 +17,12 @@
 
 namespace postern {
 
-// What getaddrinfo(3) found, in an order that does not change from one look-up to the next although
-// name servers rotate their answers: the families as it prefers them, each sorted; no address
-// twice.
-std::vector<SocketAddress> InFixedOrder(const std::vector<SocketAddress>& found);
-
 class Resolver {
  public:
   struct Target {
     size_t backend;    // index into the book
     std::string name;  // of the backend, for the log
-    HostPort address;  // a host name and a port
+    HostPort address;  // a host name and a port, or a service
   };
 
   Resolver();
@@ -35,9 +31,12 @@ class Resolver {
   Resolver(const Resolver&) = delete;
   Resolver& operator=(const Resolver&) = delete;
 
-  // From now on keeps `book` up to date, instead of what was watched before. Answers that were
-  // known for the same host and port are put into it at once. Any thread.
-  void Watch(std::shared_ptr<AddressBook> book, std::vector<Target> targets, DurationNs interval);
+  // From now on keeps `book` up to date, instead of what was watched before: each name is looked up
+  // again when its records have run out, after a second at the soonest and `interval` at the
+  // latest. Answers that were known for the same name and port are put in at once. Any thread.
+  // `servers`: name servers to ask instead of the machine's (NameClient).
+  void Watch(std::shared_ptr<AddressBook> book, std::vector<Target> targets, DurationNs interval,
+             const std::string& servers = "");
 
   // Waits until every target was looked up once, or has addresses from an earlier time; at most
   // `patience`. Returns whether it came to that.

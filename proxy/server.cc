@@ -16,6 +16,7 @@
 #include "proxy/base/log.h"
 #include "proxy/base/status_macros.h"
 #include "proxy/coro/frame_pool.h"
+#include "proxy/guard_facts.h"
 #include "proxy/io/make_io.h"
 #include "proxy/listener.h"
 #include "proxy/snapshot_builder.h"
@@ -73,6 +74,12 @@ uint64_t FirstSessionId(int worker) {
   return (random & 0x00ffffff00000000u) | (static_cast<uint64_t>(worker & 0xff) << 56);
 }
 
+std::shared_ptr<guard::Guard> MakeGuard(const config::Config& config) {
+  guard::HashKey key;
+  tls::RandomBytes(&key, sizeof(key));
+  return std::make_shared<guard::Guard>(key, static_cast<size_t>(config.limits.sessions_max));
+}
+
 }  // namespace
 
 Server::Server() = default;
@@ -84,11 +91,17 @@ Server::~Server() {
 absl::Status Server::Start(config::Config config) {
   RaiseDescriptorLimit();
   tickets_ = std::make_shared<tls::TicketKeys>();
+  guard_ = MakeGuard(config);
   if (!config.log.sessions.empty()) {
     ASSIGN_OR_RETURN(session_lines_, LineLog::Open(config.log.sessions));
     session_log_ = std::make_unique<SessionLog>(session_lines_.get(), config.log.format);
   }
+  if (!config.admin.state_file.empty()) {
+    ASSIGN_OR_RETURN(const SavedState saved, LoadStateFile(config.admin.state_file));
+    RETURN_IF_ERROR(ApplyState(saved, &backend_states_));
+  }
   absl::Status status = StartWorkers(config);
+  if (status.ok()) status = OpenDesk(config.admin.state_file);
   if (status.ok()) status = health_.Start(IoKindOf(config.io));
   if (status.ok()) status = Apply(std::move(config));
   if (!status.ok()) {
@@ -101,6 +114,22 @@ absl::Status Server::Start(config::Config config) {
     return status;
   }
   return absl::OkStatus();
+}
+
+absl::Status Server::OpenDesk(const std::string& state_file) {
+  std::vector<Worker*> workers;
+  for (const std::unique_ptr<WorkerThread>& thread : workers_) {
+    workers.push_back(thread->worker.get());
+  }
+  desk_ = std::make_unique<OperatorDesk>(std::move(workers), &backend_states_, state_file, [this] {
+    const std::lock_guard<std::mutex> lock(facts_mutex_);
+    return reported_;
+  });
+  health_.WatchBackends([this](const BackendWatch::Change& change) {
+    desk_->EndSessionsOf(change.backend, change.end_over, CloseReason::kBackendDown);
+  });
+  // That the file cannot be written is better known now than with the first change.
+  return desk_->Save();
 }
 
 absl::Status Server::StartWorkers(const config::Config& config) {
@@ -206,6 +235,10 @@ absl::Status Server::OpenSockets(const config::Config& config,
 absl::Status Server::Apply(config::Config config) {
   ASSIGN_OR_RETURN(std::shared_ptr<Snapshot> snapshot,
                    BuildSnapshot(std::move(config), &registry_, generation_ + 1, &backend_states_));
+  if (snapshot->config.guard.any()) {
+    guard_->Prepare(snapshot->config.guard);
+    snapshot->guard = guard_;
+  }
   ASSIGN_OR_RETURN(std::shared_ptr<const WorkerSnapshot> of_health,
                    BuildHealthSnapshot(snapshot, health_.library()));
   std::vector<std::shared_ptr<const WorkerSnapshot>> of_workers;
@@ -214,12 +247,15 @@ absl::Status Server::Apply(config::Config config) {
                      BuildWorkerSnapshot(snapshot, &worker->library, tickets_));
     of_workers.push_back(std::move(of_worker));
   }
+  ASSIGN_OR_RETURN(snapshot->lookups, lookups_.Start(snapshot->config.lookups));
   std::vector<std::vector<ListenerSocket>> sockets;
   RETURN_IF_ERROR(OpenSockets(snapshot->config, &sockets));
+  lookups_.Use(snapshot->config.lookups, snapshot->lookups);
 
   metrics::ServerFacts facts = Facts();
   facts.backends.clear();
   facts.pools.clear();
+  facts.lookups.clear();
   facts.config_generation = ++generation_;
   facts.last_reload_unix_seconds = absl::ToDoubleSeconds(absl::Now() - absl::UnixEpoch());
   facts.certificates.clear();
@@ -262,7 +298,8 @@ void Server::WatchNames() {
     if (backend.address.is_unix() || backend.address.is_literal()) continue;
     targets.push_back(Resolver::Target{i, backend.name, backend.address});
   }
-  resolver_.Watch(snapshot_->addresses, std::move(targets), snapshot_->config.timeouts.resolve);
+  resolver_.Watch(snapshot_->addresses, std::move(targets), snapshot_->config.timeouts.resolve,
+                  absl::StrJoin(snapshot_->config.name_servers, ","));
 }
 
 void Server::WarnAboutRestart(const config::Config& next) const {
@@ -274,9 +311,11 @@ void Server::WarnAboutRestart(const config::Config& next) const {
   if (next.io != now.io) warn("io");
   if (next.admin.address != now.admin.address) warn("admin.address");
   if (next.admin.token_file != now.admin.token_file) warn("admin.token_file");
+  if (next.admin.state_file != now.admin.state_file) warn("admin.state_file");
   if (next.log.sessions != now.log.sessions) warn("log.sessions");
   if (next.log.format != now.log.format) warn("log.format");
   if (next.limits.sessions_max != now.limits.sessions_max) warn("limits.sessions");
+  if (next.guard.entries != now.guard.entries) warn("guard.entries");
   for (const config::Listener& listener : next.listeners) {
     for (const config::Listener& open : now.listeners) {
       if (!(open.address == listener.address)) continue;
@@ -298,6 +337,7 @@ absl::Status Server::Reload() {
   if (status.ok()) {
     WarnAboutRestart(*next);
     status = Apply(*std::move(next));
+    if (!status.ok()) registry_.DropUnused();
   }
   const std::lock_guard<std::mutex> lock(facts_mutex_);
   if (status.ok()) {
@@ -310,12 +350,14 @@ absl::Status Server::Reload() {
 
 void Server::Stop() {
   draining_.store(true);
+  desk_->Stop();
   const DurationNs patience = snapshot_->config.timeouts.drain;
   for (const std::unique_ptr<WorkerThread>& worker : workers_) {
     worker->worker->Post([target = worker->worker.get(), patience] { target->Drain(patience); });
   }
   for (const std::unique_ptr<WorkerThread>& worker : workers_) worker->thread.join();
   health_.Stop();
+  lookups_.Stop();
 }
 
 void Server::ReopenLogs() {
@@ -329,35 +371,18 @@ metrics::StatusSummary Server::Summary() const { return collector_->Summary(); }
 metrics::ServerFacts Server::Facts() const {
   const std::lock_guard<std::mutex> lock(facts_mutex_);
   metrics::ServerFacts facts = facts_;
-  if (reported_ != nullptr) DescribeBackends(*reported_, MonotonicNow(), &facts);
+  if (reported_ != nullptr) {
+    DescribeBackends(*reported_, MonotonicNow(), &facts);
+    DescribeGuard(*reported_, &facts);
+    DescribeLookups(*reported_, &facts);
+  }
+  facts.holds = backend_states_.holds()->size();
+  facts.held_logins = static_cast<uint64_t>(backend_states_.holds()->waiting());
+  facts.moved_users = backend_states_.overrides()->size();
   facts.draining = draining_.load();
   facts.log_lines_dropped = log::DroppedLines();
   if (session_lines_ != nullptr) facts.log_lines_dropped += session_lines_->dropped();
   return facts;
-}
-
-std::shared_ptr<routing::BackendState> Server::FindBackend(const std::string& name) const {
-  const std::lock_guard<std::mutex> lock(facts_mutex_);
-  for (const std::shared_ptr<routing::BackendState>& known : reported_->backend_states) {
-    if (known->name() == name) return known;
-  }
-  return nullptr;
-}
-
-absl::Status Server::SetWeight(const std::string& backend, int weight, absl::string_view who,
-                               absl::string_view why) {
-  const std::shared_ptr<routing::BackendState> state = FindBackend(backend);
-  if (state == nullptr) return absl::NotFoundError(absl::StrCat("no backend ", backend));
-  state->SetWeight(weight, who, why, MonotonicNow());
-  return absl::OkStatus();
-}
-
-absl::Status Server::SetService(const std::string& backend, routing::Service service,
-                                absl::string_view who, absl::string_view why) {
-  const std::shared_ptr<routing::BackendState> state = FindBackend(backend);
-  if (state == nullptr) return absl::NotFoundError(absl::StrCat("no backend ", backend));
-  state->SetService(service, who, why, MonotonicNow());
-  return absl::OkStatus();
 }
 
 std::vector<std::string> Server::NotReady() const {

@@ -17,8 +17,11 @@
 #include "metrics/worker_stats.h"
 #include "proxy/base/line_log.h"
 #include "proxy/config/config.h"
+#include "proxy/guard/guard.h"
 #include "proxy/health_thread.h"
 #include "proxy/io/make_io.h"
+#include "proxy/lookups.h"
+#include "proxy/operator_desk.h"
 #include "proxy/resolver.h"
 #include "proxy/session_log.h"
 #include "proxy/snapshot.h"
@@ -54,12 +57,8 @@ class Server {
   // Names the workers whose loop has not turned for a while; empty when all do.
   std::vector<std::string> Stalled() const;
 
-  // An operator's wish for one backend; NotFound when it is not configured. Any thread.
-  absl::Status SetService(const std::string& backend, routing::Service service,
-                          absl::string_view who, absl::string_view why);
-  // The same for its weight, 0 to 10000; BackendWeight::kAsConfigured ends it.
-  absl::Status SetWeight(const std::string& backend, int weight, absl::string_view who,
-                         absl::string_view why);
+  // What an operator may ask for; any thread, after Start().
+  OperatorDesk* desk() { return desk_.get(); }
 
   const config::Config& config() const { return snapshot_->config; }
   void ReopenLogs();
@@ -79,6 +78,7 @@ class Server {
   };
 
   absl::Status StartWorkers(const config::Config& config);
+  absl::Status OpenDesk(const std::string& state_file);
   void RunWorker(WorkerThread* thread, config::Config config, size_t sessions_max);
   // Opens the sockets that `config` has and the running configuration has not, one per worker.
   absl::Status OpenSockets(const config::Config& config,
@@ -87,7 +87,6 @@ class Server {
   void WatchNames();
   metrics::ServerFacts Facts() const;
   // Of a configured backend, or null. Any thread.
-  std::shared_ptr<routing::BackendState> FindBackend(const std::string& name) const;
   void WarnAboutRestart(const config::Config& next) const;
 
   metrics::Registry registry_;
@@ -96,8 +95,11 @@ class Server {
   std::unique_ptr<SessionLog> session_log_;
   Resolver resolver_;
   routing::BackendStates backend_states_;
+  std::shared_ptr<guard::Guard> guard_;  // used by snapshots that guard anything
   HealthThread health_;
+  Lookups lookups_;
   std::vector<std::unique_ptr<WorkerThread>> workers_;
+  std::unique_ptr<OperatorDesk> desk_;
   std::unique_ptr<metrics::Collector> collector_;
   std::shared_ptr<Snapshot> snapshot_;
   uint64_t generation_ = 0;

@@ -43,7 +43,7 @@ Session::Session(WorkerContext* context, std::shared_ptr<const WorkerSnapshot> s
 
 Session::~Session() {
   CHECK(phase_ == Phase::kClosing && reason_ != CloseReason::kNone);
-  CHECK(!client_.open() && !upstream_.open() && !affine_ && seat_ < 0);
+  CHECK(!client_.open() && !upstream_.open() && !affine_ && !entered_ && seat_ < 0);
   io_->timers().Disarm(&deadline_);
   io_->timers().Disarm(&pause_);
   listener_stats().sessions_active.Add(-1);
@@ -108,6 +108,7 @@ coro::Task<void> Session::CloseUp() {
   upstream_.Close(/*abortive=*/false);
   LeaveAffinity();
   LeaveSeat(/*call_next=*/true);
+  visit_.reset();
   bool abort = relay_.has_value() && relay_->abort_client();
   if (!abort && !client_.stopped()) {
     // Our last words must not be overtaken by a reset: end our direction, then read until the
@@ -172,6 +173,11 @@ void Session::BeginDrain() {
   if (phase_ >= Phase::kRelay) return;
   if (phase_ <= Phase::kHandshake) return Cancel(CloseReason::kShutdown);
   Expire(CloseReason::kShutdown);
+}
+
+void Session::Kick(CloseReason reason) {
+  if (phase_ <= Phase::kHandshake || phase_ >= Phase::kRelay) return Cancel(reason);
+  Expire(reason);
 }
 
 void Session::Expire(CloseReason reason) {
@@ -245,6 +251,7 @@ void Session::WriteRecord() {
     record.tls_version = neighbour_->told.tls_version;
     record.tls_cipher = neighbour_->told.tls_cipher;
     record.tls_server_name = neighbour_->told.server_name;
+    record.certificate = neighbour_->told.certificate_name;
   }
   if (client_.tls() != nullptr && client_.tls()->handshake_done()) {
     const tls::HandshakeInfo info = client_.tls()->info();
@@ -252,6 +259,7 @@ void Session::WriteRecord() {
     record.tls_cipher = info.cipher;
     record.tls_server_name = info.server_name;
     record.tls_resumed = info.resumed;
+    if (certificate_ != nullptr) record.certificate = certificate_->common_name;
   }
   record.tls_error = tls_error_;
   record.user = user_;
@@ -260,7 +268,12 @@ void Session::WriteRecord() {
     record.backend = config().backends[static_cast<size_t>(backend_)].name;
     record.pool = snapshot_->shared->backend_pools[static_cast<size_t>(backend_)];
   }
+  if (lookup_ != nullptr) {
+    record.lookup = lookup_->name;
+    if (ReachesUnnamedServer()) record.server = (*lookup_->addresses)[0];
+  }
   record.upstream_error = upstream_error_;
+  record.guard_refusal = guard_refusal_;
   record.logged_in = joined_;
   record.refused_logins = dialogue_ != nullptr ? dialogue_->refused_logins() : refused_logins_;
   record.bad_commands = dialogue_ != nullptr ? dialogue_->bad_commands() : bad_commands_;

@@ -18,24 +18,34 @@
 #include "metrics/worker_stats.h"
 #include "proxy/base/byte_arena.h"
 #include "proxy/base/close_reason.h"
+#include "proxy/base/guard_refusal.h"
 #include "proxy/base/intrusive_list.h"
 #include "proxy/base/socket_address.h"
 #include "proxy/bulk_pool.h"
 #include "proxy/channel.h"
 #include "proxy/coro/task.h"
 #include "proxy/coro/wake.h"
+#include "proxy/guard/guard.h"
+#include "proxy/held_logins.h"
 #include "proxy/io/io.h"
 #include "proxy/login_wait.h"
+#include "proxy/lookup_visit.h"
 #include "proxy/mailbox.h"
 #include "proxy/neighbour.h"
 #include "proxy/pop3/client_identity.h"
 #include "proxy/pop3/login_dialogue.h"
 #include "proxy/relay.h"
+#include "proxy/session_info.h"
 #include "proxy/session_record.h"
 #include "proxy/snapshot.h"
 #include "proxy/upstream_login.h"
 
 namespace postern {
+
+class LookupWait;
+namespace pop3 {
+struct Referral;
+}  // namespace pop3
 
 class Session;
 
@@ -53,11 +63,12 @@ struct WorkerContext {
   metrics::WorkerStats* stats = nullptr;
   SessionSink* sink = nullptr;
   SessionOwner* owner = nullptr;
-  Mailbox* mailbox = nullptr;
+  Mailbox* mailbox = nullptr;  // for answers from other threads
   BulkPool* bulk = nullptr;
   char* scratch = nullptr;
   size_t scratch_bytes = 0;
   std::deque<BackendMemory>* memories = nullptr;  // by metric id of the backend
+  HeldLogins* held = nullptr;
 };
 
 class Session : public ListNode<Session> {
@@ -78,6 +89,21 @@ class Session : public ListNode<Session> {
   // session goes on.
   void BeginDrain();
 
+  // Ends it for a reason from outside, as gently as its phase allows: before the login the client
+  // hears -ERR [SYS/TEMP]; between two responses it sees an orderly end; inside one, a reset.
+  void Kick(CloseReason reason);
+  // session_info.cc: what can be told of it now, and whether it is meant.
+  SessionInfo Describe() const;
+  bool Matches(const SessionFilter& filter) const;
+  // Logged in at this backend, or on the way there; "" for nowhere.
+  absl::string_view backend_name() const;
+  bool OnHold() const { return snapshot_->shared->holds->Covers(user_); }
+  // Lets whatever it waits for in silence end soon.
+  void EndPause() {
+    if (pause_.armed()) io_->timers().Arm(&pause_, io_->Now());
+  }
+  bool between_responses() const { return relay_.has_value() && relay_->between_responses(); }
+
   Phase phase() const { return phase_; }
   CloseReason reason() const { return reason_; }
   uint64_t id() const { return id_; }
@@ -91,6 +117,9 @@ class Session : public ListNode<Session> {
     kGone,         // the session has ended meanwhile
   };
 
+  static constexpr absl::string_view kRefusedByLimit =
+      "-ERR [SYS/TEMP] Too many connections, please try again later\r\n";
+
   coro::Task<void> Run();
   // neighbour.cc: for whom the connection speaks.
   coro::Task<bool> HearNeighbour();
@@ -98,16 +127,23 @@ class Session : public ListNode<Session> {
   pop3::ClientIdentity Identity() const;
   // What the next hop is to call this session: the neighbour's name for it, or our own.
   std::string SessionName() const;
+  // client_certificate.cc: after a handshake.
+  void TakeCertificate();
+  // Whether the certificate alone lets the user in wherever the route leads.
+  bool CertificateOpens(const routing::Decision& route, absl::string_view* password) const;
   // client_login.cc: the AUTHORIZATION state up to a set of credentials.
   coro::Task<bool> Greet();
-  coro::Task<bool> ShakeHands();
+  // `first_words` follow the handshake, or come even with our half of it.
+  coro::Task<bool> ShakeHands(absl::string_view first_words);
   std::string NewChallenge() const;  // for APOP and CRAM-MD5
   coro::Task<pop3::Decision> NextDecision();
   // login.cc: from credentials to a joined upstream.
   coro::Task<bool> LogIn();
   coro::Task<Attempt> TryLogin(pop3::Credentials* credentials);
-  coro::Task<Attempt> TryRoute(const pop3::Credentials* credentials, absl::string_view password,
-                               LoginWait* wait);
+  coro::Task<Attempt> TryRoute(const pop3::Credentials* credentials, LoginWait* wait);
+  coro::Task<Attempt> FindRoute(const pop3::Credentials* credentials, routing::Decision* route,
+                                absl::string_view* password);
+  Attempt EnterRoute(routing::Decision* route, LoginWait* wait);
   coro::Task<Attempt> TryCandidates(const routing::Decision* route,
                                     const pop3::Credentials* credentials,
                                     absl::string_view password);
@@ -115,6 +151,9 @@ class Session : public ListNode<Session> {
                                  const pop3::Credentials* credentials, absl::string_view password);
   void NoteOutcome(const routing::Decision& route, size_t backend, const UpstreamVerdict& verdict);
   void NoteBackendOut(size_t backend, metrics::UpstreamError error, absl::string_view why);
+  // held_login.cc: what an operator has said of single users.
+  void FollowOperator(const pop3::Credentials& credentials, routing::Decision* route);
+  coro::Task<bool> WaitWhileHeld();
   bool JoinAffinity(routing::Decision* route, LoginWait* wait);
   void LeaveAffinity();
   // login_wait.cc: seats at backends, and waiting for one.
@@ -128,10 +167,48 @@ class Session : public ListNode<Session> {
   coro::Task<bool> AwaitTurn(LoginWait* wait, bool first);
   void FinishWait(LoginWait* wait, Attempt attempt);
   static void OnCalled(void* owner);
+  // session_guard.cc: what the snapshot's guard lets pass.
+  bool PassDoor();
+  coro::Task<bool> AskGuard();
+  bool GuardAllows(const routing::Decision& route);
+  bool GuardAccepts(const routing::Decision& route);
+  void EndGuardedLogin(Attempt attempt);
+  // How much longer the answer to this login takes than to others.
+  DurationNs GuardDelay() const { return visit_ == nullptr ? 0 : visit_->delay(); }
+  void NoteGuardRefusal(GuardRefusal refusal);
+  DurationNs LoginDelayOf(const routing::Decision& route) const;
   // carried_login.cc
   coro::Task<Attempt> CarryExchange(UpstreamAttempt* attempt, UpstreamVerdict* verdict);
-  bool LeadsToMasterLogin(const routing::Decision& route) const;
+  // referral.cc
+  coro::Task<Attempt> FollowReferrals(const routing::Decision* route, size_t backend,
+                                      const pop3::Credentials* credentials,
+                                      absl::string_view password);
+  int ReferredBackend(size_t from, const pop3::Referral& referral) const;
+  bool LeadsToOwnLogin(const routing::Decision& route) const;
+  bool LeadsToSecret(const routing::Decision& route) const;
   bool VerifyHere(const pop3::Credentials& credentials, absl::string_view* password) const;
+  static bool Matches(const pop3::Credentials& credentials, absl::string_view secret);
+  // lookup_login.cc: asks until it is known where the user lives; kJoined: `route` says where, and
+  // lookup_ how to log in there.
+  friend class LookupWait;
+  coro::Task<Attempt> AskLookups(const pop3::Credentials* credentials, routing::Decision* route);
+  coro::Task<routing::AnswerPtr> AskLookup(size_t lookup, const pop3::Credentials* credentials);
+  routing::LookupQuestion Question(const pop3::Credentials& credentials) const;
+  std::shared_ptr<LookupWait> BeginLookup(size_t lookup, const pop3::Credentials& credentials,
+                                          routing::AnswerPtr* answer,
+                                          routing::LookupTicketPtr* ticket);
+  Attempt TakeAnswer(const routing::LookupAnswer& answer, const pop3::Credentials& credentials,
+                     routing::Decision* route);
+  bool Resolve(const routing::LookupAnswer& answer, routing::Decision* route);
+  bool ResolveAddress(const SocketAddress& address, routing::Decision* route);
+  bool MayLeadTo(const SocketAddress& address) const;
+  bool LookupUnusable(absl::string_view why);
+  // Whether the answer, or what it was made of, has shown that the credentials are good.
+  bool JudgedByLookup() const { return lookup_ != nullptr && lookup_->judged; }
+  absl::string_view LoginUser() const {
+    return lookup_ == nullptr || lookup_->login_user.empty() ? user_ : lookup_->login_user;
+  }
+  bool ReachesUnnamedServer() const { return lookup_ != nullptr && lookup_->addresses != nullptr; }
   coro::Task<void> Pause(DurationNs duration);
   // session.cc
   coro::Task<void> RelayBytes();
@@ -163,16 +240,20 @@ class Session : public ListNode<Session> {
   std::shared_ptr<const WorkerSnapshot> snapshot_;
   size_t listener_;
   uint64_t id_;
-  SocketAddress client_address_;          // of the client, whoever carries its bytes
-  std::unique_ptr<Neighbour> neighbour_;  // null without one
+  SocketAddress client_address_;                       // of the client, whoever carries its bytes
+  std::unique_ptr<Neighbour> neighbour_;               // null without one
+  std::unique_ptr<guard::Visit> visit_;                // null without a guard
+  std::unique_ptr<tls::PeerCertificate> certificate_;  // the client's, verified; null without one
   Phase phase_ = Phase::kAccepted;
   Phase reached_ = Phase::kAccepted;
   CloseReason reason_ = CloseReason::kNone;
   CloseReason expire_reason_ = CloseReason::kNone;
   bool refuse_;
   bool joined_ = false;
-  bool keepalive_ = false;      // asked for on the backend's connection
-  bool affine_ = false;         // user_ has joined the table of the snapshot
+  bool keepalive_ = false;                            // asked for on the backend's connection
+  bool affine_ = false;                               // user_ has joined the table of the snapshot
+  bool entered_ = false;                              // ... or is only counted there
+  GuardRefusal guard_refusal_ = GuardRefusal::kNone;  // the last one
   bool password_sent_ = false;  // in this attempt, to a backend that gave no verdict
   int backend_ = -1;            // of the last attempt
   int seat_ = -1;               // the backend where this session has one
@@ -188,7 +269,8 @@ class Session : public ListNode<Session> {
   DurationNs upstream_time_ = 0;
   std::string user_;
   absl::string_view method_;
-  std::string refusal_;  // the reply to a refused login
+  std::unique_ptr<LookupVisit> lookup_;  // of the last attempt; null where no lookup was asked
+  std::string refusal_;                  // the reply to a refused login
   std::string upstream_error_;
   std::string tls_error_;
   Channel client_;

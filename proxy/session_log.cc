@@ -63,17 +63,23 @@ Fields Collect(const SessionRecord& record, absl::Time now) {
   AddText(&fields, "cipher", record.tls_cipher);
   if (record.tls_resumed.has_value()) AddFlag(&fields, "resumed", *record.tls_resumed);
   AddText(&fields, "sni", record.tls_server_name);
+  AddText(&fields, "certificate", record.certificate);
   AddText(&fields, "tls_error", record.tls_error);
   AddText(&fields, "user", record.user);
   AddText(&fields, "method", record.method);
   AddText(&fields, "backend", record.backend);
   AddText(&fields, "pool", record.pool);
+  AddText(&fields, "lookup", record.lookup);
+  if (!record.server.empty()) AddText(&fields, "server", record.server.ToString());
   AddText(&fields, "result",
           record.logged_in                ? "logged_in"
           : record.refused_logins > 0     ? "refused"
           : record.upstream_error.empty() ? "none"
                                           : "unavailable");
   AddText(&fields, "reason", CloseReasonName(record.reason));
+  if (record.guard_refusal != GuardRefusal::kNone) {
+    AddText(&fields, "guard", GuardRefusalName(record.guard_refusal));
+  }
   AddText(&fields, "phase", PhaseName(record.phase));
   if (record.refused_logins > 0) {
     AddCount(&fields, "refused", static_cast<uint64_t>(record.refused_logins));

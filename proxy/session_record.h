@@ -8,6 +8,7 @@
 
 #include "absl/strings/string_view.h"
 #include "proxy/base/close_reason.h"
+#include "proxy/base/guard_refusal.h"
 #include "proxy/base/socket_address.h"
 #include "proxy/base/time.h"
 #include "proxy/pop3/relay_counter.h"
@@ -26,6 +27,7 @@ struct SessionRecord {
   absl::string_view tls_version;   // empty without TLS
   absl::string_view tls_cipher;
   absl::string_view tls_server_name;
+  absl::string_view certificate;  // common name of the client's verified certificate
   // Of our own handshake, which is then the TLS that the three above tell of.
   std::optional<bool> tls_resumed;
   absl::string_view tls_error;  // why the client's TLS failed
@@ -33,7 +35,10 @@ struct SessionRecord {
   absl::string_view method;     // of the last attempt
   absl::string_view backend;    // of the last attempt
   absl::string_view pool;
+  absl::string_view lookup;          // that was asked last; empty: none
+  SocketAddress server;              // that a lookup named and no backend has; empty: none
   absl::string_view upstream_error;  // the last failure or refusal, already escaped
+  GuardRefusal guard_refusal = GuardRefusal::kNone;  // the last one
   bool logged_in = false;
   int refused_logins = 0;
   int bad_commands = 0;

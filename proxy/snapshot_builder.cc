@@ -6,10 +6,15 @@
 
 #include "proxy/base/status_macros.h"
 #include "proxy/config/secrets.h"
+#include "proxy/config/small_file.h"
+#include "proxy/guard/address_lists.h"
 #include "proxy/router_loader.h"
 
 namespace postern {
 namespace {
+
+// A file of CAs.
+constexpr size_t kLookupFileBytesMax = 16 << 20;
 
 // What the dialogue may offer on one listener.
 pop3::DialogueOptions DialogueFor(const config::Config& config, const config::Listener& listener) {
@@ -17,6 +22,7 @@ pop3::DialogueOptions DialogueFor(const config::Config& config, const config::Li
   options.hostname = config.hostname;
   options.stls = listener.tls == config::ListenerTls::kStls;
   options.plaintext_logins = listener.plaintext_logins;
+  if (listener.capabilities.has_value()) options.capabilities = *listener.capabilities;
   return options;
 }
 
@@ -64,6 +70,21 @@ absl::Status AddClientContexts(const config::Config& config, tls::Library* libra
   return absl::OkStatus();
 }
 
+absl::Status AddListenerContexts(const config::Config& config, tls::Library* library,
+                                 WorkerSnapshot* snapshot) {
+  for (const config::Listener& listener : config.listeners) {
+    std::unique_ptr<tls::ServerContext> context;
+    if (listener.client_certificate != tls::ClientCertificate::kNone) {
+      tls::ServerOptions options = config.tls;
+      options.client_certificate = listener.client_certificate;
+      options.client_ca_file = listener.client_ca;
+      ASSIGN_OR_RETURN(context, tls::ServerContext::Create(options, library));
+    }
+    snapshot->listener_tls.push_back(std::move(context));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<Snapshot>> BuildSnapshot(config::Config config,
@@ -82,7 +103,18 @@ absl::StatusOr<std::shared_ptr<Snapshot>> BuildSnapshot(config::Config config,
     ASSIGN_OR_RETURN(snapshot->secrets,
                      config::SecretsFile::Load(config.auth.secrets_file, normalise));
   }
+  if (config.guard.has_lists()) {
+    ASSIGN_OR_RETURN(snapshot->address_lists, guard::LoadAddressLists(config.guard));
+  }
+  for (const config::Lookup& lookup : config.lookups) {
+    for (const std::string& file : lookup.files) {
+      RETURN_IF_ERROR(
+          config::ReadSmallFile(file, kLookupFileBytesMax, config::FilePrivacy::kAnyone).status());
+    }
+  }
   snapshot->affinity = states->affinity();
+  snapshot->overrides = states->overrides();
+  snapshot->holds = states->holds();
   snapshot->backend_pools = PoolLabels(config);
   auto addresses = std::make_shared<AddressBook>(config.backends.size());
   for (size_t i = 0; i < config.backends.size(); ++i) {
@@ -101,7 +133,11 @@ absl::StatusOr<std::shared_ptr<Snapshot>> BuildSnapshot(config::Config config,
                      registry->BackendId(backend.name, snapshot->backend_pools[i]));
     snapshot->backend_stats.push_back(id);
     snapshot->backend_states.push_back(states->Get(backend.name));
-    addresses->Set(i, LiteralAddress(backend.address));
+    AddressList literal = LiteralAddress(backend.address);
+    if (literal != nullptr && !config.lookups.empty()) {
+      snapshot->backends_by_address.emplace((*literal)[0].ToString(), i);
+    }
+    addresses->Set(i, std::move(literal));
   }
   for (const config::Listener& listener : config.listeners) {
     snapshot->dialogues.push_back(DialogueFor(config, listener));
@@ -111,6 +147,7 @@ absl::StatusOr<std::shared_ptr<Snapshot>> BuildSnapshot(config::Config config,
   snapshot->addresses = std::move(addresses);
   snapshot->config = std::move(config);
   AddQueues(states, snapshot.get());
+  snapshot->offers = std::make_unique<OfferBook>(&snapshot->config, snapshot->backend_states);
   return snapshot;
 }
 
@@ -144,6 +181,7 @@ absl::StatusOr<std::shared_ptr<const WorkerSnapshot>> BuildWorkerSnapshot(
     ASSIGN_OR_RETURN(snapshot->server_tls,
                      tls::ServerContext::Create(config.tls, library, std::move(tickets)));
   }
+  RETURN_IF_ERROR(AddListenerContexts(config, library, snapshot.get()));
   RETURN_IF_ERROR(AddClientContexts(config, library, snapshot.get()));
   snapshot->shared = std::move(shared);
   return absl::StatusOr<std::shared_ptr<const WorkerSnapshot>>(std::move(snapshot));

@@ -9,6 +9,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "proxy/base/escape.h"
+#include "proxy/offer_book.h"
 #include "proxy/pop3/proxy_protocol.h"
 #include "proxy/pop3/reply.h"
 #include "proxy/pop3/sasl.h"
@@ -22,7 +23,7 @@ using metrics::UpstreamError;
 // How long a backend's CAPA is believed.
 constexpr DurationNs kCapaLifetime = 600 * kSecond;
 // A CAPA response that has not ended by then is no CAPA response.
-constexpr int kCapaLinesMax = 64;
+constexpr int kCapaLinesMax = static_cast<int>(pop3::kCapabilityLinesMax);
 // RFC 5034 section 4: an initial response that would make the command longer than 255 octets is
 // sent as the answer to an empty challenge.
 constexpr size_t kCommandBytesMax = 255;
@@ -197,6 +198,7 @@ coro::Task<bool> UpstreamDialogue::Send() {
 coro::Task<bool> UpstreamDialogue::ReadGreeting() {
   const Line line = co_await ReadLine(UpstreamError::kGreetingTimeout);
   if (!line.ok) co_return false;
+  if (attempt_->greeting != nullptr) *attempt_->greeting = line.text;
   if (line.status != pop3::Status::kOk) {
     co_return Fail(UpstreamError::kBadGreeting,
                    absl::StrCat("greeting: \"", EscapeForLog(line.text, 80), "\""));
@@ -231,10 +233,18 @@ coro::Task<bool> UpstreamDialogue::LearnCapabilities() {
   const bool sent = co_await Send();
   if (!sent) co_return false;
   bool pipelining = false;
+  pop3::CapabilityLines heard;
   Line line = co_await ReadLine(UpstreamError::kLoginTimeout);
   if (!line.ok) co_return false;
   if (line.status == pop3::Status::kInvalid) {
     co_return Fail(UpstreamError::kBadReply, "no answer to CAPA");
+  }
+  // Whoever takes the header knows CAPA, too. One that takes it for a command has an answer more
+  // than we have questions, and from then on each of its words would be taken for another's.
+  if (line.status == pop3::Status::kErr &&
+      attempt_->backend->proxy_protocol != config::UpstreamProxy::kOff) {
+    co_return Fail(UpstreamError::kBadReply,
+                   "refuses the PROXY header, or CAPA behind it; does it expect the header?");
   }
   if (line.status == pop3::Status::kOk) {
     int lines = 0;
@@ -245,12 +255,17 @@ coro::Task<bool> UpstreamDialogue::LearnCapabilities() {
       if (absl::EqualsIgnoreCase(absl::StripAsciiWhitespace(line.text), "PIPELINING")) {
         pipelining = true;
       }
+      if (pop3::IsCapabilityText(line.text)) heard.push_back(line.text);
       if (++lines > kCapaLinesMax) {
         co_return Fail(UpstreamError::kBadReply, "CAPA without end");
       }
     }
   }
   if (!NothingBehind("the answer to CAPA")) co_return false;
+  // A server that knows no CAPA says nothing about what it can do.
+  if (attempt_->offers != nullptr && line.text == ".") {
+    attempt_->offers->Learn(attempt_->backend_index, std::move(heard));
+  }
   attempt_->memory->pipelining = pipelining;
   attempt_->memory->capa_read_at = io()->Now();
   co_return true;
@@ -284,8 +299,8 @@ bool UpstreamDialogue::Judge(const Line& line) {
   }
   verdict_->kind = line.status == pop3::Status::kOk ? UpstreamVerdict::Kind::kAccepted
                                                     : UpstreamVerdict::Kind::kRefused;
-  // The user's own password is no secret to the user; the master's is.
-  const bool hide = !attempt_->authorization_id.empty() && RepeatsSecret(line.text);
+  // The password that the user has shown is no secret to the user; any other is.
+  const bool hide = attempt_->foreign_password && RepeatsSecret(line.text);
   const absl::string_view bare = line.status == pop3::Status::kOk ? "+OK" : "";
   verdict_->reply = pop3::CleanReply(hide ? bare : line.text);
   if (line.status == pop3::Status::kErr) {
@@ -454,14 +469,17 @@ void SetStepDeadline(UpstreamAttempt* attempt, DurationNs from_now) {
 
 // Whether the backend must be asked for its capabilities before this login.
 bool MustAskCapabilities(const UpstreamAttempt& attempt) {
+  const TimeNs read_at = attempt.memory->capa_read_at;
+  const bool stale = read_at == 0 || attempt.channel->io()->Now() - read_at > kCapaLifetime;
+  if (attempt.offers != nullptr && attempt.offers->learns()) return stale;
+  if (attempt.backend->proxy_protocol != config::UpstreamProxy::kOff) return stale;
   if (attempt.backend->pipelining != config::Pipelining::kAuto) return false;
   // AUTH PLAIN is one write anyway; with XCLIENT in front of it, it may become one.
   const bool one_write = attempt.backend->mechanism != config::UpstreamMechanism::kUserPass ||
                          !attempt.authorization_id.empty() || !attempt.sasl_message.empty() ||
                          attempt.mechanism == "PLAIN";
   if (one_write && attempt.backend->xclient == config::UpstreamXclient::kOff) return false;
-  const TimeNs read_at = attempt.memory->capa_read_at;
-  return read_at == 0 || attempt.channel->io()->Now() - read_at > kCapaLifetime;
+  return stale;
 }
 
 // One login as the protocol has it, top to bottom.

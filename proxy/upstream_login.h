@@ -19,6 +19,8 @@
 
 namespace postern {
 
+class OfferBook;
+
 // What a worker remembers of a backend from one login to the next. Worker thread only.
 struct BackendMemory {
   bool pipelining = false;  // its CAPA said PIPELINING
@@ -52,6 +54,9 @@ struct UpstreamAttempt {
   absl::string_view user;
   absl::string_view authorization_id;  // set for a master login: the user; `user` is the master
   absl::string_view password;
+  std::string made_user;  // what `user` points to when it was made of two names
+  // The password is not the one that the client has shown: nothing of it may reach the client.
+  bool foreign_password = false;
   // Where the backend takes the client's own mechanism: its name, and the first message in base64
   // when the exchange is carried.
   absl::string_view mechanism;
@@ -59,6 +64,10 @@ struct UpstreamAttempt {
   // Whom we speak for and the session's name, for backends that want to know.
   pop3::ClientIdentity identity;
   std::string session;
+  // Where an answer to CAPA is noted, under which number; null: nowhere.
+  OfferBook* offers = nullptr;
+  size_t backend_index = 0;
+  std::string* greeting = nullptr;  // where to write the greeting's line down; null: nowhere
 };
 
 struct UpstreamVerdict {

@@ -6,12 +6,15 @@
 #include <utility>
 
 #include "proxy/base/check.h"
+#include "proxy/door.h"
 
 namespace postern {
 namespace {
 
 // Decrypted bytes pass through here on their way from one engine to the other side: one record.
 constexpr size_t kScratchBytes = 16384;
+// Of a walk over all sessions, in one turn: some ten microseconds.
+constexpr int kVisitsPerTurn = 256;
 
 }  // namespace
 
@@ -22,6 +25,7 @@ Worker::Worker(io::Io* io, metrics::WorkerStats* stats, SessionSink* sink,
       options_(options),
       bulk_(io, options.bulk),
       scratch_(kScratchBytes),
+      spread_(io, [this](auto visit, auto done) { Walk(std::move(visit), std::move(done)); }),
       next_session_id_(options.first_session_id),
       drain_deadline_(&Worker::OnDrainDeadline, this),
       mailbox_(io) {
@@ -35,6 +39,7 @@ Worker::Worker(io::Io* io, metrics::WorkerStats* stats, SessionSink* sink,
   context_.scratch = scratch_.data();
   context_.scratch_bytes = scratch_.size();
   context_.memories = &memories_;
+  context_.held = &held_;
 }
 
 Worker::~Worker() {
@@ -98,6 +103,30 @@ void Worker::CancelAll(CloseReason reason) {
   }
 }
 
+void Worker::Walk(std::function<void(Session*)> visit, std::function<void()> done) {
+  walks_.push_back(std::make_unique<SessionWalk>(
+      SessionWalk{std::move(visit), std::move(done), sessions_.front()}));
+  ContinueWalk(walks_.back().get());
+}
+
+void Worker::ContinueWalk(SessionWalk* walk) {
+  for (int i = 0; i < kVisitsPerTurn && walk->next != nullptr; ++i) {
+    // The visit may end the session, which then leaves the list.
+    Session* session = walk->next;
+    walk->next = sessions_.Next(session);
+    walk->visit(session);
+  }
+  if (walk->next != nullptr) {
+    return Post([this, walk] { ContinueWalk(walk); });
+  }
+  const auto place = std::find_if(walks_.begin(), walks_.end(),
+                                  [walk](const auto& known) { return known.get() == walk; });
+  CHECK(place != walks_.end());
+  const std::unique_ptr<SessionWalk> over = std::move(*place);
+  walks_.erase(place);
+  over->done();
+}
+
 void Worker::OnDrainDeadline(io::Timer&, void* owner) {
   static_cast<Worker*>(owner)->CancelAll(CloseReason::kShutdown);
 }
@@ -128,6 +157,10 @@ void Worker::OnAccepted(Listener* listener, int fd) {
     io_->Close(fd);
     return;
   }
+  if (!LetIn(*snapshot_->shared, listener->index(), fd, io_, stats_)) {
+    io_->Close(fd);
+    return;
+  }
   const bool refuse = session_count_ >= options_.sessions_max;
   auto* session =
       new Session(&context_, snapshot_, listener->index(), fd, next_session_id_++, refuse);
@@ -145,6 +178,9 @@ void Worker::OnListenerStopped(Listener* listener) {
 }
 
 void Worker::OnSessionOver(Session* session) {
+  for (const std::unique_ptr<SessionWalk>& walk : walks_) {
+    if (walk->next == session) walk->next = sessions_.Next(session);
+  }
   session->Unlink();
   over_.PushBack(session);
   --session_count_;

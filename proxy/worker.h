@@ -23,6 +23,7 @@
 #include "proxy/mailbox.h"
 #include "proxy/session.h"
 #include "proxy/session_record.h"
+#include "proxy/session_spread.h"
 #include "proxy/snapshot.h"
 
 namespace postern {
@@ -62,8 +63,16 @@ class Worker : public SessionOwner, public ListenerOwner {
   void CancelAll(CloseReason reason);
   // Draining, and nothing is left.
   bool done() const {
-    return draining_ && sessions_.empty() && over_.empty() && listeners_.empty();
+    return draining_ && sessions_.empty() && over_.empty() && listeners_.empty() && walks_.empty();
   }
+
+  SessionSpread& spread() { return spread_; }
+  // Lets the logins go on whose users are on hold no more. Worker thread only.
+  void WakeHeld() { held_.WakeReleased(); }
+
+  // Calls `visit` for each session, oldest first, some hundred in a turn, then `done`. Sessions
+  // that begin meanwhile are visited, too; those that end are not. `visit` may end sessions.
+  void Walk(std::function<void(Session*)> visit, std::function<void()> done);
 
   // One turn of the loop, then whatever was posted.
   void RunTurn(DurationNs wait_max);
@@ -80,7 +89,14 @@ class Worker : public SessionOwner, public ListenerOwner {
   void OnListenerStopped(Listener* listener) override;
 
  private:
+  struct SessionWalk {
+    std::function<void(Session*)> visit;
+    std::function<void()> done;
+    Session* next;  // null: at the end
+  };
+
   static void OnDrainDeadline(io::Timer& timer, void* owner);
+  void ContinueWalk(SessionWalk* walk);
   void Bury();
   void CountTurn();
 
@@ -91,6 +107,8 @@ class Worker : public SessionOwner, public ListenerOwner {
   BulkPool bulk_;
   std::vector<char> scratch_;
   std::deque<BackendMemory> memories_;
+  HeldLogins held_;
+  SessionSpread spread_;
   WorkerContext context_;
   std::shared_ptr<const WorkerSnapshot> snapshot_;
   IntrusiveList<Listener> listeners_;
@@ -98,6 +116,7 @@ class Worker : public SessionOwner, public ListenerOwner {
   // Over in this turn. They are deleted at its end, so that no callback returns into a deleted
   // session.
   IntrusiveList<Session> over_;
+  std::vector<std::unique_ptr<SessionWalk>> walks_;  // in progress
   size_t session_count_ = 0;
   uint64_t next_session_id_;
   bool draining_ = false;

@@ -32,10 +32,23 @@ class Affinity {
   // and nothing is joined, when the user is nowhere and `wanted` is null.
   Backend Join(absl::string_view user, const Backend& wanted);
   // Takes a user who has joined once to another backend. False, and nothing changes, when somebody
-  // else has joined as this user.
+  // else is there as this user.
   bool Move(absl::string_view user, const Backend& to);
   // Once for each Join() that returned a backend.
   void Leave(absl::string_view user);
+
+  // Counts a login that goes where a route's own backend is, without a say for this table: nobody
+  // else is bound by it, but Look() knows of it.
+  void Enter(absl::string_view user);
+  void Exit(absl::string_view user);
+
+  // All who are there, and where those are who have joined; null: nowhere in particular.
+  struct Whereabouts {
+    uint32_t live = 0;  // joined or entered
+    uint32_t entered = 0;
+    Backend backend;
+  };
+  Whereabouts Look(absl::string_view user) const;
 
   // Users who are somewhere.
   size_t size() const;
@@ -44,6 +57,7 @@ class Affinity {
   struct Place {
     Backend backend;
     uint32_t joined = 0;
+    uint32_t entered = 0;
   };
   struct Shard {
     mutable std::mutex mutex;
@@ -52,6 +66,7 @@ class Affinity {
   static constexpr size_t kShards = 64;
 
   Shard& ShardOf(absl::string_view user);
+  const Shard& ShardOf(absl::string_view user) const;
 
   std::array<Shard, kShards> shards_;
 };

@@ -1,6 +1,7 @@
 #include "routing/backend_state.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "proxy/base/log.h"
@@ -75,6 +76,18 @@ std::string BackendState::Why(TimeNs now) const {
   if (health() == Health::kDown) return absl::StrCat("down: ", report_.reason);
   if (ejected(now)) return absl::StrCat("ejected: ", report_.eject_reason);
   return "";
+}
+
+std::shared_ptr<const std::vector<std::string>> BackendState::capabilities() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return capabilities_;
+}
+
+bool BackendState::SetCapabilities(std::vector<std::string> lines) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (capabilities_ != nullptr && *capabilities_ == lines) return false;
+  capabilities_ = std::make_shared<const std::vector<std::string>>(std::move(lines));
+  return true;
 }
 
 void BackendState::BeginChecks(absl::string_view what) {
@@ -234,6 +247,13 @@ BackendReport BackendState::Report(TimeNs now) const {
   report.logins = load_.logins();
   if (ejected(now)) report.ejected_until = ejected_until_.load(std::memory_order_relaxed);
   return report;
+}
+
+std::vector<std::shared_ptr<BackendState>> BackendStates::All() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  std::vector<std::shared_ptr<BackendState>> all;
+  for (const auto& [name, state] : states_) all.push_back(state);
+  return all;
 }
 
 std::shared_ptr<BackendState> BackendStates::Get(absl::string_view name) {

@@ -22,7 +22,9 @@
 #include "routing/agent_report.h"
 #include "routing/backend_load.h"
 #include "routing/backend_weight.h"
+#include "routing/holds.h"
 #include "routing/options.h"
+#include "routing/overrides.h"
 #include "routing/pool_queue.h"
 
 namespace postern::routing {
@@ -166,6 +168,11 @@ class BackendState {
 
   BackendReport Report(TimeNs now) const;
 
+  // The lines of its CAPA before a login, as it last gave them; null: not known.
+  std::shared_ptr<const std::vector<std::string>> capabilities() const;
+  // Returns whether they are news.
+  bool SetCapabilities(std::vector<std::string> lines);
+
  private:
   void Change(Health health, TimeNs now);
   std::string AgentWords() const;
@@ -183,6 +190,7 @@ class BackendState {
   std::string agent_address_;
   AgentReport agent_said_;  // all of it so far
   BackendReport report_;
+  std::shared_ptr<const std::vector<std::string>> capabilities_;
   int good_in_a_row_ = 0;
   int bad_in_a_row_ = 0;
   DurationNs ejected_for_ = 0;  // the last time
@@ -199,15 +207,21 @@ class BackendStates {
  public:
   // The same object for the same name, always.
   std::shared_ptr<BackendState> Get(absl::string_view name);
+  std::vector<std::shared_ptr<BackendState>> All() const;
   // Which of them has which user.
   const std::shared_ptr<Affinity>& affinity() const { return affinity_; }
   // Of the pool of this name: the same object, always.
   std::shared_ptr<PoolQueue> Queue(absl::string_view pool);
+  // What operators have said of users, in time with the backends: across reloads.
+  const std::shared_ptr<Overrides>& overrides() const { return overrides_; }
+  const std::shared_ptr<Holds>& holds() const { return holds_; }
 
  private:
   const std::shared_ptr<Affinity> affinity_ = std::make_shared<Affinity>();
   const std::shared_ptr<ChangeCounter> changes_ = std::make_shared<ChangeCounter>(0);
-  std::mutex mutex_;
+  const std::shared_ptr<Overrides> overrides_ = std::make_shared<Overrides>();
+  const std::shared_ptr<Holds> holds_ = std::make_shared<Holds>();
+  mutable std::mutex mutex_;
   std::map<std::string, std::shared_ptr<PoolQueue>, std::less<>> queues_;
   std::map<std::string, std::shared_ptr<BackendState>, std::less<>> states_;
 };

@@ -11,8 +11,11 @@ inline constexpr int kCandidatesMax = 4;
 
 struct Decision {
   bool known = false;  // some route knows this user
-  int route = -1;      // index into RouterOptions::routes
-  int pool = -1;       // index into RouterOptions::pools; -1: a single backend
+  // Index into RouterOptions::lookups: it must be asked, and nothing below is filled in but `route`
+  // and the route's own `pool` or candidate, for answers that name neither.
+  int lookup = -1;
+  int route = -1;  // index into RouterOptions::routes
+  int pool = -1;   // index into RouterOptions::pools; -1: a single backend
   int candidate_count = 0;
   std::array<int, kCandidatesMax> candidates{};  // indices into RouterOptions::backends
   // Where the user would have gone, when nobody who may serve this user is usable; -1 otherwise.
@@ -21,6 +24,8 @@ struct Decision {
   bool panic = false;
   // There are usable backends, and none of them has room. Then there is no candidate.
   bool full = false;
+  // An operator has moved the user: the routes were not asked.
+  bool moved = false;
 };
 
 }  // namespace postern::routing

@@ -51,15 +51,50 @@ std::string DescribeRoute(const RouterOptions& options, const RouteTable& table,
     return absl::StrCat("map ", EscapeForLog(entry.map_file), " (", Grouped(map->size()),
                         map->size() == 1 ? " user)" : " users)", line);
   }
+  if (!entry.lookup.empty()) return absl::StrCat("lookup ", Quoted(entry.lookup), line);
+  if (const CdbMap* cdb = table.cdb(route)) {
+    return absl::StrCat("cdb ", EscapeForLog(entry.cdb_file), " (", Grouped(cdb->size()),
+                        cdb->size() == 1 ? " user)" : " users)", line);
+  }
+  if (!entry.regex.empty()) return absl::StrCat("regex ", Quoted(entry.regex), line);
+  if (const UserRules* rules = table.rules(route)) {
+    return absl::StrCat("rules ", EscapeForLog(entry.rules_file), " (", Grouped(rules->size()),
+                        rules->size() == 1 ? " rule)" : " rules)", line);
+  }
   return absl::StrCat("users ", Quoted(entry.users), line);
+}
+
+// Why a route does not take the user.
+std::string DescribeMiss(const RouterOptions& options, const RouteTable& table, size_t route,
+                         absl::string_view user) {
+  if (table.map(route) != nullptr || table.cdb(route) != nullptr) return "not in it";
+  const UserRules* rules = table.rules(route);
+  if (rules == nullptr) return "does not match";
+  const UserRules::Hit hit = rules->Explain(user);
+  if (hit.line == 0) return options.routes[route].regex.empty() ? "none matches" : "does not match";
+  return absl::StrCat(
+      options.routes[route].regex.empty() ? absl::StrCat("that of line ", hit.line, " ") : "",
+      "matches, but ",
+      hit.name.empty() ? "forms no name"
+                       : absl::StrCat("no backend and no pool is named ", Quoted(hit.name)));
 }
 
 // What in this route knows the user.
 std::string DescribeMatch(const RouteTable& table, size_t route, absl::string_view user) {
-  const UserMap* map = table.map(route);
-  if (map == nullptr) return "matches";
-  const auto hit = map->Find(user);
-  if (hit.has_value() && hit->by_domain) {
+  bool by_domain = false;
+  if (const UserMap* map = table.map(route)) {
+    const auto hit = map->Find(user);
+    by_domain = hit.has_value() && hit->by_domain;
+  } else if (const CdbMap* cdb = table.cdb(route)) {
+    const auto hit = cdb->Find(user);
+    by_domain = hit.has_value() && hit->by_domain;
+  } else if (const UserRules* rules = table.rules(route)) {
+    const UserRules::Hit hit = rules->Explain(user);
+    return absl::StrCat("the rule of line ", hit.line, " matches");
+  } else {
+    return "matches";
+  }
+  if (by_domain) {
     return absl::StrCat("not in it itself, but ", Quoted(absl::StrCat("*@", DomainOf(user))),
                         " is");
   }
@@ -114,15 +149,16 @@ void ExplainConditions(const PoolOptions& pool, std::string* text) {
   }
 }
 
-// The pool's choice and what would come after it.
-void ExplainPick(const RouterOptions& options, const PoolOptions& pool, const PoolChoice& choice,
-                 absl::string_view user, std::string* text) {
+// The pool's choice and what would come after it; which one is first, or -1 when any may be.
+int ExplainPick(const RouterOptions& options, const PoolOptions& pool, const PoolChoice& choice,
+                absl::string_view user, std::string* text) {
   if (!IsByUser(pool.balance)) {
     AddLine(text, "backend",
             pool.balance == Balance::kRoundRobin
                 ? "whose turn it is among the usable ones, whoever the user is"
                 : "the usable one with the fewest sessions for its weight, whoever the user is");
-    return ExplainConditions(pool, text);
+    ExplainConditions(pool, text);
+    return -1;
   }
   std::array<int, kCandidatesMax> best{};
   const uint64_t hash = StableHash(user);
@@ -138,12 +174,91 @@ void ExplainPick(const RouterOptions& options, const PoolOptions& pool, const Po
   AddLine(text, "backend",
           absl::StrFormat("%s (user hash %016x%s)", count == 0 ? "none" : names[0], hash, next));
   ExplainConditions(pool, text);
+  return count == 0 ? -1 : best[0];
+}
+
+void ExplainTarget(const RouterOptions& options, const std::deque<PoolChoice>& choices,
+                   absl::string_view user, absl::string_view subject, absl::string_view how,
+                   Target target, std::string* text, ExplainedEnd* end) {
+  if (target.pool < 0) {
+    const std::string name = BackendName(options, target.backend);
+    AddLine(text, subject, absl::StrCat(how, "backend \"", name, "\""));
+    AddLine(text, "backend", absl::StrCat(name, " (the only candidate)"));
+    end->backend = target.backend;
+    return;
+  }
+  const auto pool = static_cast<size_t>(target.pool);
+  AddLine(text, subject, absl::StrCat(how, DescribePool(options, target.pool, choices[pool])));
+  end->any = !IsByUser(options.pools[pool].balance);
+  end->backend = ExplainPick(options, options.pools[pool], choices[pool], user, text);
+}
+
+absl::string_view DescribeKind(LookupAnswer::Kind kind) {
+  switch (kind) {
+    case LookupAnswer::Kind::kFound:
+      return "found";
+    case LookupAnswer::Kind::kUnknown:
+      return "does not know the user";
+    case LookupAnswer::Kind::kTemporary:
+      return "has no answer now";
+    case LookupAnswer::Kind::kForbidden:
+      return "refuses";
+  }
+  return "";
+}
+
+// Asks, and tells what came of it. False: the next route is asked.
+bool ExplainLookup(const RouterOptions& options, const RouteTable& table,
+                   const std::deque<PoolChoice>& choices, const RouteTable::Match& match,
+                   const std::string& user, const AskForExplanation& ask, std::string* text,
+                   ExplainedEnd* end) {
+  const auto route = static_cast<size_t>(match.route);
+  const std::string subject = absl::StrCat("route ", route + 1);
+  const std::string what = DescribeRoute(options, table, route);
+  if (ask == nullptr) {
+    AddLine(text, subject, absl::StrCat(what, ": is asked at each login, and its answer decides"));
+    return true;
+  }
+  std::string note;
+  const LookupAnswer answer = ask(static_cast<size_t>(match.lookup), user, &note);
+  const std::string how =
+      absl::StrCat(what, ": ", DescribeKind(answer.kind), " (", EscapeForLog(answer.detail),
+                   note.empty() ? "" : ", ", note, ")");
+  if (answer.kind == LookupAnswer::Kind::kUnknown) {
+    AddLine(text, subject, how);
+    return false;
+  }
+  if (answer.kind != LookupAnswer::Kind::kFound) {
+    AddLine(text, subject, how);
+    const bool refused = answer.kind == LookupAnswer::Kind::kForbidden;
+    AddLine(text, "result",
+            !answer.refusal.empty()
+                ? absl::StrCat("the client is told ", Quoted(absl::StrCat("-ERR ", answer.refusal)))
+            : refused ? "the client sees what it would see after a wrong password"
+                      : "the client is told -ERR [SYS/TEMP], unless an answer is remembered");
+    return true;
+  }
+  const Target target = answer.target.empty() ? match.target : table.FindTarget(answer.target);
+  if (!answer.login_user.empty()) {
+    AddLine(text, "as", absl::StrCat("user ", Quoted(answer.login_user)));
+  }
+  if (target.pool >= 0 || target.backend >= 0) {
+    ExplainTarget(options, choices, user, subject, absl::StrCat(how, " -> "), target, text, end);
+    return true;
+  }
+  AddLine(text, subject, absl::StrCat(how, " -> ", Quoted(answer.target)));
+  end->backend = match.target.pool < 0
+                     ? match.target.backend
+                     : options.pools[static_cast<size_t>(match.target.pool)].backends[0];
+  end->address = answer.target;
+  return true;
 }
 
 }  // namespace
 
 std::string ExplainRoute(const RouterOptions& options, const RouteTable& table,
-                         const std::deque<PoolChoice>& choices, absl::string_view login) {
+                         const std::deque<PoolChoice>& choices, absl::string_view login,
+                         const AskForExplanation& ask, ExplainedEnd* end) {
   std::string text;
   std::string user;
   UserChanges changes;
@@ -168,22 +283,17 @@ std::string ExplainRoute(const RouterOptions& options, const RouteTable& table,
       if (++misses > kMissesToldMax) continue;
       AddLine(&text, subject,
               absl::StrCat(DescribeRoute(options, table, route), ": ",
-                           table.map(route) != nullptr ? "not in it" : "does not match"));
+                           DescribeMiss(options, table, route, user)));
       continue;
     }
     tell_rest();
+    if (match.lookup >= 0) {
+      if (ExplainLookup(options, table, choices, match, user, ask, &text, end)) return text;
+      continue;
+    }
     const std::string how = absl::StrCat(DescribeRoute(options, table, route), ": ",
                                          DescribeMatch(table, route, user), " -> ");
-    if (match.target.pool < 0) {
-      const std::string name = BackendName(options, match.target.backend);
-      AddLine(&text, subject, absl::StrCat(how, "backend \"", name, "\""));
-      AddLine(&text, "backend", absl::StrCat(name, " (the only candidate)"));
-      return text;
-    }
-    const auto pool = static_cast<size_t>(match.target.pool);
-    AddLine(&text, subject,
-            absl::StrCat(how, DescribePool(options, match.target.pool, choices[pool])));
-    ExplainPick(options, options.pools[pool], choices[pool], user, &text);
+    ExplainTarget(options, choices, user, subject, how, match.target, &text, end);
     return text;
   }
   tell_rest();

@@ -69,11 +69,19 @@ struct PoolOptions {
   DurationNs slow_start = 0;
 };
 
-// One entry of the list that is tried in order. Exactly one of `map_file` and `users` is set.
+// One entry of the list that is tried in order. Exactly one of `map_file`, `cdb_file`,
+// `rules_file`, `regex`, `users` and `lookup` is set.
 struct RouteOptions {
-  std::string map_file;  // user<TAB>backend-or-pool
-  std::string users;     // "name@domain", "name", "*@domain" or "*"
-  std::string pool;      // exactly one of pool and backend, with `users` only
+  std::string map_file;          // user<TAB>backend-or-pool
+  std::string cdb_file;          // the same as a constant database
+  std::string rules_file;        // expression<TAB>backend-or-pool
+  std::string regex;             // one such expression ...
+  std::string target;            // ... and where it leads; with `regex` only
+  std::string users;             // "name@domain", "name", "*@domain" or "*"
+  std::string lookup;            // name of a lookup, which is asked
+  // With `users` exactly one of pool and backend. With `lookup` at most one: where answers lead
+  // that name nothing, and how the addresses they name are reached.
+  std::string pool;
   std::string backend;
   int line = 0;  // where the configuration has it, for explanations
 };
@@ -83,6 +91,7 @@ struct RouterOptions {
   std::vector<BackendOptions> backends;
   std::vector<PoolOptions> pools;
   std::vector<RouteOptions> routes;
+  std::vector<std::string> lookups;  // their names
 };
 
 // Told how far loading a map file is, about every 16 MiB and at its end, on the thread that loads.

@@ -83,6 +83,13 @@ struct Router::Impl {
   RouterOptions options;
   RouteTable table;
   std::deque<PoolChoice> choices;  // of the pools
+
+  // What the route says of itself.
+  static Decision Begin(const RouteTable::Match& match);
+  Decision Decide(const RouteTable::Match& match, absl::string_view user) const;
+  Decision Usable(const RouteTable::Match& match, absl::string_view user,
+                  const BackendStateList& states, TimeNs now) const;
+
   mutable std::mutex eject_mutex;
 };
 
@@ -108,32 +115,39 @@ absl::StatusOr<std::string> Router::NormaliseUser(absl::string_view login) const
 }
 
 Decision Router::Route(absl::string_view user) const {
+  return impl_->Decide(impl_->table.Find(user), user);
+}
+
+Decision Router::Impl::Begin(const RouteTable::Match& match) {
   Decision decision;
-  const RouteTable::Match match = impl_->table.Find(user);
   if (match.route < 0) return decision;
-  decision.known = true;
   decision.route = match.route;
+  decision.lookup = match.lookup;
+  if (match.lookup >= 0) return decision;
+  decision.known = true;
   decision.pool = match.target.pool;
-  if (match.target.pool < 0) {
+  return decision;
+}
+
+Decision Router::Impl::Decide(const RouteTable::Match& match, absl::string_view user) const {
+  Decision decision = Begin(match);
+  if (!decision.known) return decision;
+  if (decision.pool < 0) {
     decision.candidates[0] = match.target.backend;
     decision.candidate_count = 1;
     return decision;
   }
-  decision.candidate_count = impl_->choices[static_cast<size_t>(match.target.pool)].ByName(
+  decision.candidate_count = choices[static_cast<size_t>(decision.pool)].ByName(
       StableHash(user), absl::MakeSpan(decision.candidates));
   return decision;
 }
 
-Decision Router::Route(absl::string_view user, const BackendStateList& states, TimeNs now) const {
-  Decision decision;
-  const RouteTable::Match match = impl_->table.Find(user);
-  if (match.route < 0) return decision;
-  decision.known = true;
-  decision.route = match.route;
-  decision.pool = match.target.pool;
-  if (match.target.pool >= 0) {
-    impl_->choices[static_cast<size_t>(match.target.pool)].Choose(StableHash(user), states, now,
-                                                                  &decision);
+Decision Router::Impl::Usable(const RouteTable::Match& match, absl::string_view user,
+                              const BackendStateList& states, TimeNs now) const {
+  Decision decision = Begin(match);
+  if (!decision.known) return decision;
+  if (decision.pool >= 0) {
+    choices[static_cast<size_t>(decision.pool)].Choose(StableHash(user), states, now, &decision);
     return decision;
   }
   if (states[static_cast<size_t>(match.target.backend)]->usable(now)) {
@@ -143,6 +157,30 @@ Decision Router::Route(absl::string_view user, const BackendStateList& states, T
     decision.out = match.target.backend;
   }
   return decision;
+}
+
+Decision Router::Route(absl::string_view user, const BackendStateList& states, TimeNs now) const {
+  return impl_->Usable(impl_->table.Find(user), user, states, now);
+}
+
+Decision Router::RouteBehind(int route, absl::string_view user, const BackendStateList& states,
+                             TimeNs now) const {
+  return impl_->Usable(impl_->table.Find(user, route + 1), user, states, now);
+}
+
+Decision Router::RouteTo(int route, absl::string_view target, absl::string_view user,
+                         const BackendStateList& states, TimeNs now) const {
+  RouteTable::Match match = impl_->table.Try(static_cast<size_t>(route), user);
+  match.lookup = -1;
+  if (!target.empty()) match.target = impl_->table.FindTarget(target);
+  if (match.target.pool < 0 && match.target.backend < 0) match.route = -1;
+  return impl_->Usable(match, user, states, now);
+}
+
+int Router::SettingsBackend(int route) const {
+  const Target target = impl_->table.Try(static_cast<size_t>(route), "").target;
+  if (target.pool < 0) return target.backend;
+  return impl_->options.pools[static_cast<size_t>(target.pool)].backends[0];
 }
 
 void Router::NoteFailure(const Decision& decision, size_t backend, absl::string_view reason,
@@ -178,8 +216,11 @@ PoolStanding Router::Standing(size_t pool, const BackendStateList& states, TimeN
   return standing;
 }
 
-std::string Router::Explain(absl::string_view login) const {
-  return ExplainRoute(impl_->options, impl_->table, impl_->choices, login);
+std::string Router::Explain(absl::string_view login, const AskForExplanation& ask,
+                            ExplainedEnd* end) const {
+  ExplainedEnd ignored;
+  return ExplainRoute(impl_->options, impl_->table, impl_->choices, login, ask,
+                      end == nullptr ? &ignored : end);
 }
 
 const RouterOptions& Router::options() const { return impl_->options; }

@@ -11,6 +11,7 @@
 #include "absl/strings/string_view.h"
 #include "routing/backend_state.h"
 #include "routing/decision.h"
+#include "routing/explain.h"
 #include "routing/options.h"
 
 namespace postern::routing {
@@ -43,6 +44,17 @@ class Router {
   // By what the backends can take now; `states` is in the order of RouterOptions::backends.
   Decision Route(absl::string_view user, const BackendStateList& states, TimeNs now) const;
 
+  // After a lookup that does not know the user: as Route(), among the routes behind `route`.
+  Decision RouteBehind(int route, absl::string_view user, const BackendStateList& states,
+                       TimeNs now) const;
+  // Where `user` goes by the answer of the lookup in `route`, which names a backend or pool, or
+  // nothing: then it is the route's own. Not known: there is no such name.
+  Decision RouteTo(int route, absl::string_view target, absl::string_view user,
+                   const BackendStateList& states, TimeNs now) const;
+  // The backend whose settings are for the addresses that the lookup in `route` answers: the
+  // route's own, or the first of its pool; -1: the route names none.
+  int SettingsBackend(int route) const;
+
   // An attempt that `decision` led to failed at `backend` before the password was sent: ejects the
   // backend when the rules of the pool say so and its share of the pool allows it.
   void NoteFailure(const Decision& decision, size_t backend, absl::string_view reason,
@@ -51,8 +63,10 @@ class Router {
   PoolStanding Standing(size_t pool, const BackendStateList& states, TimeNs now) const;
 
   // The decision for a raw login name, step by step, one line each: normalisation, each route and
-  // why it did or did not match, the hash and the candidates with their names.
-  std::string Explain(absl::string_view login) const;
+  // why it did or did not match, the hash and the candidates with their names. A lookup is asked by
+  // `ask`; without one the explanation ends there. *end may be null.
+  std::string Explain(absl::string_view login, const AskForExplanation& ask = nullptr,
+                      ExplainedEnd* end = nullptr) const;
 
   const RouterOptions& options() const;
   // Users loaded from map files.

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -207,24 +208,15 @@ class Loader {
   std::optional<uint32_t> FindTarget(size_t number, const Entry& entry) {
     // Neighbours mostly share a target.
     if (entry.target == last_target_) return last_target_id_;
-    const auto found = targets_.find(entry.target);
-    if (found == targets_.end()) {
-      Add({number, entry.target_column,
-           absl::StrCat("\"", EscapeForLog(entry.target, 64),
-                        "\" is neither a backend nor a pool; add it to the configuration or "
-                        "correct the name"),
-           ""});
+    std::string why;
+    const std::optional<uint32_t> found = routing::FindTarget(targets_, entry.target, &why);
+    if (!found.has_value()) {
+      Add({number, entry.target_column, std::move(why), ""});
       return std::nullopt;
     }
-    if (found->second == kAmbiguousTarget) {
-      Add({number, entry.target_column,
-           absl::StrCat("\"", EscapeForLog(entry.target, 64),
-                        "\" is the name of a backend and of a pool; rename one of them"),
-           ""});
-      return std::nullopt;
-    }
-    last_target_ = found->first;
-    last_target_id_ = found->second;
+    // A view of what lives as long as `targets_`.
+    last_target_ = targets_.find(entry.target)->first;
+    last_target_id_ = *found;
     return last_target_id_;
   }
 

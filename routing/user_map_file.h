@@ -15,18 +15,13 @@
 #include <memory>
 #include <string>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "routing/options.h"
+#include "routing/target_names.h"
 #include "routing/user_map.h"
 
 namespace postern::routing {
-
-// What a line may name, and the number that stands for it.
-using TargetNames = absl::flat_hash_map<std::string, uint32_t>;
-// The number of a name that is both a backend and a pool; a line that uses it is refused.
-inline constexpr uint32_t kAmbiguousTarget = UINT32_MAX;
 
 // Longer lines are a mistake.
 inline constexpr size_t kMapLineBytesMax = 4096;

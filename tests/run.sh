@@ -57,7 +57,7 @@ if ! $quick; then
   ctest --preset fuzz --parallel "$jobs" --exclude-regex '^(integration|docs|tidy)/'
 
   step "test: thread sanitizer"
-  ctest --preset tsan --parallel "$jobs" --tests-regex '^(base|io|metrics|admin|server)/'
+  ctest --preset tsan --parallel "$jobs" --tests-regex '^(base|io|metrics|admin|guard|server)/'
 fi
 
 # Last, so that its summary closes the output.

@@ -252,6 +252,18 @@ absl::StatusOr<std::vector<X509Ptr>> LoadPemCertificates(const std::string& file
   return ParseCertificates(file, content.text, library);
 }
 
+absl::Status TrustFile(SSL_CTX* context, const std::string& file, OSSL_LIB_CTX* library) {
+  ASSIGN_OR_RETURN(const std::vector<X509Ptr> certificates, LoadPemCertificates(file, library));
+  X509_STORE* store = SSL_CTX_get_cert_store(context);
+  for (const X509Ptr& certificate : certificates) {
+    if (X509_STORE_add_cert(store, certificate.get()) != 1) {
+      return Invalid(file, absl::StrCat("OpenSSL refuses a certificate in it: ", TakeErrorText()));
+    }
+  }
+  X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(context), X509_V_FLAG_PARTIAL_CHAIN);
+  return absl::OkStatus();
+}
+
 absl::StatusOr<LoadedCertificate> LoadCertificate(const CertificateFiles& files,
                                                   OSSL_LIB_CTX* library,
                                                   std::vector<std::string>* warnings) {

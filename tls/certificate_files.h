@@ -34,6 +34,10 @@ absl::StatusOr<LoadedCertificate> LoadCertificate(const CertificateFiles& files,
 absl::StatusOr<std::vector<X509Ptr>> LoadPemCertificates(const std::string& file,
                                                          OSSL_LIB_CTX* library);
 
+// Makes every certificate of the PEM file trusted as it is: a root, an intermediate CA, or the
+// other end's own one.
+absl::Status TrustFile(SSL_CTX* context, const std::string& file, OSSL_LIB_CTX* library);
+
 }  // namespace postern::tls
 
 #endif  // POSTERN_TLS_CERTIFICATE_FILES_H_

@@ -22,21 +22,6 @@ bool IsIpAddress(const std::string& text) {
          inet_pton(AF_INET6, text.c_str(), address) == 1;
 }
 
-absl::Status TrustFile(SSL_CTX* context, const std::string& file, OSSL_LIB_CTX* library) {
-  ASSIGN_OR_RETURN(const std::vector<X509Ptr> certificates, LoadPemCertificates(file, library));
-  X509_STORE* store = SSL_CTX_get_cert_store(context);
-  for (const X509Ptr& certificate : certificates) {
-    if (X509_STORE_add_cert(store, certificate.get()) != 1) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(file, ": OpenSSL refuses a certificate in it: ", TakeErrorText()));
-    }
-  }
-  // Whatever the operator wrote into this file is trusted as it is, be it a root, an intermediate
-  // CA or the backend's own certificate.
-  X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(context), X509_V_FLAG_PARTIAL_CHAIN);
-  return absl::OkStatus();
-}
-
 }  // namespace
 
 struct ClientContext::Impl {

@@ -64,6 +64,11 @@ class ServerContext {
   // read, a certificate that is never chosen because an earlier one has its names.
   const std::vector<std::string>& warnings() const;
 
+  // Follows the chain of the files, as a client would that trusts what this system trusts. Empty
+  // when it gets to a CA; otherwise why not, for people. Files that cannot be loaded say nothing
+  // here.
+  static std::string ChainTrouble(const CertificateFiles& files, Library* library);
+
  private:
   ServerContext();
   struct Impl;

@@ -7,6 +7,7 @@
 #include "proxy/base/secret.h"
 #include "proxy/base/status_macros.h"
 #include "tls/openssl_types.h"
+#include "tls/random.h"
 
 namespace postern::tls {
 
@@ -54,6 +55,52 @@ absl::StatusOr<std::string> HmacMd5Hex(absl::string_view key, absl::string_view 
   WipeMemory(inner, sizeof(inner));
   WipeMemory(outer, sizeof(outer));
   WipeMemory(short_key.data(), short_key.size());
+  return digest;
+}
+
+namespace {
+
+constexpr size_t kSha256Block = 64;
+
+}  // namespace
+
+// Both halves of the key have been hashed once; each message goes on from there.
+struct RandomKeyedDigest::State {
+  DigestContextPtr inner{EVP_MD_CTX_new()};
+  DigestContextPtr outer{EVP_MD_CTX_new()};
+};
+
+RandomKeyedDigest::RandomKeyedDigest() : state_(std::make_unique<State>()) {
+  unsigned char key[kSha256Block];
+  RandomBytes(key, sizeof(key));
+  DigestPtr sha256(EVP_MD_fetch(nullptr, "SHA256", nullptr));
+  CHECK(sha256 != nullptr);
+  const auto begin = [&](EVP_MD_CTX* context, unsigned char pad) {
+    unsigned char block[kSha256Block];
+    for (size_t i = 0; i < kSha256Block; ++i) block[i] = static_cast<unsigned char>(key[i] ^ pad);
+    CHECK(EVP_DigestInit_ex2(context, sha256.get(), nullptr) == 1);
+    CHECK(EVP_DigestUpdate(context, block, sizeof(block)) == 1);
+    WipeMemory(block, sizeof(block));
+  };
+  begin(state_->inner.get(), 0x36);
+  begin(state_->outer.get(), 0x5C);
+  WipeMemory(key, sizeof(key));
+}
+
+RandomKeyedDigest::~RandomKeyedDigest() = default;
+
+std::array<char, 32> RandomKeyedDigest::Digest(absl::string_view message) const {
+  DigestContextPtr context(EVP_MD_CTX_new());
+  CHECK(context != nullptr);
+  std::array<char, 32> digest{};
+  auto* bytes = reinterpret_cast<unsigned char*>(digest.data());
+  unsigned int size = 0;
+  CHECK(EVP_MD_CTX_copy_ex(context.get(), state_->inner.get()) == 1);
+  CHECK(EVP_DigestUpdate(context.get(), message.data(), message.size()) == 1);
+  CHECK(EVP_DigestFinal_ex(context.get(), bytes, &size) == 1 && size == digest.size());
+  CHECK(EVP_MD_CTX_copy_ex(context.get(), state_->outer.get()) == 1);
+  CHECK(EVP_DigestUpdate(context.get(), bytes, digest.size()) == 1);
+  CHECK(EVP_DigestFinal_ex(context.get(), bytes, &size) == 1 && size == digest.size());
   return digest;
 }
 

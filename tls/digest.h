@@ -2,6 +2,8 @@
 #ifndef POSTERN_TLS_DIGEST_H_
 #define POSTERN_TLS_DIGEST_H_
 
+#include <array>
+#include <memory>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -17,6 +19,22 @@ absl::StatusOr<std::string> Md5Hex(absl::string_view a, absl::string_view b);
 // Lower-case hexadecimal HMAC-MD5 (RFC 2104): the CRAM-MD5 digest of secret and challenge (RFC
 // 2195). The same limits.
 absl::StatusOr<std::string> HmacMd5Hex(absl::string_view key, absl::string_view message);
+
+// HMAC-SHA256 (RFC 2104, FIPS 180-4) under a random key of its own: tells equal messages, and
+// nobody who lacks the key can make two that look equal. Any thread.
+class RandomKeyedDigest {
+ public:
+  RandomKeyedDigest();
+  ~RandomKeyedDigest();
+  RandomKeyedDigest(const RandomKeyedDigest&) = delete;
+  RandomKeyedDigest& operator=(const RandomKeyedDigest&) = delete;
+
+  std::array<char, 32> Digest(absl::string_view message) const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
 
 }  // namespace postern::tls
 

@@ -55,10 +55,29 @@ Result Engine::Handshake() {
   if (handshake_done_) return Result::kOk;
   if (!SpeaksTls()) return Result::kError;
   ClearErrors();
+  if (!first_words_.empty()) {
+    const Result said = SayFirstWords();
+    if (said != Result::kOk) return said;
+  }
   const int result = SSL_do_handshake(ssl_);
   if (result != 1) return Stopped(result, "TLS handshake failed: ");
   handshake_done_ = true;
   ClearErrors();
+  return Result::kOk;
+}
+
+// The library's calls for early data are the only ones that stop behind our Finished. No early data
+// is ever taken from the client: the context's limit for it is zero.
+Result Engine::SayFirstWords() {
+  char nothing = 0;
+  size_t bytes = 0;
+  const int reached = SSL_read_early_data(ssl_, &nothing, sizeof(nothing), &bytes);
+  if (reached == SSL_READ_EARLY_DATA_ERROR) return Stopped(0, "TLS handshake failed: ");
+  CHECK(reached == SSL_READ_EARLY_DATA_FINISH && bytes == 0);
+  const int result = SSL_write_early_data(ssl_, first_words_.data(), first_words_.size(), &bytes);
+  if (result != 1) return Stopped(result, "TLS write failed: ");
+  CHECK(bytes == first_words_.size());
+  first_words_ = std::string();
   return Result::kOk;
 }
 
@@ -131,6 +150,16 @@ HandshakeInfo Engine::info() const {
   info.alpn_pop3 =
       absl::string_view(reinterpret_cast<const char*>(protocol), protocol_bytes) == "pop3";
   return info;
+}
+
+std::optional<PeerCertificate> Engine::peer_certificate() const {
+  CHECK(handshake_done_);
+  const X509* certificate = SSL_get0_peer_certificate(ssl_);
+  if (certificate == nullptr) return std::nullopt;
+  PeerCertificate peer = ReadPeerCertificate(certificate);
+  peer.verified = (SSL_get_verify_mode(ssl_) & SSL_VERIFY_PEER) != 0 &&
+                  SSL_get_verify_result(ssl_) == X509_V_OK;
+  return peer;
 }
 
 Result Engine::Stopped(int ssl_result, absl::string_view what) {

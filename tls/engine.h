@@ -12,10 +12,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/strings/string_view.h"
 #include "proxy/base/byte_arena.h"
+#include "tls/peer_certificate.h"
 
 struct ssl_st;
 
@@ -80,6 +82,12 @@ class Engine {
   void SetInput(absl::string_view ciphertext) { input_ = ciphertext; }
   size_t input_left() const { return input_.size(); }
 
+  // For a server, before the first Handshake(): what the client is to hear first, encrypted as if
+  // by Write(). Over TLS 1.3 it leaves with our half of the handshake, so that the client has it a
+  // round trip sooner (RFC 8446 section 4.4.4 lets a server speak behind its own Finished): it must
+  // be nothing that only this client may know. Before TLS 1.3 it comes with the end of the
+  // handshake.
+  void SetFirstWords(absl::string_view words) { first_words_ = std::string(words); }
   // Goes on with the handshake; a client engine says hello on the first call, without input. kOk
   // once and for ever when it is done: input may be left, and belongs to Read().
   Result Handshake();
@@ -102,6 +110,9 @@ class Engine {
   bool handshake_done() const { return handshake_done_; }
   // After a finished handshake only.
   HandshakeInfo info() const;
+  // Likewise; nothing when the peer showed no certificate. Servers show one always, clients when
+  // they are asked and have one.
+  std::optional<PeerCertificate> peer_certificate() const;
 
   // After kError: one short, printable sentence without peer-controlled text, for the log.
   const std::string& error() const { return error_; }
@@ -113,6 +124,7 @@ class Engine {
   // Looks at the first byte of a connection: what is not TLS never reaches the library, which
   // would answer it, and gets a word of its own.
   bool SpeaksTls();
+  Result SayFirstWords();
   // Translates a call of the library that did not succeed.
   Result Stopped(int ssl_result, absl::string_view what);
   Result Fail(absl::string_view word, std::string sentence);
@@ -120,6 +132,7 @@ class Engine {
   ssl_st* ssl_;
   ByteArena* output_;
   absl::string_view input_;
+  std::string first_words_;  // until they are said
   std::string error_;
   absl::string_view error_word_;
   bool handshake_done_ = false;

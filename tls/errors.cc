@@ -58,6 +58,8 @@ absl::string_view ReasonWord(int reason) {
     case SSL_R_NO_PROTOCOLS_AVAILABLE:
     case SSL_R_UNKNOWN_SSL_VERSION:
       return "version";
+    case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
+      return "certificate";
     case SSL_R_HTTP_REQUEST:
     case SSL_R_HTTPS_PROXY_REQUEST:
       return "plaintext_http";

@@ -16,6 +16,10 @@ struct CertificateFiles {
   friend bool operator==(const CertificateFiles&, const CertificateFiles&) = default;
 };
 
+// Whether clients are asked for a certificate. One that is shown must be good, or the handshake
+// fails.
+enum class ClientCertificate { kNone, kOptional, kRequired };
+
 // Towards clients.
 struct ServerOptions {
   // Chosen by SNI from the DNS names inside the certificates; the first one is the default for
@@ -32,6 +36,14 @@ struct ServerOptions {
   int tickets_rsa = 1;
   // A resumed TLS 1.2 handshake costs a quarter of a full one, whatever the certificate.
   bool tickets_tls12 = true;
+  // Over implicit TLS 1.3 the greeting leaves with our half of the handshake, before the client's
+  // Finished: see Engine::SetFirstWords().
+  bool early_greeting = true;
+  // Where certificates are asked for there are no tickets at all: each connection proves anew who
+  // the client is, against the CAs and the clock of today.
+  ClientCertificate client_certificate = ClientCertificate::kNone;
+  // PEM file of the CAs that may sign them, unless kNone. Their names are told to the clients.
+  std::string client_ca_file;
 };
 
 // Towards backends.

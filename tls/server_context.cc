@@ -50,6 +50,19 @@ void SetSessionIdContext(SSL_CTX* context, const std::vector<LoadedCertificate>&
   CHECK(SSL_CTX_set_session_id_context(context, value, size) == 1);
 }
 
+// Asks clients for a certificate where the options want one.
+absl::Status AskClients(const ServerOptions& options, SSL_CTX* context, OSSL_LIB_CTX* library) {
+  if (options.client_certificate == ClientCertificate::kNone) return absl::OkStatus();
+  RETURN_IF_ERROR(TrustFile(context, options.client_ca_file, library));
+  // Clients with several certificates choose by these names.
+  SSL_CTX_set_client_CA_list(
+      context, SSL_load_client_CA_file_ex(options.client_ca_file.c_str(), library, nullptr));
+  const bool required = options.client_certificate == ClientCertificate::kRequired;
+  SSL_CTX_set_verify(context, SSL_VERIFY_PEER | (required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0),
+                     nullptr);
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 struct ServerContext::Impl {
@@ -237,6 +250,7 @@ absl::Status ServerContext::Impl::BuildContext(const ServerOptions& options,
           "): ", TakeErrorText(), "; have it issued again with a P-256 or 2048-bit RSA key"));
     }
   }
+  RETURN_IF_ERROR(AskClients(options, raw, library));
   SetSessionIdContext(raw, certificates, set);
   SSL_CTX_set_app_data(raw, this);
   SSL_CTX_set_client_hello_cb(raw, OnClientHello, this);
@@ -269,9 +283,11 @@ absl::StatusOr<std::unique_ptr<ServerContext>> ServerContext::Create(
   impl->tickets = tickets != nullptr ? std::move(tickets) : std::make_shared<TicketKeys>();
   impl->ticket_cipher.reset(EVP_CIPHER_fetch(impl->library, "AES-256-CBC", nullptr));
   CHECK(impl->ticket_cipher != nullptr);
-  impl->tickets_ecdsa = static_cast<size_t>(std::clamp(options.tickets_ecdsa, 0, 8));
-  impl->tickets_rsa = static_cast<size_t>(std::clamp(options.tickets_rsa, 0, 8));
-  impl->tickets_tls12 = options.tickets_tls12;
+  const bool resumable = options.client_certificate == ClientCertificate::kNone;
+  impl->tickets_ecdsa =
+      static_cast<size_t>(resumable ? std::clamp(options.tickets_ecdsa, 0, 8) : 0);
+  impl->tickets_rsa = static_cast<size_t>(resumable ? std::clamp(options.tickets_rsa, 0, 8) : 0);
+  impl->tickets_tls12 = resumable && options.tickets_tls12;
 
   std::vector<LoadedCertificate> certificates;
   for (const CertificateFiles& files : options.certificates) {

@@ -6,9 +6,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
-#include "proxy/base/escape.h"
 #include "proxy/base/socket_address.h"
+#include "proxy/config/value_syntax.h"
 
 namespace postern::admin {
 namespace {
@@ -17,47 +16,24 @@ using Json = nlohmann::json;
 using httplib::Request;
 using httplib::Response;
 
-constexpr size_t kReasonBytesMax = 200;
+constexpr DurationNs kOverMax = 24 * 3600 * kSecond;
 constexpr uint64_t kWeightMax = 10000;
 
-void Answer(Response& response, int status, const Json& body) {
-  response.status = status;
-  response.set_header("Cache-Control", "no-store");
-  response.set_header("X-Content-Type-Options", "nosniff");
-  response.set_content(body.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n",
-                       "application/json");
-}
-
-void Refuse(Response& response, int status, const std::string& error) {
-  Answer(response, status, Json{{"error", error}});
-}
-
-bool MayChange(const ChangePolicy& policy, const Request& request, Response& response) {
-  if (policy.unix_socket) return true;
-  if (policy.token == nullptr) {
-    Refuse(response, 403,
-           "changes over TCP need a token: write token_file in [admin], or use a unix socket");
-    return false;
-  }
-  const std::string header = request.get_header_value("Authorization");
-  absl::string_view shown = header;
-  if (!absl::ConsumePrefix(&shown, "Bearer ") || !ConstantTimeEquals(shown, policy.token->view())) {
-    response.set_header("WWW-Authenticate", "Bearer");
-    Refuse(response, 401, "this change needs the token of [admin] token_file");
-    return false;
-  }
-  return true;
-}
-
 // Whether the body could be read.
-bool ReadReason(const std::string& body, std::string* reason) {
+bool ReadBody(const std::string& body, BackendChange* wanted) {
   if (body.empty()) return true;
   const Json json = Json::parse(body, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object()) return false;
-  const auto found = json.find("reason");
-  if (found == json.end()) return true;
-  if (!found->is_string()) return false;
-  *reason = EscapeForLog(found->get<std::string>(), kReasonBytesMax);
+  if (const auto reason = json.find("reason"); reason != json.end()) {
+    if (!reason->is_string()) return false;
+    wanted->reason = CleanReason(reason->get<std::string>());
+  }
+  if (const auto over = json.find("over"); over != json.end()) {
+    if (!over->is_string() || wanted->service != routing::Service::kDraining) return false;
+    const auto duration = config::ParseDuration(over->get<std::string>());
+    if (!duration.has_value() || *duration <= 0 || *duration > kOverMax) return false;
+    wanted->over = *duration;
+  }
   return true;
 }
 
@@ -105,28 +81,29 @@ void AddChangeRoutes(httplib::Server* router, ChangePolicy policy, ChangeHandler
     wanted.backend = request.matches[1].str();
     wanted.service = ServiceOf(request.matches[2].str());
     wanted.who = request.get_header_value(kPeerHeader);
-    if (!ReadReason(request.body, &wanted.reason)) {
-      return Refuse(response, 400, "the body must be empty or {\"reason\": \"...\"}");
+    if (!ReadBody(request.body, &wanted)) {
+      return RefuseJson(response, 400,
+                        "the body must be empty or {\"reason\": \"...\"}; a drain may have "
+                        "\"over\": \"10m\", at most 24h");
     }
     if (request.matches[2].str() == "weight") {
       wanted.what = BackendChange::What::kWeight;
       if (!ReadWeight(request.body, &wanted.weight)) {
-        return Refuse(response, 400,
-                      absl::StrCat("the body must be {\"weight\": N} with N from 0 to ", kWeightMax,
-                                   ", or {\"weight\": null} for the configured one"));
+        return RefuseJson(
+            response, 400,
+            absl::StrCat("the body must be {\"weight\": N} with N from 0 to ", kWeightMax,
+                         ", or {\"weight\": null} for the configured one"));
       }
     }
     const absl::Status status = handler(wanted);
-    if (!status.ok()) {
-      return Refuse(response, absl::IsNotFound(status) ? 404 : 500, std::string(status.message()));
-    }
+    if (!status.ok()) return RefuseJson(response, status);
     if (wanted.what == BackendChange::What::kWeight) {
-      return Answer(response, 200,
-                    Json{{"backend", wanted.backend},
-                         {"weight", wanted.weight < 0 ? Json(nullptr) : Json(wanted.weight)}});
+      return AnswerJson(response, 200,
+                        Json{{"backend", wanted.backend},
+                             {"weight", wanted.weight < 0 ? Json(nullptr) : Json(wanted.weight)}});
     }
-    Answer(response, 200,
-           Json{{"backend", wanted.backend}, {"state", routing::ServiceName(wanted.service)}});
+    AnswerJson(response, 200,
+               Json{{"backend", wanted.backend}, {"state", routing::ServiceName(wanted.service)}});
   };
   router->Post(
       R"(/api/v1/backends/([A-Za-z0-9][A-Za-z0-9._-]*)/(drain|undrain|disable|enable|weight))",

@@ -33,6 +33,15 @@ absl::StatusOr<std::unique_ptr<httplib::Client>> Connect(const config::Admin& ad
   return client;
 }
 
+absl::StatusOr<httplib::Headers> HeadersFor(const config::Admin& admin) {
+  httplib::Headers headers;
+  if (!admin.token_file.empty()) {
+    ASSIGN_OR_RETURN(const Secret token, config::ReadPasswordFile(admin.token_file));
+    headers.emplace("Authorization", absl::StrCat("Bearer ", token.view()));
+  }
+  return headers;
+}
+
 absl::StatusOr<std::string> Judge(const config::Admin& admin, const httplib::Result& result) {
   if (!result) {
     return absl::UnavailableError(absl::StrCat("no answer from the admin endpoint at ",
@@ -44,6 +53,10 @@ absl::StatusOr<std::string> Judge(const config::Admin& admin, const httplib::Res
   if (result->status == 200) return result->body;
   const auto json = nlohmann::json::parse(result->body, nullptr, /*allow_exceptions=*/false);
   const bool told = json.is_object() && json.contains("error") && json["error"].is_string();
+  // Too much at once: may be asked again.
+  if (result->status == 429 && told) {
+    return absl::ResourceExhaustedError(json["error"].get<std::string>());
+  }
   return absl::InternalError(told ? json["error"].get<std::string>()
                                   : absl::StrCat("the server answered ", result->status));
 }
@@ -52,17 +65,14 @@ absl::StatusOr<std::string> Judge(const config::Admin& admin, const httplib::Res
 
 absl::StatusOr<std::string> Get(const config::Admin& admin, const std::string& path) {
   ASSIGN_OR_RETURN(const std::unique_ptr<httplib::Client> client, Connect(admin));
-  return Judge(admin, client->Get(path.c_str()));
+  ASSIGN_OR_RETURN(const httplib::Headers headers, HeadersFor(admin));
+  return Judge(admin, client->Get(path.c_str(), headers));
 }
 
 absl::StatusOr<std::string> Post(const config::Admin& admin, const std::string& path,
                                  const std::string& body) {
   ASSIGN_OR_RETURN(const std::unique_ptr<httplib::Client> client, Connect(admin));
-  httplib::Headers headers;
-  if (!admin.token_file.empty()) {
-    ASSIGN_OR_RETURN(const Secret token, config::ReadPasswordFile(admin.token_file));
-    headers.emplace("Authorization", absl::StrCat("Bearer ", token.view()));
-  }
+  ASSIGN_OR_RETURN(const httplib::Headers headers, HeadersFor(admin));
   return Judge(admin, client->Post(path.c_str(), headers, body, "application/json"));
 }
 

@@ -9,10 +9,9 @@
 
 namespace postern::admin {
 
-// The answer's body. The error is a sentence for the operator: nobody listens there, or what the
-// server said.
+// With the token of `admin`, when it has one. The answer's body; the error is a sentence for the
+// operator: nobody listens there, or what the server said.
 absl::StatusOr<std::string> Get(const config::Admin& admin, const std::string& path);
-// With the token of `admin`, when it has one.
 absl::StatusOr<std::string> Post(const config::Admin& admin, const std::string& path,
                                  const std::string& body);
 

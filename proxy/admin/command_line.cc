@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,11 +12,15 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "metrics/registry.h"
+#include "proxy/admin/doctor.h"
+#include "proxy/admin/operator_verbs.h"
+#include "proxy/admin/route_verb.h"
 #include "proxy/admin/serve.h"
 #include "proxy/admin/service_verbs.h"
+#include "proxy/base/escape.h"
 #include "proxy/config/config.h"
-#include "proxy/router_loader.h"
 #include "proxy/snapshot_builder.h"
+#include "proxy/state_file.h"
 #include "proxy/version.h"
 #include "tls/version.h"
 
@@ -49,6 +54,11 @@ int Check(const std::string& file) {
       LoadEverything(file, &library);
   if (!loaded.ok()) return Complain(loaded.status());
   const Snapshot& snapshot = *(*loaded)->shared;
+  const std::string& state_file = snapshot.config.admin.state_file;
+  if (!state_file.empty()) {
+    const absl::StatusOr<SavedState> saved = LoadStateFile(state_file);
+    if (!saved.ok()) return Complain(saved.status());
+  }
   std::printf("%s: good\n", file.c_str());
   std::printf("  %zu listeners, %zu pools, %zu backends, %zu routes, %zu mapped users\n",
               snapshot.config.listeners.size(), snapshot.config.routing.pools.size(),
@@ -71,33 +81,6 @@ int Check(const std::string& file) {
   return 0;
 }
 
-int Route(const std::string& file, const std::string& user) {
-  const absl::StatusOr<config::Config> config = config::LoadConfig(file);
-  if (!config.ok()) return Complain(config.status());
-  const absl::StatusOr<std::shared_ptr<const routing::Router>> router = LoadRouter(config->routing);
-  if (!router.ok()) return Complain(router.status());
-  std::printf("%s", (*router)->Explain(user).c_str());
-  const absl::StatusOr<std::string> name = (*router)->NormaliseUser(user);
-  if (!name.ok()) return 1;
-  const routing::Decision decision = (*router)->Route(*name);
-  if (!decision.known || decision.candidate_count == 0) return 1;
-  if (decision.pool >= 0 &&
-      !routing::IsByUser(config->routing.pools[static_cast<size_t>(decision.pool)].balance)) {
-    return 0;  // any of them may be the one
-  }
-  const config::Backend& backend = config->backends[static_cast<size_t>(decision.candidates[0])];
-  const char* tls = backend.tls == config::UpstreamTls::kOff        ? "plain"
-                    : backend.tls == config::UpstreamTls::kImplicit ? "implicit TLS"
-                                                                    : "STLS";
-  const bool master = backend.login == config::UpstreamLogin::kMaster;
-  const std::string address = backend.address.is_unix()
-                                  ? "unix:" + backend.address.unix_path
-                                  : absl::StrCat(backend.address.host, ":", backend.address.port);
-  std::printf("login      at %s, %s, %s\n", address.c_str(), tls,
-              master ? "as a master user (SASL PLAIN with authzid)" : "with the user's password");
-  return 0;
-}
-
 int Version() {
   std::printf("postern %s\n%s\n", kVersion, tls::LibraryVersion().c_str());
   return 0;
@@ -109,7 +92,7 @@ int RunCommandLine(int argc, char** argv) {
   CLI::App app{"Postern, a POP3 proxy and load balancer", "postern"};
   app.require_subcommand(1);
   std::string file = kDefaultConfig;
-  std::string user;
+  RouteQuestion question;
   const auto with_config = [&file](CLI::App* verb) {
     verb->add_option("-c,--config", file, "configuration file")->capture_default_str();
     return verb;
@@ -119,7 +102,22 @@ int RunCommandLine(int argc, char** argv) {
       app.add_subcommand("check", "read everything `serve` would read and name every mistake"));
   CLI::App* route =
       with_config(app.add_subcommand("route", "explain where a user's logins go, step by step"));
-  route->add_option("user", user, "login name, as a client would send it")->required();
+  CLI::Option* user =
+      route->add_option("user", question.user, "login name, as a client would send it");
+  route->add_option("--from", question.from, "address of the client")->needs(user);
+  route->add_option("--sni", question.sni, "name that it asks for in TLS")->needs(user);
+  route->add_option("--listener", question.listener, "where it comes in")->needs(user);
+  route
+      ->add_option("--password-file", question.password_file,
+                   "file with the user's password, for lookups that judge it")
+      ->needs(user);
+  CLI::Option* diff =
+      route->add_option("--diff", question.diff, "another configuration, to be compared")
+          ->excludes(user);
+  diff->needs(
+      route->add_option("--users", question.users, "file of users to compare")->needs(diff));
+  CLI::App* doctor = with_config(app.add_subcommand(
+      "doctor", "look at files, limits, listeners and backends, and say what to mend"));
   ServiceChange change;
   const auto service_verb = [&](const char* verb, const char* help) {
     CLI::App* made = with_config(app.add_subcommand(verb, help));
@@ -137,19 +135,29 @@ int RunCommandLine(int argc, char** argv) {
   for (CLI::App* verb : {drain, disable}) {
     verb->add_flag("--wait", change.wait, "return when the backend has no session any more");
   }
+  drain->add_option("--over", change.over, "end the sessions there, one by one, over this time");
+  OperatorVerbs operator_verbs(&app, with_config);
   CLI::App* status_verb =
       with_config(app.add_subcommand("status", "show pools and backends of the running server"));
   app.add_subcommand("version", "print the version");
   try {
     app.parse(argc, argv);
+    if (route->parsed() && user->count() + diff->count() == 0) {
+      throw CLI::RequiredError("user, or --diff with --users,");
+    }
   } catch (const CLI::ParseError& error) {
     const int status = app.exit(error);
     return status == 0 ? 0 : 2;
   }
   if (serve->parsed()) return Serve(file);
   if (check->parsed()) return Check(file);
-  if (route->parsed()) return Route(file, user);
+  if (route->parsed()) {
+    if (diff->count() > 0) return CompareConfigurations(file, question);
+    return ExplainUser(file, question);
+  }
+  if (doctor->parsed()) return Doctor(file);
   if (status_verb->parsed()) return ShowStatus(file);
+  if (const std::optional<int> code = operator_verbs.Run(file)) return *code;
   for (const CLI::App* verb : {drain, undrain, disable, enable, weight}) {
     if (!verb->parsed()) continue;
     change.verb = verb->get_name();

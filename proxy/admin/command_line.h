@@ -1,4 +1,4 @@
-// `postern serve | check | route | version`.
+// The verbs of the command line.
 #ifndef POSTERN_PROXY_ADMIN_COMMAND_LINE_H_
 #define POSTERN_PROXY_ADMIN_COMMAND_LINE_H_
 

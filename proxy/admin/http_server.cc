@@ -25,6 +25,7 @@
 #include "absl/strings/strip.h"
 #include "proxy/admin/change_api.h"
 #include "proxy/admin/http_connection.h"
+#include "proxy/admin/operator_api.h"
 #include "proxy/admin/status_page.h"
 #include "proxy/base/check.h"
 #include "proxy/base/socket_address.h"
@@ -220,6 +221,7 @@ void AdminServer::Impl::SetRoutes() {
     ChangePolicy policy;
     policy.unix_socket = absl::StartsWith(options_.address, "unix:");
     policy.token = options_.token;
+    if (handlers_.actions != nullptr) AddOperatorRoutes(&router_, policy, handlers_.actions);
     AddChangeRoutes(&router_, std::move(policy), handlers_.change);
   }
   router_.set_error_handler([](const Request&, Response& response) {

@@ -5,10 +5,10 @@
 //   GET /readyz          200 "ready", or 503 and the reasons, one per line
 //   GET /api/v1/status   JSON for programs and for the page below
 //   GET /                the status page
-//   POST /api/v1/...     changes, see change_api.h
+//   POST /api/v1/...     changes, see change_api.h; users and sessions, see operator_api.h
 //   anything else        404 and {"error": ...}
 //
-// It knows nothing of the server it tells about: the answers come from callbacks. Reading
+// It knows nothing of the server it tells about: the answers come from callbacks. Reading numbers
 // asks for no password, so the address should be loopback or a unix socket; see IsLocalOnly().
 //
 // Limits: a request is at most 16 KiB, its body 8 KiB; reading one and writing an answer each have
@@ -27,6 +27,7 @@
 #include "absl/strings/string_view.h"
 #include "proxy/base/secret.h"
 #include "proxy/base/time.h"
+#include "proxy/operator_actions.h"
 #include "routing/backend_state.h"
 
 namespace postern::admin {
@@ -45,6 +46,8 @@ struct BackendChange {
   int weight = routing::BackendWeight::kAsConfigured;
   std::string who;     // escaped
   std::string reason;  // escaped; empty when none was given
+  // kDraining: its sessions end one by one over this time; 0: they may stay.
+  DurationNs over = 0;
 };
 
 // NotFound when there is no such backend.
@@ -57,7 +60,8 @@ struct AdminHandlers {
   std::function<Readiness()> healthy;  // may be empty: always healthy
   std::function<Readiness()> ready;
   std::function<std::string()> status_json;
-  ChangeHandler change;  // may be empty: nothing can be changed
+  ChangeHandler change;                // may be empty: nothing can be changed
+  OperatorActions* actions = nullptr;  // null: users and sessions are nobody's business
 };
 
 struct AdminOptions {

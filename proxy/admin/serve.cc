@@ -57,10 +57,13 @@ AdminHandlers HandlersFor(Server* server) {
   handlers.status_json = [server] { return StatusJson(server->Summary()); };
   handlers.change = [server](const BackendChange& change) {
     if (change.what == BackendChange::What::kWeight) {
-      return server->SetWeight(change.backend, change.weight, change.who, change.reason);
+      return server->desk()->SetWeight(change.backend, change.weight,
+                                       Signature{change.who, change.reason});
     }
-    return server->SetService(change.backend, change.service, change.who, change.reason);
+    return server->desk()->SetService(change.backend, change.service, change.over,
+                                      Signature{change.who, change.reason});
   };
+  handlers.actions = server->desk();
   return handlers;
 }
 

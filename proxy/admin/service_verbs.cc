@@ -41,21 +41,21 @@ int WaitForSessions(const config::Admin& admin, const std::string& backend) {
 int ChangeService(const std::string& config_file, const ServiceChange& change) {
   const absl::StatusOr<config::Config> config = config::LoadConfig(config_file);
   if (!config.ok()) return Complain(config.status());
-  nlohmann::json wishes = nlohmann::json::object();
-  if (!change.reason.empty()) wishes["reason"] = change.reason;
+  nlohmann::json wanted = nlohmann::json::object();
+  if (!change.reason.empty()) wanted["reason"] = change.reason;
+  if (!change.over.empty()) wanted["over"] = change.over;
   if (change.verb == "weight") {
     int weight = 0;
     if (change.weight == "configured") {
-      wishes["weight"] = nullptr;
+      wanted["weight"] = nullptr;
     } else if (absl::SimpleAtoi(change.weight, &weight)) {
-      wishes["weight"] = weight;  // whether it is in range the server says
+      wanted["weight"] = weight;  // whether it is in range the server says
     } else {
       return Complain(absl::InvalidArgumentError(
           "the weight must be a number from 0 to 10000, or the word configured"));
     }
   }
-  const std::string body =
-      wishes.empty() ? "" : wishes.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  const std::string body = wanted.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   const absl::StatusOr<std::string> answer = Post(
       config->admin, absl::StrCat("/api/v1/backends/", change.backend, "/", change.verb), body);
   if (!answer.ok()) return Complain(answer.status());

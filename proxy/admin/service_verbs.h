@@ -10,6 +10,7 @@ struct ServiceChange {
   std::string verb;  // as in the API
   std::string backend;
   std::string reason;
+  std::string over;    // of a drain: "10m"; empty: sessions may stay
   std::string weight;  // verb "weight": a number, or "configured"
   bool wait = false;   // until no session is left
 };

@@ -6,6 +6,7 @@
 #include "absl/strings/string_view.h"
 #include "metrics/worker_stats.h"
 #include "proxy/base/close_reason.h"
+#include "proxy/base/guard_refusal.h"
 
 namespace postern::admin {
 namespace {
@@ -46,6 +47,9 @@ Json ListenerJson(const metrics::StatusSummary::Listener& row) {
   json["bytes_out"] = totals.bytes_out;
   json["bad_commands"] = totals.bad_commands;
   json["stls_injections"] = totals.stls_injections;
+  json["guard_refusals"] = CountsByName(totals.guard_refusals, &GuardRefusalName, Zeros::kLeaveOut);
+  json["guard_delays"] = totals.guard_delays;
+  json["guard_delay_seconds"] = totals.guard_delay_seconds;
   json["handshake_seconds_mean"] = Mean(totals.handshake);
   json["login_seconds_mean"] = Mean(totals.login);
   return json;
@@ -101,6 +105,21 @@ Json BackendJson(const metrics::StatusSummary::Backend& row) {
   return json;
 }
 
+Json GuardJson(const metrics::GuardFacts& guard) {
+  Json json = {{"tables", Json::array()}, {"lists", Json::array()}};
+  for (const metrics::GuardFacts::Table& table : guard.tables) {
+    json["tables"].push_back({{"name", table.name},
+                              {"entries", table.entries},
+                              {"capacity", table.capacity},
+                              {"bytes", table.bytes},
+                              {"evictions", table.evictions}});
+  }
+  for (const metrics::GuardFacts::List& list : guard.lists) {
+    json["lists"].push_back({{"name", list.name}, {"ranges", list.ranges}});
+  }
+  return json;
+}
+
 }  // namespace
 
 std::string StatusJson(const metrics::StatusSummary& summary) {
@@ -118,11 +137,15 @@ std::string StatusJson(const metrics::StatusSummary& summary) {
                     {"loaded_unix_seconds", facts.last_reload_unix_seconds},
                     {"insecure_upstreams", facts.insecure_upstreams}};
   json["log_lines_dropped"] = facts.log_lines_dropped;
+  json["holds"] = facts.holds;
+  json["held_logins"] = facts.held_logins;
+  json["moved_users"] = facts.moved_users;
   json["certificates"] = Json::array();
   for (const metrics::ServerFacts::Certificate& certificate : facts.certificates) {
     json["certificates"].push_back(
         {{"file", certificate.file}, {"expiry_unix_seconds", certificate.expiry_unix_seconds}});
   }
+  json["guard"] = GuardJson(facts.guard);
   json["listeners"] = Json::array();
   for (const auto& listener : summary.listeners)
     json["listeners"].push_back(ListenerJson(listener));

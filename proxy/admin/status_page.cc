@@ -78,7 +78,8 @@ a { color: inherit; }
     <thead><tr><th scope="col">Name</th><th scope="col">Sessions</th>
       <th scope="col">Logins/s, 2 min</th><th scope="col">Logins/s</th>
       <th scope="col">Accepted</th><th scope="col">Refused</th><th scope="col">Unknown user</th>
-      <th scope="col">Unavailable</th><th scope="col">Connections</th><th scope="col">In</th>
+      <th scope="col">Unavailable</th><th scope="col">Limited</th>
+      <th scope="col">Connections</th><th scope="col">In</th>
       <th scope="col">Out</th></tr></thead>
     <tbody id="listeners"></tbody>
   </table></div>
@@ -202,6 +203,7 @@ function listenerRow(item, now) {
   cell(row, number(item.logins.refused));
   cell(row, number(item.logins.unknown_user));
   cell(row, number(item.logins.unavailable), item.logins.unavailable > 0 ? "bad" : "");
+  cell(row, number(item.logins.limited));
   cell(row, number(item.connections));
   cell(row, bytes(item.bytes_in));
   cell(row, bytes(item.bytes_out));

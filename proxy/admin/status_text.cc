@@ -1,11 +1,10 @@
 #include "proxy/admin/status_text.h"
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
+#include "proxy/admin/text_table.h"
 #include "proxy/base/escape.h"
 
 namespace postern::admin {
@@ -13,14 +12,9 @@ namespace {
 
 using Json = nlohmann::json;
 
-// "3 s", "12 min", "5 h", "9 d"; "-" for null.
+// "-" for null.
 std::string Ago(const Json& seconds) {
-  if (!seconds.is_number()) return "-";
-  const auto whole = static_cast<int64_t>(seconds.get<double>());
-  if (whole < 120) return absl::StrCat(whole, " s");
-  if (whole < 7200) return absl::StrCat(whole / 60, " min");
-  if (whole < 172800) return absl::StrCat(whole / 3600, " h");
-  return absl::StrCat(whole / 86400, " d");
+  return seconds.is_number() ? AgoText(seconds.get<double>()) : "-";
 }
 
 std::string Text(const Json& value) {
@@ -63,22 +57,6 @@ std::vector<std::string> BackendRow(const Json& backend) {
           why};
 }
 
-// Columns as wide as they need; the last one is not padded.
-void AddTable(const std::vector<std::vector<std::string>>& rows, std::string* text) {
-  std::vector<size_t> widths(rows[0].size());
-  for (const auto& row : rows) {
-    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
-  }
-  for (const auto& row : rows) {
-    std::string line;
-    for (size_t i = 0; i < row.size(); ++i) {
-      line += absl::StrFormat("%-*s  ", static_cast<int>(widths[i]), row[i]);
-    }
-    line.erase(line.find_last_not_of(' ') + 1);
-    absl::StrAppend(text, line, "\n");
-  }
-}
-
 absl::Status NoStatus() {
   return absl::InternalError("the answer is not what this version of postern expects");
 }
@@ -107,6 +85,14 @@ absl::StatusOr<std::string> StatusText(const std::string& status_json) try {
     if (backend.contains("health")) backends.push_back(BackendRow(backend));
   }
   AddTable(backends, &text);
+  const auto number = [&status](const char* key) { return status.value(key, uint64_t{0}); };
+  if (number("holds") > 0) {
+    absl::StrAppend(&text, "\n", number("holds"), " on hold, ", number("held_logins"),
+                    " logins wait\n");
+  }
+  if (number("moved_users") > 0) {
+    absl::StrAppend(&text, "\n", number("moved_users"), " moved users\n");
+  }
   return text;
 } catch (const Json::exception&) {
   return NoStatus();

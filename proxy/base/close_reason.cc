@@ -31,6 +31,10 @@ constexpr std::array<absl::string_view, kCloseReasonCount> kReasonNames = {
     "upstream_truncated",
     "upstream_tls",
     "admission",
+    "held",
+    "kicked",
+    "drained",
+    "backend_down",
     "shutdown",
     "internal",
 };

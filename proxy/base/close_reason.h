@@ -33,6 +33,10 @@ enum class CloseReason : uint8_t {
   kUpstreamTruncated,    // upstream lost inside a response: the client was reset
   kUpstreamTls,          // a TLS record from upstream failed after login
   kAdmission,            // a limit of connections was reached
+  kHeld,                 // the user was on hold for too long, or too many waited already
+  kKicked,               // an operator ended it (postern kick, postern move)
+  kDrained,              // an operator drains its backend and ends what is left (drain --over)
+  kBackendDown,          // health checks found its backend down (end_over)
   kShutdown,             // we are stopping
   kInternal,             // our own fault; the log has more
 };

@@ -15,24 +15,6 @@
 namespace postern {
 namespace {
 
-// The bytes of an IPv4 or IPv6 address in network order.
-void CopyIp(const SocketAddress& address, std::array<uint8_t, 16>* bytes) {
-  if (address.family() == AF_INET6) {
-    std::memcpy(bytes->data(), &reinterpret_cast<const sockaddr_in6*>(address.data())->sin6_addr,
-                16);
-  } else {
-    std::memcpy(bytes->data(), &reinterpret_cast<const sockaddr_in*>(address.data())->sin_addr, 4);
-  }
-}
-
-// Sets the bits behind the first `kept` to zero.
-void Mask(int kept, std::array<uint8_t, 16>* bytes) {
-  for (int i = 0; i < 16; ++i) {
-    const int bits = std::clamp(kept - 8 * i, 0, 8);
-    (*bytes)[static_cast<size_t>(i)] &= static_cast<uint8_t>(0xFF00 >> bits);
-  }
-}
-
 bool IsPrefixLength(absl::string_view text, int max, int* bits) {
   const bool digits =
       !text.empty() && text.size() <= 3 && std::all_of(text.begin(), text.end(), [](char c) {
@@ -42,6 +24,28 @@ bool IsPrefixLength(absl::string_view text, int max, int* bits) {
 }
 
 }  // namespace
+
+size_t CopyAddress(const SocketAddress& address, std::array<uint8_t, 16>* bytes) {
+  switch (address.family()) {
+    case AF_INET6:
+      std::memcpy(bytes->data(), &reinterpret_cast<const sockaddr_in6*>(address.data())->sin6_addr,
+                  16);
+      return 16;
+    case AF_INET:
+      std::memcpy(bytes->data(), &reinterpret_cast<const sockaddr_in*>(address.data())->sin_addr,
+                  4);
+      return 4;
+    default:
+      return 0;
+  }
+}
+
+void MaskAddress(int prefix_bits, std::array<uint8_t, 16>* bytes) {
+  for (int i = 0; i < 16; ++i) {
+    const int bits = std::clamp(prefix_bits - 8 * i, 0, 8);
+    (*bytes)[static_cast<size_t>(i)] &= static_cast<uint8_t>(0xFF00 >> bits);
+  }
+}
 
 absl::StatusOr<IpNetwork> IpNetwork::Parse(absl::string_view text) {
   const size_t slash = text.find('/');
@@ -57,9 +61,9 @@ absl::StatusOr<IpNetwork> IpNetwork::Parse(absl::string_view text) {
         absl::StrCat("\"", text, "\" has no prefix length between 0 and ", bits_max));
   }
   std::array<uint8_t, 16> given{};
-  CopyIp(address, &given);
+  CopyAddress(address, &given);
   network.bytes_ = given;
-  Mask(network.prefix_bits_, &network.bytes_);
+  MaskAddress(network.prefix_bits_, &network.bytes_);
   if (network.bytes_ != given) {
     return absl::InvalidArgumentError(absl::StrCat("\"", text, "\" has bits behind its prefix of ",
                                                    network.prefix_bits_, ": the network is \"",
@@ -71,8 +75,8 @@ absl::StatusOr<IpNetwork> IpNetwork::Parse(absl::string_view text) {
 bool IpNetwork::Contains(const SocketAddress& address) const {
   if (address.family() != (is_v6_ ? AF_INET6 : AF_INET)) return false;
   std::array<uint8_t, 16> bytes{};
-  CopyIp(address, &bytes);
-  Mask(prefix_bits_, &bytes);
+  CopyAddress(address, &bytes);
+  MaskAddress(prefix_bits_, &bytes);
   return bytes == bytes_;
 }
 

@@ -3,6 +3,7 @@
 #define POSTERN_PROXY_BASE_IP_NETWORK_H_
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -22,6 +23,10 @@ class IpNetwork {
   static absl::StatusOr<IpNetwork> Parse(absl::string_view text);
 
   bool Contains(const SocketAddress& address) const;
+  bool is_v6() const { return is_v6_; }
+  // In network order, the first 4 for IPv4; zero behind the prefix.
+  const std::array<uint8_t, 16>& bytes() const { return bytes_; }
+  int prefix_bits() const { return prefix_bits_; }
   // "10.0.0.0/8", always with the prefix length.
   std::string ToString() const;
 
@@ -30,6 +35,11 @@ class IpNetwork {
   std::array<uint8_t, 16> bytes_{};  // the first 4 for IPv4
   int prefix_bits_ = 0;
 };
+
+// The bytes of an address in network order: 4 or 16 of them, or 0 for what is no IP address.
+size_t CopyAddress(const SocketAddress& address, std::array<uint8_t, 16>* bytes);
+// Sets all bits behind the first `prefix_bits` to zero.
+void MaskAddress(int prefix_bits, std::array<uint8_t, 16>* bytes);
 
 bool ContainsAddress(const std::vector<IpNetwork>& networks, const SocketAddress& address);
 

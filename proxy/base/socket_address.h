@@ -51,6 +51,7 @@ struct HostPort {
   std::string host;        // a name or an IP literal without brackets; empty for a unix socket
   uint16_t port = 0;
   std::string unix_path;   // set for "unix:/path" only
+  bool srv = false;        // host is the name of SRV records (RFC 2782), which have the ports
 
   bool is_unix() const { return !unix_path.empty(); }
   // Whether host is an IP literal, so that no resolver is needed.

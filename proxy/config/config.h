@@ -3,6 +3,7 @@
 #define POSTERN_PROXY_CONFIG_CONFIG_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,8 @@
 #include "proxy/base/ip_network.h"
 #include "proxy/base/socket_address.h"
 #include "proxy/base/time.h"
+#include "proxy/config/lookup.h"
+#include "proxy/guard/options.h"
 #include "proxy/pop3/login_dialogue.h"
 #include "routing/options.h"
 #include "tls/options.h"
@@ -21,14 +24,18 @@ enum class ListenerTls { kImplicit, kStls, kOff };
 enum class UpstreamTls { kOff, kImplicit, kStls };
 // How to log in upstream: with the client's own password, or as a master user by SASL PLAIN with
 // an authorization id. APOP users of a `password` pool are logged in with their stored secret.
-// kSasl: like kPassword, and clients' own SASL exchanges are carried to the backend.
-enum class UpstreamLogin { kPassword, kMaster, kSasl };
+// kSasl: like kPassword, and clients' own SASL exchanges are carried to the backend. kSecret: with
+// the user's stored secret, once we have verified what the client showed, whatever that was.
+enum class UpstreamLogin { kPassword, kMaster, kSasl, kSecret };
 enum class UpstreamMechanism { kUserPass, kAuthPlain };
 // The PROXY header in front of each connection to a backend.
 enum class UpstreamProxy { kOff, kV1, kV2 };
 // XCLIENT in front of each login. auto: where the greeting announces it; on: it must.
 enum class UpstreamXclient { kOff, kAuto, kOn };
 enum class Pipelining { kAuto, kOn, kOff };  // auto: what the backend's CAPA says
+
+// Which name in a client's certificate is the user's.
+enum class CertificateUser { kCommonName, kSubjectEmail, kAlternateEmail };
 
 struct Listener {
   std::string name;  // metric label; default: the address as written
@@ -40,7 +47,11 @@ struct Listener {
   bool proxy_protocol = false;              // every connection begins with a PROXY header ...
   std::vector<IpNetwork> proxy_networks;    // ... and comes from one of these
   std::vector<IpNetwork> xclient_networks;  // clients that may use XCLIENT
-  int line = 0;                             // where the configuration has it
+  tls::ClientCertificate client_certificate = tls::ClientCertificate::kNone;
+  std::string client_ca;  // unless kNone
+  CertificateUser certificate_user = CertificateUser::kCommonName;
+  std::optional<std::vector<std::string>> capabilities;  // of its CAPA; none: see OfferBook
+  int line = 0;                                          // where the configuration has it
 };
 
 // What an active health check does before it says QUIT. Each includes the ones before it.
@@ -62,6 +73,7 @@ struct Health {
   DurationNs jitter = 200 * kMillisecond;         // at most so much longer, at random
   int rise = 2;
   int fall = 3;
+  DurationNs end_over = 0;    // found down: its sessions end over this time; 0: they may stay
   std::string user;           // kLogin
   std::string password_file;  // kLogin, unless a master user logs in; first line
 };
@@ -83,8 +95,11 @@ struct Backend {
   Pipelining pipelining = Pipelining::kAuto;
   UpstreamProxy proxy_protocol = UpstreamProxy::kOff;
   UpstreamXclient xclient = UpstreamXclient::kOff;
-  std::string master_user;           // with login = "master"
+  std::string master_user;  // with login = "master"
+  // "{user}*{master}": the name to log in with instead of SASL PLAIN with an authorization id.
+  std::string master_format;
   std::string master_password_file;  // first line of a file that others may not read
+  int referrals = 0;                 // that are followed, one behind the other
   Health health;
   Agent agent;
   int line = 0;
@@ -102,10 +117,12 @@ struct Timeouts {
   DurationNs close_linger = 5 * kSecond;   // for the peer's end after ours
   DurationNs drain = 30 * kSecond;         // sessions after SIGTERM
   DurationNs resolve = 30 * kSecond;       // how often host names are looked up again
+  DurationNs hold = 30 * kSecond;          // a login whose user is on hold; then [SYS/TEMP]
 };
 
 struct Limits {
   int sessions_max = 100000;            // all workers together; beyond it: -ERR [SYS/TEMP]
+  int held_logins = 10000;              // that wait because their users are on hold
   int upstream_tries = 2;               // per candidate, for connect and greeting failures
   size_t receive_buffer_bytes = 16384;  // one shared receive buffer
   int receive_buffers = 256;            // per worker
@@ -122,6 +139,7 @@ struct Log {
 struct Admin {
   std::string address = "127.0.0.1:9110";  // or "unix:/path"; "" for none
   std::string token_file;                  // allows changes over TCP to who knows what stands there
+  std::string state_file;  // what operators have said, kept across restarts; "" for not at all
 };
 
 struct Auth {
@@ -136,14 +154,20 @@ struct Config {
   std::string hostname;  // default: the machine's
   int workers = 0;       // 0: one per CPU
   IoChoice io = IoChoice::kAuto;
+  std::vector<std::string> name_servers;  // "10.0.0.53:53"; empty: the machine's
   std::vector<Listener> listeners;
   tls::ServerOptions tls;
-  pop3::DialogueOptions dialogue;  // per-listener bits are filled in by the server
+  pop3::DialogueOptions dialogue;     // per-listener bits are filled in by the server
+  bool capabilities_written = false;  // dialogue.capabilities are the operator's
   Auth auth;
   Timeouts timeouts;
   Limits limits;
+  guard::Options guard;
+  std::vector<DurationNs> login_delays;        // by index in routing.pools
+  std::vector<DurationNs> route_login_delays;  // by index in routing.routes; -1: as the pool's
   std::vector<Backend> backends;  // same order and indices as routing.backends
   routing::RouterOptions routing;
+  std::vector<Lookup> lookups;  // same order and indices as routing.lookups
   Log log;
   Admin admin;
 };

@@ -6,6 +6,7 @@
 #define POSTERN_PROXY_CONFIG_DRAFT_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -38,6 +39,9 @@ struct ListenerDraft {
   Setting<bool> proxy_protocol;
   Setting<std::vector<IpNetwork>> proxy_networks;
   Setting<std::vector<IpNetwork>> xclient_networks;
+  Setting<tls::ClientCertificate> client_certificate;
+  Setting<std::string> client_ca;
+  Setting<CertificateUser> certificate_user;
 };
 
 // A health = { ... } table.
@@ -60,6 +64,8 @@ struct UpstreamDraft {
   Setting<UpstreamXclient> xclient;
   Setting<std::string> master_user;
   Setting<std::string> master_password_file;
+  Setting<std::string> master_format;
+  Setting<int> referrals;
   Setting<HealthDraft> health;
   Setting<int> max_sessions;  // 0: no limit
   Setting<int> max_logins_in_flight;
@@ -100,6 +106,7 @@ struct PoolDraft {
   BalanceDraft balance;
   routing::EjectRules eject;
   bool affinity = true;
+  std::optional<DurationNs> login_delay;  // nothing: what [guard] says
   UpstreamDraft defaults;
   std::vector<PoolMember> members;
 };
@@ -107,9 +114,15 @@ struct PoolDraft {
 struct RouteDraft {
   Position table;
   Setting<std::string> map;
+  Setting<std::string> cdb;
+  Setting<std::string> rules;
+  Setting<std::string> regex;
+  Setting<std::string> target;
   Setting<std::string> users;
   Setting<std::string> pool;
   Setting<std::string> backend;
+  Setting<std::string> lookup;
+  std::optional<DurationNs> login_delay;  // nothing: what the pool or [guard] says
 };
 
 struct Draft {
@@ -136,6 +149,13 @@ void ParseUpstreams(TableReader* reader, Draft* draft, Diagnostics* diagnostics)
 
 // The keys of a listener about neighbours in front of it.
 void ParseNeighbours(TableReader* reader, ListenerDraft* listener);
+// The keys of a listener about clients' certificates; file names start at that of `file_name`.
+void ParseClientCertificates(TableReader* reader, const std::string& file_name,
+                             ListenerDraft* listener);
+// The `capabilities` of a listener, or of the whole file.
+bool ReadCapabilities(TableReader* reader, std::vector<std::string>* lines);
+// Reads `master_format`.
+bool ReadMasterFormat(TableReader* reader, std::string* format);
 // The keys of a backend or pool about what it is told of the client.
 void ParseIntroduction(TableReader* reader, UpstreamDraft* upstream);
 // Reads a `health` table.
@@ -150,16 +170,35 @@ void ResolveBalance(const BalanceDraft& draft, const Draft& whole, routing::Pool
                     Diagnostics* diagnostics);
 // Reads an `agent` table.
 void ParseAgent(const TomlNode& table, Diagnostics* diagnostics, Agent* agent);
+// Reads the [guard] table.
+void ParseGuard(TableReader* top, Draft* draft, Diagnostics* diagnostics);
+// The key login_delay of [guard], a pool or a route.
+bool ReadLoginDelay(TableReader* reader, DurationNs* delay);
+// Completes the guard's options, and the CAPA line that follows from them; after
+// ValidateUpstreams().
+void ValidateGuard(Draft* draft);
+// A list of networks; wrong ones are reported.
+bool ReadNetworks(TableReader* reader, absl::string_view key, std::vector<IpNetwork>* out);
 // Reads an `eject` table.
 void ParseEject(const TomlNode& table, Diagnostics* diagnostics, routing::EjectRules* rules);
 // Compares the checks of one backend with how it is reached; `setting` is its own or its pool's.
 void ValidateHealth(const Setting<HealthDraft>& setting, bool tls_used, bool master_used,
                     Backend* backend, Diagnostics* diagnostics);
 
+// lookups.cc: the [[lookup]] tables, and what depends on them. Before routes are judged.
+void ParseLookups(TableReader* reader, Draft* draft, Diagnostics* diagnostics);
+// A route that names a lookup.
+void ValidateLookupRoute(const RouteDraft& route, const Draft& draft, Diagnostics* diagnostics);
+// Whether some lookup can judge APOP and CRAM-MD5, or passwords, instead of [auth] secrets.
+bool LookupsJudgeDigests(const Draft& draft);
+bool LookupsJudgePasswords(const Draft& draft);
+
 // Compares the parts with each other and completes draft->config.
 void Validate(Draft* draft, Diagnostics* diagnostics);
 // The part of it about mechanisms and the backends that must take them; after ValidateUpstreams().
 void ValidateMechanisms(const Draft& draft, Diagnostics* diagnostics);
+// The part of it about clients' certificates.
+void ValidateClientCertificates(ListenerDraft* listener, Diagnostics* diagnostics);
 // The part of it about neighbours in front of a listener.
 void ValidateNeighbours(ListenerDraft* listener, Diagnostics* diagnostics);
 // Completes the backend's part about what it is told of the client.

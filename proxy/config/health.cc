@@ -72,6 +72,7 @@ bool ParseHealth(const TomlNode& table, const std::string& file_name, Diagnostic
   if (!fast_written && value.fast_interval > value.interval) value.fast_interval = value.interval;
   reader.Duration("timeout", 100 * kMillisecond, 60 * kSecond, &value.timeout);
   if (!reader.Duration("jitter", 0, kHour, &value.jitter)) value.jitter = value.interval / 10;
+  reader.Duration("end_over", 0, 24 * kHour, &value.end_over);
   reader.Int("rise", 1, 100, &value.rise);
   reader.Int("fall", 1, 100, &value.fall);
   ReadSetting(reader, "user", &health->user,

@@ -1,37 +1,54 @@
 // Whether every backend that users can reach takes the mechanisms that clients are offered.
-#include <set>
+#include <algorithm>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "proxy/config/draft.h"
+#include "proxy/config/reachable.h"
 #include "proxy/pop3/mechanism.h"
 
 namespace postern::config {
 namespace {
 
-// Indices of the backends that some route leads to. A map may name any.
-std::set<size_t> Reachable(const Config& config) {
-  std::set<size_t> reachable;
-  for (const routing::RouteOptions& route : config.routing.routes) {
-    for (size_t i = 0; i < config.backends.size(); ++i) {
-      if (!route.map_file.empty() || config.backends[i].name == route.backend) reachable.insert(i);
-    }
-    for (const routing::PoolOptions& pool : config.routing.pools) {
-      if (route.pool.empty() || pool.name != route.pool) continue;
-      for (const int backend : pool.backends) reachable.insert(static_cast<size_t>(backend));
-    }
+bool ProvesByCertificate(const Backend& backend) {
+  return backend.login == UpstreamLogin::kMaster || backend.login == UpstreamLogin::kSecret;
+}
+
+void ValidateExternal(const Draft& draft, Position position, const std::vector<size_t>& reachable,
+                      Diagnostics* diagnostics) {
+  const bool asked = std::any_of(
+      draft.listeners.begin(), draft.listeners.end(),
+      [](const ListenerDraft& listener) { return listener.client_certificate.written; });
+  if (!asked) {
+    diagnostics->Add(position,
+                     "mechanism \"external\" is for clients with a certificate, and no listener "
+                     "asks for one; write client_certificate = \"optional\" and client_ca at a "
+                     "[[listener]], or remove the mechanism");
   }
-  return reachable;
+  for (const size_t i : reachable) {
+    const Backend& backend = draft.config.backends[i];
+    if (ProvesByCertificate(backend)) continue;
+    diagnostics->Add(
+        position, absl::StrCat("mechanism \"external\" shows us no password, and \"", backend.name,
+                               "\" wants one; set login = \"master\" or \"secret\" there, or "
+                               "remove the mechanism"));
+    return;
+  }
 }
 
 }  // namespace
 
 void ValidateMechanisms(const Draft& draft, Diagnostics* diagnostics) {
-  const std::set<size_t> reachable = Reachable(draft.config);
+  const std::vector<size_t> reachable = ReachableBackends(draft.config);
   for (const auto& [mechanism, position] : draft.mechanisms) {
-    if (mechanism == pop3::Mechanism::kCramMd5 && !draft.secrets_written) {
+    if (mechanism == pop3::Mechanism::kCramMd5 && !draft.secrets_written &&
+        !LookupsJudgeDigests(draft)) {
       diagnostics->Add(position,
                        "mechanism \"cram-md5\" needs the users' secrets to verify against; write "
                        "secrets = \"/etc/postern/secrets\", or remove the mechanism");
+    }
+    if (mechanism == pop3::Mechanism::kExternal) {
+      ValidateExternal(draft, position, reachable, diagnostics);
     }
     if (!pop3::InfoOf(mechanism).carried) continue;
     for (const size_t i : reachable) {

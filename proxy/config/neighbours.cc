@@ -6,7 +6,6 @@
 #include "proxy/config/draft.h"
 
 namespace postern::config {
-namespace {
 
 bool ReadNetworks(TableReader* reader, absl::string_view key, std::vector<IpNetwork>* out) {
   std::vector<LocatedText> texts;
@@ -25,8 +24,6 @@ bool ReadNetworks(TableReader* reader, absl::string_view key, std::vector<IpNetw
   }
   return good;
 }
-
-}  // namespace
 
 void ParseNeighbours(TableReader* reader, ListenerDraft* listener) {
   ReadSetting(*reader, "proxy_protocol", &listener->proxy_protocol,

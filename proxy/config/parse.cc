@@ -23,31 +23,18 @@ std::string MachineName() {
   return "localhost";
 }
 
-void ParseCapabilities(TableReader* reader, Config* config) {
-  std::vector<LocatedText> lines;
-  if (!reader->Strings("capabilities", &lines)) return;
-  config->dialogue.capabilities.clear();
-  for (const LocatedText& line : lines) {
-    std::string upper = line.text;
-    std::transform(upper.begin(), upper.end(), upper.begin(),
-                   [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
-    const std::string word = upper.substr(0, upper.find(' '));
-    if (!IsCapabilityLine(line.text)) {
-      reader->Add(line.position, absl::StrCat("capability \"", line.text,
-                                              "\" is not words of printable ASCII with single "
-                                              "spaces; write it as in \"EXPIRE NEVER\""));
-    } else if (word == "USER" || word == "SASL" || word == "STLS") {
-      reader->Add(line.position,
-                  absl::StrCat("capability ", word,
-                               " is the proxy's own to announce, where it "
-                               "holds; remove it (see [auth] and the listener's tls)"));
-    } else {
-      for (const std::string& other : config->dialogue.capabilities) {
-        if (!absl::EqualsIgnoreCase(other.substr(0, other.find(' ')), word)) continue;
-        reader->Add(line.position, absl::StrCat("capability ", word, " stands twice; remove one"));
-      }
-      config->dialogue.capabilities.push_back(line.text);
+void ParseNameServers(TableReader* reader, Config* config) {
+  std::vector<LocatedText> servers;
+  reader->Strings("name_servers", &servers);
+  for (const LocatedText& server : servers) {
+    const absl::StatusOr<HostPort> address = ParseHostPort(server.text);
+    if (address.ok() && address->is_literal() && address->port != 0) {
+      config->name_servers.push_back(server.text);
+      continue;
     }
+    reader->Add(server.position,
+                absl::StrCat("name_servers: \"", server.text,
+                             "\" is no IP address with a port; write it as \"10.0.0.53:53\""));
   }
 }
 
@@ -68,7 +55,8 @@ void ParseTop(TableReader* reader, Config* config) {
   reader->Word<IoChoice>(
       "io", {{"auto", IoChoice::kAuto}, {"uring", IoChoice::kUring}, {"epoll", IoChoice::kEpoll}},
       &config->io);
-  ParseCapabilities(reader, config);
+  config->capabilities_written = ReadCapabilities(reader, &config->dialogue.capabilities);
+  ParseNameServers(reader, config);
 }
 
 bool ReadListenerAddress(TableReader* reader, std::string* text, SocketAddress* address) {
@@ -113,6 +101,9 @@ void ParseListeners(TableReader* top, Draft* draft, Diagnostics* diagnostics) {
                 [&](bool* out) { return reader.Bool("v6only", out); });
     reader.Int("backlog", 1, 65535, &listener.value.backlog);
     ParseNeighbours(&reader, &listener);
+    ParseClientCertificates(&reader, draft->config.file, &listener);
+    std::vector<std::string> capabilities;
+    if (ReadCapabilities(&reader, &capabilities)) listener.value.capabilities = capabilities;
     reader.Finish();
     draft->listeners.push_back(std::move(listener));
   }
@@ -152,6 +143,7 @@ void ParseTls(TableReader* top, Draft* draft, Diagnostics* diagnostics) {
   reader.String("ciphers", &options->ciphers);
   reader.String("ciphersuites", &options->ciphersuites);
   reader.String("groups", &options->groups);
+  reader.Bool("early_greeting", &options->early_greeting);
   reader.Int("tickets_ecdsa", 0, 16, &options->tickets_ecdsa);
   reader.Int("tickets_rsa", 0, 16, &options->tickets_rsa);
   reader.Finish();
@@ -233,6 +225,7 @@ void ParseTimeouts(TableReader* top, Timeouts* timeouts, Diagnostics* diagnostic
   reader.Duration("close_linger", 0, 10 * kMinute, &timeouts->close_linger);
   reader.Duration("drain", 0, 24 * kHour, &timeouts->drain);
   reader.Duration("resolve", kSecond, 24 * kHour, &timeouts->resolve);
+  reader.Duration("hold", kMillisecond, kHour, &timeouts->hold);
   reader.Finish();
 }
 
@@ -243,6 +236,7 @@ void ParseLimits(TableReader* top, Config* config, Diagnostics* diagnostics) {
   Limits* limits = &config->limits;
   reader.Int("sessions", 1, 10'000'000, &limits->sessions_max);
   reader.Int("upstream_tries", 1, 10, &limits->upstream_tries);
+  reader.Int("held_logins", 0, 10000000, &limits->held_logins);
   reader.Int("bad_commands", 1, 1000, &config->dialogue.bad_commands_max);
   reader.Int("logins", 1, 1000, &config->dialogue.logins_max);
   // RFC 2449 section 4: a server takes commands of at least 255 octets.
@@ -327,6 +321,10 @@ void ParseAdmin(TableReader* top, Draft* draft, Diagnostics* diagnostics) {
   if (draft->admin_token.good) {
     draft->config.admin.token_file = ResolvePath(draft->config.file, draft->admin_token.value);
   }
+  std::string state_file;
+  if (reader.String("state_file", &state_file)) {
+    draft->config.admin.state_file = ResolvePath(draft->config.file, state_file);
+  }
   reader.Finish();
 }
 
@@ -340,7 +338,7 @@ std::string ResolvePath(const std::string& file_name, const std::string& path) {
 
 const std::vector<std::string>& TopLevelKeys() {
   static const auto* keys =
-      new std::vector<std::string>{"hostname", "workers", "io", "capabilities"};
+      new std::vector<std::string>{"hostname", "workers", "io", "capabilities", "name_servers"};
   return *keys;
 }
 
@@ -355,9 +353,11 @@ void ParseDocument(const TomlNode& root, const std::string& file_name, Draft* dr
   ParseAuth(&reader, draft, diagnostics);
   ParseTimeouts(&reader, &config->timeouts, diagnostics);
   ParseLimits(&reader, config, diagnostics);
+  ParseGuard(&reader, draft, diagnostics);
   ParseUsers(&reader, &config->routing.user, diagnostics);
   ParseLog(&reader, config, diagnostics);
   ParseAdmin(&reader, draft, diagnostics);
+  ParseLookups(&reader, draft, diagnostics);
   ParseUpstreams(&reader, draft, diagnostics);
   reader.Finish();
 }

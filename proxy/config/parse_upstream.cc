@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "proxy/config/draft.h"
 #include "proxy/config/value_syntax.h"
 
@@ -45,7 +46,8 @@ void ReadUpstream(TableReader* reader, const std::string& file_name, UpstreamDra
     return reader->Word<UpstreamLogin>("login",
                                        {{"password", UpstreamLogin::kPassword},
                                         {"master", UpstreamLogin::kMaster},
-                                        {"sasl", UpstreamLogin::kSasl}},
+                                        {"sasl", UpstreamLogin::kSasl},
+                                        {"secret", UpstreamLogin::kSecret}},
                                        out);
   });
   ReadSetting(*reader, "mechanism", &upstream->mechanism, [&](UpstreamMechanism* out) {
@@ -63,6 +65,10 @@ void ReadUpstream(TableReader* reader, const std::string& file_name, UpstreamDra
   ReadSetting(*reader, "master_user", &upstream->master_user,
               [&](std::string* out) { return reader->String("master_user", out); });
   ReadPath(reader, "master_password_file", file_name, &upstream->master_password_file);
+  ReadSetting(*reader, "master_format", &upstream->master_format,
+              [&](std::string* out) { return ReadMasterFormat(reader, out); });
+  ReadSetting(*reader, "referrals", &upstream->referrals,
+              [&](int* out) { return reader->Int("referrals", 0, 5, out); });
   ReadSetting(*reader, "health", &upstream->health, [&](HealthDraft* out) {
     const TomlNode* table = reader->Table("health");
     return table != nullptr && ParseHealth(*table, file_name, diagnostics, out);
@@ -80,8 +86,31 @@ bool ReadName(TableReader* reader, std::string* out) {
   return false;
 }
 
+// "_pop3._tcp.example.org": two labels that begin with an underscore, then a DNS name (RFC 2782).
+bool IsServiceName(absl::string_view text) {
+  for (int i = 0; i < 2; ++i) {
+    const size_t dot = text.find('.');
+    if (dot == absl::string_view::npos || dot < 2 || text[0] != '_') return false;
+    if (!IsDnsName(text.substr(1, dot - 1))) return false;
+    text.remove_prefix(dot + 1);
+  }
+  return text.size() <= 200 && IsDnsName(text);
+}
+
 bool ReadBackendAddress(TableReader* reader, std::string* out, HostPort* host_port) {
   if (!reader->String("address", out)) return false;
+  absl::string_view service = *out;
+  if (absl::ConsumePrefix(&service, "srv:")) {
+    if (IsServiceName(service)) {
+      host_port->host = std::string(service);
+      host_port->srv = true;
+      return true;
+    }
+    reader->Add(reader->At("address"), absl::StrCat("address: \"", service,
+                                                    "\" is no name of a service; write it as "
+                                                    "\"srv:_pop3._tcp.example.net\""));
+    return false;
+  }
   absl::StatusOr<HostPort> parsed = ParseHostPort(*out);
   std::string why;
   if (!parsed.ok()) {
@@ -96,8 +125,8 @@ bool ReadBackendAddress(TableReader* reader, std::string* out, HostPort* host_po
   }
   reader->Add(reader->At("address"),
               absl::StrCat("address: ", why,
-                           "; write it as \"10.0.0.11:110\", \"mail1.example.net:995\" or "
-                           "\"unix:/run/pop3.sock\""));
+                           "; write it as \"10.0.0.11:110\", \"mail1.example.net:995\", "
+                           "\"srv:_pop3._tcp.example.net\" or \"unix:/run/pop3.sock\""));
   return false;
 }
 
@@ -167,6 +196,7 @@ void ParsePool(const TomlNode& table, Draft* draft, Diagnostics* diagnostics) {
   if (!pool.name.written) reader.Missing("name", "name = \"mail\"");
   ParseBalance(&reader, diagnostics, &pool.balance);
   reader.Bool("affinity", &pool.affinity);
+  if (DurationNs delay = 0; ReadLoginDelay(&reader, &delay)) pool.login_delay = delay;
   if (const TomlNode* eject = reader.Table("eject")) ParseEject(*eject, diagnostics, &pool.eject);
   ReadUpstream(&reader, draft->config.file, &pool.defaults, diagnostics);
   ParseMembers(&reader, static_cast<int>(draft->pools.size()), &pool, draft, diagnostics);
@@ -179,12 +209,21 @@ void ParseRoute(const TomlNode& table, Draft* draft, Diagnostics* diagnostics) {
   RouteDraft route;
   route.table = table.position;
   ReadPath(&reader, "map", draft->config.file, &route.map);
+  ReadPath(&reader, "cdb", draft->config.file, &route.cdb);
+  ReadPath(&reader, "rules", draft->config.file, &route.rules);
+  ReadSetting(reader, "regex", &route.regex,
+              [&](std::string* out) { return reader.String("regex", out); });
+  ReadSetting(reader, "target", &route.target,
+              [&](std::string* out) { return reader.String("target", out); });
   ReadSetting(reader, "users", &route.users,
               [&](std::string* out) { return reader.String("users", out); });
   ReadSetting(reader, "pool", &route.pool,
               [&](std::string* out) { return reader.String("pool", out); });
   ReadSetting(reader, "backend", &route.backend,
               [&](std::string* out) { return reader.String("backend", out); });
+  ReadSetting(reader, "lookup", &route.lookup,
+              [&](std::string* out) { return reader.String("lookup", out); });
+  if (DurationNs delay = 0; ReadLoginDelay(&reader, &delay)) route.login_delay = delay;
   reader.Finish();
   draft->routes.push_back(std::move(route));
 }

@@ -1,11 +1,13 @@
 #include "proxy/config/small_file.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <utility>
@@ -19,6 +21,9 @@
 
 namespace postern::config {
 namespace {
+
+// A reload waits for it, so whoever fills a pipe has to be quick.
+constexpr std::chrono::seconds kPipePatience(2);
 
 absl::Status ErrnoError(absl::string_view path, absl::string_view what, int error) {
   std::string mend;
@@ -37,7 +42,7 @@ bool IsSystemdCredential(absl::string_view path) {
          !absl::StrContains(path, '/');
 }
 
-absl::Status CheckFile(int fd, const std::string& path, FilePrivacy privacy) {
+absl::Status CheckFile(int fd, const std::string& path, FilePrivacy privacy, bool* is_pipe) {
   struct stat info {};
   if (fstat(fd, &info) != 0) return ErrnoError(path, "cannot be examined", errno);
   if (S_ISDIR(info.st_mode)) {
@@ -47,6 +52,7 @@ absl::Status CheckFile(int fd, const std::string& path, FilePrivacy privacy) {
     return absl::FailedPreconditionError(
         absl::StrCat(path, ": is neither a file nor a pipe; name a file"));
   }
+  *is_pipe = S_ISFIFO(info.st_mode);
   const mode_t forbidden = IsSystemdCredential(path) ? 037 : 077;
   if (privacy == FilePrivacy::kOwnerOnly && (info.st_mode & forbidden) != 0) {
     return absl::FailedPreconditionError(absl::StrFormat(
@@ -56,14 +62,35 @@ absl::Status CheckFile(int fd, const std::string& path, FilePrivacy privacy) {
   return absl::OkStatus();
 }
 
+// Until a pipe has something to read, or its writers have left.
+absl::Status WaitForWriter(int fd, const std::string& path,
+                           std::chrono::steady_clock::time_point deadline) {
+  for (;;) {
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+        deadline - std::chrono::steady_clock::now());
+    pollfd wanted{.fd = fd, .events = POLLIN, .revents = 0};
+    const int ready = poll(&wanted, 1, static_cast<int>(std::max<int64_t>(left.count(), 0)));
+    if (ready > 0) return absl::OkStatus();
+    if (ready < 0 && errno != EINTR) return ErrnoError(path, "cannot be read", errno);
+    if (ready == 0) {
+      return absl::FailedPreconditionError(
+          absl::StrCat(path, ": is a pipe, and for ", kPipePatience.count(),
+                       " s nobody has written into it; start its writer first"));
+    }
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<Secret> ReadSmallFile(const std::string& path, size_t bytes_max,
                                      FilePrivacy privacy) {
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY);
+  // Without waiting: a pipe that nobody writes into would hold up whoever reads it for ever.
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
   if (fd < 0) return ErrnoError(path, "cannot be opened", errno);
   const auto closer = absl::MakeCleanup([fd] { close(fd); });
-  RETURN_IF_ERROR(CheckFile(fd, path, privacy));
+  bool is_pipe = false;
+  RETURN_IF_ERROR(CheckFile(fd, path, privacy, &is_pipe));
+  const auto deadline = std::chrono::steady_clock::now() + kPipePatience;
   std::string buffer;
   // The buffer never grows by itself, so that no copy of a secret is left behind in freed memory.
   const auto wiper = absl::MakeCleanup([&buffer] { WipeMemory(buffer.data(), buffer.size()); });
@@ -75,8 +102,9 @@ absl::StatusOr<Secret> ReadSmallFile(const std::string& path, size_t bytes_max,
       buffer.swap(larger);
       WipeMemory(larger.data(), larger.size());
     }
+    if (is_pipe) RETURN_IF_ERROR(WaitForWriter(fd, path, deadline));
     const ssize_t got = read(fd, buffer.data() + used, buffer.size() - used);
-    if (got < 0 && errno == EINTR) continue;
+    if (got < 0 && (errno == EINTR || errno == EAGAIN)) continue;
     if (got < 0) return ErrnoError(path, "cannot be read", errno);
     if (got == 0) break;
     used += static_cast<size_t>(got);

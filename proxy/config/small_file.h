@@ -18,7 +18,7 @@ enum class FilePrivacy {
 
 // The content, in memory that is wiped when it is given back. Errors name the file, say why and
 // how to mend it, and never show what is in it. Only regular files and pipes are read; more than
-// `bytes_max` bytes are an error.
+// `bytes_max` bytes are an error, and so is a pipe that is not filled within seconds.
 absl::StatusOr<Secret> ReadSmallFile(const std::string& path, size_t bytes_max,
                                      FilePrivacy privacy);
 

@@ -86,6 +86,7 @@ void ValidateListeners(Draft* draft, Diagnostics* diagnostics) {
     ValidateListenerTls(listener, *draft, diagnostics);
     ValidateListenerAddress(listener, before, diagnostics);
     ValidateNeighbours(&listener, diagnostics);
+    ValidateClientCertificates(&listener, diagnostics);
     Listener& value = listener.value;
     value.tls = listener.tls.value;
     value.plaintext_logins = listener.plaintext_logins.value;
@@ -105,7 +106,7 @@ void ValidateListeners(Draft* draft, Diagnostics* diagnostics) {
 
 void ValidateAuth(const Draft& draft, Diagnostics* diagnostics) {
   const pop3::DialogueOptions& dialogue = draft.config.dialogue;
-  if (draft.apop.value && !draft.secrets_written) {
+  if (draft.apop.value && !draft.secrets_written && !LookupsJudgeDigests(draft)) {
     diagnostics->Add(draft.apop.position,
                      "apop = true needs the users' secrets to verify against; write secrets = "
                      "\"/etc/postern/secrets\", or apop = false");
@@ -156,6 +157,7 @@ void Validate(Draft* draft, Diagnostics* diagnostics) {
   ValidateAdmin(*draft, diagnostics);
   ValidateAdminToken(*draft, diagnostics);
   ValidateUpstreams(draft, diagnostics);
+  ValidateGuard(draft);
   ValidateMechanisms(*draft, diagnostics);
 }
 

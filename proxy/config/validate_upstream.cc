@@ -1,7 +1,9 @@
 // Compares backends, pools and routes of a Draft with each other and completes the Config.
 #include <algorithm>
+#include <memory>
 #include <set>
 #include <utility>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/ascii.h"
@@ -9,6 +11,8 @@
 #include "absl/strings/str_cat.h"
 #include "proxy/config/draft.h"
 #include "proxy/config/value_syntax.h"
+#include "routing/target_names.h"
+#include "routing/user_rules.h"
 
 namespace postern::config {
 namespace {
@@ -44,12 +48,14 @@ void ValidateUnused(const UpstreamDraft& table, bool tls_used, bool master_used,
     if (table.master_password_file.written) {
       useless("master_password_file", table.master_password_file.position);
     }
+    if (table.master_format.written) useless("master_format", table.master_format.position);
   }
   if (table.login.good && table.login.value == UpstreamLogin::kMaster && table.mechanism.good &&
-      table.mechanism.value == UpstreamMechanism::kUserPass) {
+      table.mechanism.value == UpstreamMechanism::kUserPass && !table.master_format.written) {
     diagnostics->Add(table.mechanism.position,
-                     "login = \"master\" always logs in by SASL PLAIN; remove mechanism = "
-                     "\"user-pass\"");
+                     "login = \"master\" logs in by SASL PLAIN where there is no master_format; "
+                     "remove mechanism = \"user-pass\", or write master_format = "
+                     "\"{user}*{master}\"");
   }
 }
 
@@ -71,13 +77,21 @@ void ResolveTls(const BackendDraft& draft, const UpstreamDraft& pool, Resolved* 
   if (!resolved->tls_used || Unreadable(tls)) return;
   backend.tls_options.insecure = insecure.value;
   if (!insecure.value) backend.tls_options.ca_file = ca.value;
-  backend.tls_options.server_name = name.good ? name.value : backend.address.host;
+  backend.tls_options.server_name = name.good             ? name.value
+                                    : backend.address.srv ? std::string()
+                                                          : backend.address.host;
   // The backend's own `insecure = true` overrides a ca of its pool; a ca written at the backend is
   // never ignored silently.
   if (insecure.value && draft.own.ca.written) {
     diagnostics->Add(draft.own.ca.position,
                      "ca means nothing with insecure = true, which verifies nothing; remove one "
                      "of them");
+  }
+  if (backend.address.srv && !insecure.value && !name.written) {
+    // RFC 6125: what DNS answers is no name to trust.
+    diagnostics->Add(draft.address.position,
+                     "a service in DNS has no name that the certificate could carry; write "
+                     "server_name = \"mail1.example.net\"");
   }
   if (backend.address.is_unix() && !insecure.value && !name.written) {
     diagnostics->Add(draft.address.position,
@@ -86,8 +100,16 @@ void ResolveTls(const BackendDraft& draft, const UpstreamDraft& pool, Resolved* 
   }
 }
 
-void ResolveLogin(const BackendDraft& draft, const UpstreamDraft& pool, bool secrets_written,
-                  Resolved* resolved, Diagnostics* diagnostics) {
+// Whether the only way in is a certificate, which needs no secret of the user's.
+bool OnlyByCertificate(const pop3::DialogueOptions& dialogue) {
+  return !dialogue.user_pass && !dialogue.apop && !dialogue.mechanisms.empty() &&
+         std::all_of(dialogue.mechanisms.begin(), dialogue.mechanisms.end(),
+                     [](pop3::Mechanism way) { return way == pop3::Mechanism::kExternal; });
+}
+
+// `verified`: whether we can tell who the user is by ourselves.
+void ResolveLogin(const BackendDraft& draft, const UpstreamDraft& pool, bool verified,
+                  bool secrets_written, Resolved* resolved, Diagnostics* diagnostics) {
   const Setting<UpstreamLogin>& login = Effective(draft.own.login, pool.login);
   const Setting<UpstreamMechanism>& mechanism = Effective(draft.own.mechanism, pool.mechanism);
   const Setting<std::string>& user = Effective(draft.own.master_user, pool.master_user);
@@ -95,15 +117,22 @@ void ResolveLogin(const BackendDraft& draft, const UpstreamDraft& pool, bool sec
       Effective(draft.own.master_password_file, pool.master_password_file);
   Backend& backend = resolved->value;
   backend.login = login.value;
+  backend.referrals = Effective(draft.own.referrals, pool.referrals).value;
   backend.mechanism = mechanism.value;
   backend.pipelining = Effective(draft.own.pipelining, pool.pipelining).value;
   resolved->master_used = Unreadable(login) || login.value == UpstreamLogin::kMaster;
+  if (login.value == UpstreamLogin::kSecret && !secrets_written) {
+    diagnostics->Add(login.position,
+                     "login = \"secret\" logs in with the user's stored secret; write secrets = "
+                     "\"/etc/postern/secrets\" in [auth]");
+  }
   if (login.value != UpstreamLogin::kMaster) return;
-  backend.mechanism = UpstreamMechanism::kAuthPlain;
+  backend.master_format = Effective(draft.own.master_format, pool.master_format).value;
+  if (backend.master_format.empty()) backend.mechanism = UpstreamMechanism::kAuthPlain;
   backend.master_user = user.value;
   backend.master_password_file = file.value;
   if (user.written && file.written) {
-    if (secrets_written) return;
+    if (verified) return;
     diagnostics->Add(login.position,
                      "login = \"master\" opens every maildrop, so the user must be verified here; "
                      "write secrets = \"/etc/postern/secrets\" in [auth]");
@@ -123,6 +152,8 @@ void ResolveLogin(const BackendDraft& draft, const UpstreamDraft& pool, bool sec
 void ResolveBackends(Draft* draft, Diagnostics* diagnostics) {
   std::vector<bool> pool_tls(draft->pools.size()), pool_master(draft->pools.size());
   std::vector<bool> pool_has_own(draft->pools.size());
+  const bool verified = draft->secrets_written || LookupsJudgePasswords(*draft) ||
+                        OnlyByCertificate(draft->config.dialogue);
   for (const BackendDraft& from : draft->backends) {
     Resolved resolved;
     Backend& backend = resolved.value;
@@ -134,7 +165,7 @@ void ResolveBackends(Draft* draft, Diagnostics* diagnostics) {
     const auto pool = static_cast<size_t>(from.pool);
     const UpstreamDraft& defaults = from.pool < 0 ? kNothing : draft->pools[pool].defaults;
     ResolveTls(from, defaults, &resolved, diagnostics);
-    ResolveLogin(from, defaults, draft->secrets_written, &resolved, diagnostics);
+    ResolveLogin(from, defaults, verified, draft->secrets_written, &resolved, diagnostics);
     ResolveIntroduction(from.own, defaults, &backend, diagnostics);
     ValidateHealth(Effective(from.own.health, defaults.health), resolved.tls_used,
                    resolved.master_used, &backend, diagnostics);
@@ -306,24 +337,96 @@ void ValidateTarget(const RouteDraft& route, const Names& names, Diagnostics* di
   }
 }
 
-void ValidateRoute(const RouteDraft& route, const Names& names, Diagnostics* diagnostics) {
-  if (route.map.written && route.users.written) {
-    diagnostics->Add(route.users.position, "this route has both map and users; write two routes");
-    return;
+// What a route goes by, other than `users`: its key, and what names the targets then.
+struct RouteKind {
+  const Setting<std::string>* setting;
+  absl::string_view key;
+  absl::string_view names_targets;
+};
+
+std::vector<RouteKind> KindsOf(const RouteDraft& route) {
+  return {{&route.map, "map", "the map names it for each user"},
+          {&route.cdb, "cdb", "the database names it for each user"},
+          {&route.rules, "rules", "the rules name it"},
+          {&route.regex, "regex", "target names it"}};
+}
+
+bool GoesByUsers(const RouteDraft& route) {
+  const std::vector<RouteKind> kinds = KindsOf(route);
+  return std::none_of(kinds.begin(), kinds.end(),
+                      [](const RouteKind& kind) { return kind.setting->written; });
+}
+
+// Compiles the rule of a route that has one, to name its place in the file if it is wrong.
+void ValidateRegex(const Draft& draft, const RouteDraft& route, Diagnostics* diagnostics) {
+  if (!route.regex.good || !route.target.good) return;
+  auto targets = std::make_shared<routing::TargetNames>();
+  for (const BackendDraft& backend : draft.backends) targets->emplace(backend.name.value, 0);
+  for (const PoolDraft& pool : draft.pools) {
+    const auto [place, added] = targets->emplace(pool.name.value, 0);
+    if (!added) place->second = routing::kAmbiguousTarget;
   }
-  if (!route.map.written && !route.users.written) {
+  const auto rule = routing::UserRules::Single(route.regex.value, route.target.value, 0, targets);
+  if (!rule.ok()) diagnostics->Add(route.regex.position, rule.status().message());
+}
+
+// Whether `route` goes by something else than `users`; what it says besides is checked then.
+bool ValidateRouteKind(const RouteDraft& route, Diagnostics* diagnostics) {
+  const RouteKind* kind = nullptr;
+  const std::vector<RouteKind> kinds = KindsOf(route);
+  for (const RouteKind& each : kinds) {
+    if (!each.setting->written) continue;
+    if (kind != nullptr) {
+      diagnostics->Add(
+          each.setting->position,
+          absl::StrCat("this route has both ", kind->key, " and ", each.key, "; write two routes"));
+      return true;
+    }
+    kind = &each;
+  }
+  if (route.target.written && !route.regex.written) {
+    diagnostics->Add(route.target.position,
+                     "target belongs to a regex; write pool = \"NAME\" or backend = \"NAME\"");
+  }
+  if (kind == nullptr) return false;
+  if (route.users.written) {
+    diagnostics->Add(route.users.position, absl::StrCat("this route has both ", kind->key,
+                                                        " and users; write two routes"));
+    return true;
+  }
+  const auto useless = [&](absl::string_view key, const Setting<std::string>& setting) {
+    if (!setting.written) return;
+    diagnostics->Add(setting.position, absl::StrCat("a route with a ", kind->key, " takes no ", key,
+                                                    ": ", kind->names_targets, "; remove it"));
+  };
+  useless("pool", route.pool);
+  useless("backend", route.backend);
+  if (route.regex.written && !route.target.written) {
     diagnostics->Add(route.table,
-                     "this route matches nobody; write users = \"*@example.org\", users = \"*\" "
-                     "or map = \"users.map\"");
+                     "this route leads nowhere; write target = \"NAME\", where \\1 stands for what "
+                     "the first parentheses of regex matched");
+  }
+  return true;
+}
+
+void ValidateRoute(const RouteDraft& route, const Names& names, const Draft& draft,
+                   Diagnostics* diagnostics) {
+  if (route.lookup.written) {
+    ValidateLookupRoute(route, draft, diagnostics);
+    for (const RouteKind& kind : KindsOf(route)) {
+      if (!kind.setting->written) continue;
+      diagnostics->Add(kind.setting->position, absl::StrCat("this route has both lookup and ",
+                                                            kind.key, "; write two routes"));
+    }
+    // A target is not needed: answers may name one.
+    if (route.pool.written || route.backend.written) ValidateTarget(route, names, diagnostics);
     return;
   }
-  if (route.map.written) {
-    const auto useless = [diagnostics](absl::string_view key, Position where) {
-      diagnostics->Add(where, absl::StrCat("a route with a map takes no ", key,
-                                           ": the map names it for each user; remove it"));
-    };
-    if (route.pool.written) useless("pool", route.pool.position);
-    if (route.backend.written) useless("backend", route.backend.position);
+  if (ValidateRouteKind(route, diagnostics)) return;
+  if (!route.users.written) {
+    diagnostics->Add(route.table,
+                     "this route matches nobody; write users = \"*@example.org\", users = \"*\", "
+                     "map = \"users.map\" or lookup = \"NAME\"");
     return;
   }
   if (route.users.good && !IsUserPattern(route.users.value)) {
@@ -343,12 +446,13 @@ void ValidateRoutes(Draft* draft, const Names& names, Diagnostics* diagnostics) 
   absl::flat_hash_map<std::string, int> lines;
   int catch_all = 0;
   for (const RouteDraft& route : draft->routes) {
-    ValidateRoute(route, names, diagnostics);
+    ValidateRoute(route, names, *draft, diagnostics);
+    ValidateRegex(*draft, route, diagnostics);
     if (catch_all > 0) {
       diagnostics->Add(route.table,
                        absl::StrCat("nobody reaches this route: users = \"*\" in line ", catch_all,
                                     " matches everybody; move it behind this one"));
-    } else if (route.users.good && !route.map.written) {
+    } else if (route.users.good && GoesByUsers(route)) {
       const auto [first, is_new] = lines.try_emplace(route.users.value, route.users.position.line);
       if (!is_new) {
         diagnostics->Add(route.users.position,
@@ -359,9 +463,14 @@ void ValidateRoutes(Draft* draft, const Names& names, Diagnostics* diagnostics) 
     }
     routing::RouteOptions options;
     options.map_file = route.map.value;
+    options.cdb_file = route.cdb.value;
+    options.rules_file = route.rules.value;
+    options.regex = route.regex.value;
+    options.target = route.target.value;
     options.users = route.users.value;
     options.pool = route.pool.value;
     options.backend = route.backend.value;
+    options.lookup = route.lookup.value;
     options.line = route.table.line;
     draft->config.routing.routes.push_back(std::move(options));
   }
@@ -391,6 +500,9 @@ void ValidateUpstreams(Draft* draft, Diagnostics* diagnostics) {
     ResolveMembers(pool, names, draft, &options, diagnostics);
     ResolveBalance(pool.balance, *draft, &options, diagnostics);
     draft->config.routing.pools.push_back(std::move(options));
+  }
+  for (const Lookup& lookup : draft->config.lookups) {
+    draft->config.routing.lookups.push_back(lookup.options.name);
   }
   ValidateRoutes(draft, names, diagnostics);
 }

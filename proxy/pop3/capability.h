@@ -7,8 +7,15 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "proxy/pop3/mechanism.h"
 
 namespace postern::pop3 {
+
+// What a listener may promise on behalf of all the backends that it can lead to.
+struct Offer {
+  std::vector<std::string> capabilities;  // lines that each of them holds
+  std::vector<Mechanism> withheld;        // carried mechanisms that some of them has not
+};
 
 struct CapabilityState {
   bool user_pass = false;                          // USER and PASS would be accepted now

@@ -17,6 +17,8 @@ struct ClientIdentity {
   std::string tls_cipher;
   std::string server_name;  // what the client asked for (SNI)
   bool alpn_pop3 = false;   // "pop3" was negotiated
+  // The common name of the certificate that the client proved to have; empty without one.
+  std::string certificate_name;
   // How many more proxies may follow, this one included; Dovecot counts from 7.
   int ttl = 7;
 };

@@ -120,9 +120,18 @@ bool LoginDialogue::OnLoginRefused() {
   return refused_logins_ < options_->logins_max;
 }
 
+bool LoginDialogue::IsOffered(Mechanism mechanism) const {
+  // RFC 4422 appendix A: EXTERNAL means something to who has shown a certificate only.
+  if (mechanism == Mechanism::kExternal && certificate_user_.empty()) return false;
+  if (offer_ == nullptr) return true;
+  return std::find(offer_->withheld.begin(), offer_->withheld.end(), mechanism) ==
+         offer_->withheld.end();
+}
+
 std::optional<Mechanism> LoginDialogue::FindOffered(absl::string_view name) const {
   for (const Mechanism mechanism : options_->mechanisms) {
-    if (absl::EqualsIgnoreCase(name, InfoOf(mechanism).name)) return mechanism;
+    if (!absl::EqualsIgnoreCase(name, InfoOf(mechanism).name)) continue;
+    if (IsOffered(mechanism)) return mechanism;
   }
   return std::nullopt;
 }
@@ -247,8 +256,9 @@ Decision LoginDialogue::OnAuth(absl::string_view argument) {
     decision.action = Action::kCramChallenge;
     return decision;
   }
-  const Awaiting first =
-      mechanism_ == Mechanism::kPlain ? Awaiting::kPlainMessage : Awaiting::kFirstMessage;
+  const Awaiting first = mechanism_ == Mechanism::kPlain      ? Awaiting::kPlainMessage
+                         : mechanism_ == Mechanism::kExternal ? Awaiting::kAuthorizationId
+                                                              : Awaiting::kFirstMessage;
   if (has_initial_response) return OnSaslResponse(first, says_nothing ? "" : initial_response);
   awaiting_ = first;
   return Reply("+ ");
@@ -292,6 +302,7 @@ Decision LoginDialogue::OnSaslResponse(Awaiting answered, absl::string_view base
   if (!response.ok()) return Bad("-ERR Not valid base64");
   if (answered == Awaiting::kCramResponse) return OnCramResponse(response->view());
   if (answered == Awaiting::kFirstMessage) return OnFirstMessage(base64, response->view());
+  if (answered == Awaiting::kAuthorizationId) return OnAuthorizationId(response->view());
   const size_t bytes_max = options_->credential_bytes_max;
 
   if (answered == Awaiting::kPlainMessage) {
@@ -359,6 +370,15 @@ Decision LoginDialogue::OnCramResponse(absl::string_view message) {
   return decision;
 }
 
+// RFC 4422 appendix A: empty, or whom to act for; acting for others is not for clients.
+Decision LoginDialogue::OnAuthorizationId(absl::string_view id) {
+  if (HasControlBytes(id)) return Bad("-ERR Malformed authorization identity");
+  if (!id.empty() && id != certificate_user_) {
+    return Bad("-ERR An authorization identity of another user is not accepted");
+  }
+  return Login(LoginMethod::kAuth, certificate_user_, Secret());
+}
+
 // The backend understands the answer, or cancels with it; we only see to its form.
 Decision LoginDialogue::OnCarriedLine(absl::string_view line) {
   if (line != "*" && !DecodeBase64(line).ok()) return BadSaslResponse("-ERR Not valid base64");
@@ -380,21 +400,22 @@ Decision LoginDialogue::Capabilities() const {
   if (CredentialsAllowed()) {
     state.user_pass = options_->user_pass;
     for (const Mechanism mechanism : options_->mechanisms) {
-      mechanisms.push_back(InfoOf(mechanism).name);
+      if (IsOffered(mechanism)) mechanisms.push_back(InfoOf(mechanism).name);
     }
   }
   state.mechanisms = mechanisms;
   state.stls = CanStartTls();
   Decision decision;
   decision.action = Action::kReply;
-  decision.reply = CapabilityReply(state, options_->capabilities);
+  decision.reply =
+      CapabilityReply(state, offer_ == nullptr ? options_->capabilities : offer_->capabilities);
   return decision;
 }
 
 Decision LoginDialogue::MechanismList() const {
   std::string lines = "+OK Mechanism list follows\r\n";
   for (const Mechanism mechanism : options_->mechanisms) {
-    absl::StrAppend(&lines, InfoOf(mechanism).name, "\r\n");
+    if (IsOffered(mechanism)) absl::StrAppend(&lines, InfoOf(mechanism).name, "\r\n");
   }
   return Reply(absl::StrCat(lines, "."));
 }

@@ -18,11 +18,13 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/string_view.h"
 #include "proxy/base/close_reason.h"
 #include "proxy/base/secret.h"
+#include "proxy/pop3/capability.h"
 #include "proxy/pop3/mechanism.h"
 #include "proxy/pop3/xclient.h"
 
@@ -63,6 +65,10 @@ struct Credentials {
   bool carried() const { return !sasl_message.empty(); }
   // Only who has the secret can judge it.
   bool shows_digest() const { return !digest.empty(); }
+  // Nothing is left to judge: TLS has proven who it is.
+  bool by_certificate() const {
+    return method == LoginMethod::kAuth && mechanism == Mechanism::kExternal;
+  }
   // "user_pass", "apop", "auth_plain", ...: for logs.
   absl::string_view method_name() const;
 };
@@ -96,6 +102,14 @@ class LoginDialogue {
 
   // The client is a neighbour we trust: XCLIENT is announced and taken. Before Greeting().
   void TrustXclient() { xclient_trusted_ = true; }
+
+  // What is promised from now on, instead of the lines and all the mechanisms of the options; null
+  // changes nothing.
+  void SetOffer(std::shared_ptr<const Offer> offer) { offer_ = std::move(offer); }
+
+  // Whom the client's verified certificate names, without control bytes; AUTH EXTERNAL is offered
+  // to nobody else. After the handshake; empty: nobody.
+  void SetCertificateUser(std::string user) { certificate_user_ = std::move(user); }
 
   // "+OK <hostname> ... [<challenge>]\r\n". The challenge is in it only if APOP can be used now or
   // after STLS: the greeting comes once, and clients try APOP when they see a '<'.
@@ -139,7 +153,8 @@ class LoginDialogue {
     kLoginPassword,
     kFirstMessage,  // of mechanism_, a carried one
     kCramResponse,
-    kSaslResponse,  // for the backend
+    kAuthorizationId,  // of EXTERNAL
+    kSaslResponse,     // for the backend
   };
 
   bool CredentialsAllowed() const {
@@ -147,6 +162,7 @@ class LoginDialogue {
   }
   bool CanStartTls() const { return options_->stls && !tls_active_; }
   bool ApopUsable() const { return CredentialsAllowed() && !apop_challenge_.empty(); }
+  bool IsOffered(Mechanism mechanism) const;
   // The mechanism of that name, if it is offered.
   std::optional<Mechanism> FindOffered(absl::string_view name) const;
   size_t LineLimit(absl::string_view pending) const;
@@ -163,6 +179,7 @@ class LoginDialogue {
   Decision OnFirstMessage(absl::string_view base64, absl::string_view message);
   Decision OnCarriedLine(absl::string_view line);
   Decision OnCramResponse(absl::string_view message);
+  Decision OnAuthorizationId(absl::string_view id);
   Decision Capabilities() const;
   Decision MechanismList() const;
   Decision Bad(absl::string_view reply);
@@ -181,6 +198,8 @@ class LoginDialogue {
   Awaiting awaiting_ = Awaiting::kCommand;
   Mechanism mechanism_ = Mechanism::kPlain;  // of the AUTH under way
   std::string cram_challenge_;               // while awaiting its response
+  std::shared_ptr<const Offer> offer_;       // null: what the options say
+  std::string certificate_user_;             // empty: no certificate, or one without a name
 };
 
 // "<digits.digits@hostname>" from 128 bits that the caller took from a CSPRNG. The form is what

@@ -9,7 +9,16 @@
 
 namespace postern::pop3 {
 
-enum class Mechanism { kPlain, kLogin, kScramSha1, kScramSha256, kXoauth2, kOauthbearer, kCramMd5 };
+enum class Mechanism {
+  kPlain,
+  kLogin,
+  kScramSha1,
+  kScramSha256,
+  kXoauth2,
+  kOauthbearer,
+  kCramMd5,
+  kExternal,
+};
 
 struct MechanismInfo {
   absl::string_view name;    // as SASL knows it
@@ -21,7 +30,7 @@ struct MechanismInfo {
 };
 
 // In the order of the enum.
-inline constexpr std::array<MechanismInfo, 7> kMechanisms = {{
+inline constexpr std::array<MechanismInfo, 8> kMechanisms = {{
     {"PLAIN", "plain", "auth_plain", false},
     {"LOGIN", "login", "auth_login", false},
     {"SCRAM-SHA-1", "scram-sha-1", "auth_scram_sha_1", true},
@@ -30,6 +39,8 @@ inline constexpr std::array<MechanismInfo, 7> kMechanisms = {{
     {"OAUTHBEARER", "oauthbearer", "auth_oauthbearer", true},
     // Verified here against our own secrets, like APOP.
     {"CRAM-MD5", "cram-md5", "auth_cram_md5", false},
+    // The client's certificate says who it is (RFC 4422 appendix A).
+    {"EXTERNAL", "external", "auth_external", false},
 }};
 
 constexpr const MechanismInfo& InfoOf(Mechanism mechanism) {

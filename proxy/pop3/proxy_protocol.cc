@@ -118,10 +118,15 @@ bool EachTlv(absl::string_view bytes, Take take) {
 
 bool ReadSsl(absl::string_view value, ProxyHeader* header) {
   if (value.size() < wire::kSslFrontBytes) return false;
-  header->ssl = (static_cast<unsigned char>(value[0]) & wire::kSslClient) != 0;
-  return EachTlv(value.substr(wire::kSslFrontBytes), [header](Tlv type, absl::string_view text) {
+  const auto flags = static_cast<unsigned char>(value[0]);
+  header->ssl = (flags & wire::kSslClient) != 0;
+  // Zero says verified, and means nothing without a certificate.
+  const bool verified = (flags & (wire::kSslCertificate | wire::kSslCertificateBefore)) != 0 &&
+                        value.substr(1, 4) == absl::string_view("\0\0\0\0", 4);
+  return EachTlv(value.substr(wire::kSslFrontBytes), [&](Tlv type, absl::string_view text) {
     if (type == Tlv::kSslVersion) header->ssl_version = std::string(text);
     if (type == Tlv::kSslCipher) header->ssl_cipher = std::string(text);
+    if (type == Tlv::kSslCommonName && verified) header->ssl_common_name = std::string(text);
     return true;
   });
 }

@@ -35,6 +35,8 @@ struct ProxyHeader {
   bool ssl = false;  // the client speaks TLS with the sender
   std::string ssl_version;
   std::string ssl_cipher;
+  // The common name of the client's certificate, where the sender has verified it.
+  std::string ssl_common_name;
 };
 
 enum class ProxyRead { kDone, kNeedMore, kBad };
@@ -50,7 +52,8 @@ ProxyRead ReadProxyHeader(absl::string_view input, ProxyHeader* header, size_t* 
 // written as an IPv6-mapped address; when one has no IP address the header speaks for nobody
 // (UNKNOWN, LOCAL).
 std::string WriteProxyV1(const ClientIdentity& identity);
-// With TLVs: SSL with version and cipher where the client spoke TLS, AUTHORITY for a server_name,
+// With TLVs: SSL with version and cipher where the client spoke TLS, and the common name of the
+// certificate that it proved to have; AUTHORITY for a server_name,
 // ALPN for pop3, UNIQUE_ID for a `unique_id`, and CRC32C. server_name must be a DNS name or empty:
 // Dovecot drops the connection over any other.
 std::string WriteProxyV2(const ClientIdentity& identity, absl::string_view unique_id);

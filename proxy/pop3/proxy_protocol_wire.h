@@ -34,11 +34,14 @@ enum class Tlv : uint8_t {
   kSsl = 0x20,
   // inside kSsl
   kSslVersion = 0x21,
+  kSslCommonName = 0x22,
   kSslCipher = 0x23,
 };
 inline constexpr size_t kTlvFrontBytes = 3;  // type and length
 inline constexpr size_t kSslFrontBytes = 5;  // flags and the result of the verification
 inline constexpr uint8_t kSslClient = 0x01;
+inline constexpr uint8_t kSslCertificate = 0x02;        // shown in this connection
+inline constexpr uint8_t kSslCertificateBefore = 0x04;  // in the session that it resumed
 inline constexpr size_t kUniqueIdBytesMax = 128;
 
 }  // namespace postern::pop3::wire

@@ -53,12 +53,17 @@ std::string IpText(const SocketAddress& address, bool v6) {
 
 std::string SslValue(const ClientIdentity& identity) {
   std::string value;
-  value += static_cast<char>(wire::kSslClient);
-  value.append("\0\0\0\1", 4);  // no client certificate was verified
+  // A name that was cut would be another's.
+  const absl::string_view name = identity.certificate_name;
+  const bool certified = !name.empty() && name.size() <= kTlsTextBytesMax;
+  value += static_cast<char>(wire::kSslClient | (certified ? wire::kSslCertificate : 0));
+  // Zero: a client certificate was verified.
+  value.append(certified ? "\0\0\0\0" : "\0\0\0\1", 4);
   AppendTlv(Tlv::kSslVersion, identity.tls_version.substr(0, kTlsTextBytesMax), &value);
   if (!identity.tls_cipher.empty()) {
     AppendTlv(Tlv::kSslCipher, identity.tls_cipher.substr(0, kTlsTextBytesMax), &value);
   }
+  if (certified) AppendTlv(Tlv::kSslCommonName, name, &value);
   return value;
 }
 
@@ -107,7 +112,7 @@ std::string WriteProxyV2(const ClientIdentity& identity, absl::string_view uniqu
   block += rest;
   const uint32_t sum = htonl(Crc32c(block));
   std::memcpy(&block[block.size() - sizeof(sum)], &sum, sizeof(sum));
-  // 52 bytes with IPv6 addresses; SSL at most 142, ALPN 7, AUTHORITY 256, UNIQUE_ID 131, CRC32C 7:
+  // 52 bytes with IPv6 addresses; SSL at most 209, ALPN 7, AUTHORITY 256, UNIQUE_ID 131, CRC32C 7:
   // too many only when a neighbour's names are all of the greatest length, and then the last hop's
   // own id is the one to do without.
   if (block.size() > kProxyWrittenBytesMax) return WriteProxyV2(identity, "");

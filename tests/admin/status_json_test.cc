@@ -28,6 +28,11 @@ metrics::StatusSummary Summary() {
   summary.listeners[0].totals.sessions = 4;
   summary.listeners[0].totals.connections = 5;
   summary.listeners[0].totals.logins[At(metrics::LoginResult::kRefused)] = 6;
+  summary.listeners[0].totals.guard_refusals[At(GuardRefusal::kSessionsIp)] = 9;
+  summary.listeners[0].totals.guard_delays = 2;
+  summary.listeners[0].totals.guard_delay_seconds = 1.5;
+  summary.facts.guard.tables.push_back({"failures", 10, 16, 256, 3});
+  summary.facts.guard.lists.push_back({"deny", 12});
   metrics::BackendHealth health;
   health.health = "down";
   health.up = false;
@@ -75,8 +80,21 @@ TEST(StatusJson, SaysWhatTheSummarySays) {
   EXPECT_EQ(listener["active"], true);
   EXPECT_EQ(listener["sessions"], 4);
   EXPECT_EQ(listener["connections"], 5);
-  EXPECT_EQ(listener["logins"],
-            (Json{{"accepted", 0}, {"refused", 6}, {"unknown_user", 0}, {"unavailable", 0}}));
+  EXPECT_EQ(listener["logins"], (Json{{"accepted", 0},
+                                      {"refused", 6},
+                                      {"unknown_user", 0},
+                                      {"unavailable", 0},
+                                      {"limited", 0}}));
+  EXPECT_EQ(listener["guard_refusals"], (Json{{"sessions_ip", 9}}));
+  EXPECT_EQ(listener["guard_delays"], 2);
+  EXPECT_EQ(listener["guard_delay_seconds"], 1.5);
+  EXPECT_EQ(json["guard"],
+            (Json{{"tables", Json::array({Json{{"name", "failures"},
+                                               {"entries", 10},
+                                               {"capacity", 16},
+                                               {"bytes", 256},
+                                               {"evictions", 3}}})},
+                  {"lists", Json::array({Json{{"name", "deny"}, {"ranges", 12}}})}}));
   ASSERT_EQ(json["backends"].size(), 1u);
   const Json& backend = json["backends"][0];
   EXPECT_EQ(backend["pool"], "mail");

@@ -556,7 +556,7 @@ std::vector<BadCase> UpstreamCases() {
        "\"u\"\nmaster_password_file = \"m\"\nbackends = [{ name = \"a\", address = \"h:110\" }]",
        "LTR",
        {{"3:9", "so the user must be verified here; write secrets"},
-        {"4:13", "always logs in by SASL PLAIN"}}},
+        {"4:13", "logs in by SASL PLAIN where there is no master_format"}}},
       {"CaWithoutTls",
        Pool("{ name = \"a\", address = \"h:110\", ca = \"ca.pem\" }"),
        "LTR",

@@ -57,6 +57,7 @@ std::vector<BadPool> HealthCases() {
        {"3:12: unknown key \"prob\" in health; did you mean"}},
       {"Probe", "health = { probe = \"http\" }", {"3:20: probe = \"http\""}},
       {"Interval", "health = { interval = \"1ms\" }", {"3:23: interval = \"1ms\""}},
+      {"EndOver", "health = { end_over = \"25h\" }", {"3:23: end_over = \"25h\""}},
       {"Rise", "health = { rise = 0 }", {"3:19: rise = 0"}},
       {"Fall", "health = { fall = 101 }", {"3:19: fall = 101"}},
       {"FastIsSlower",

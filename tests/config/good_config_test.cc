@@ -92,6 +92,7 @@ version_min = "1.3"
 ciphers = "ECDHE+AESGCM"
 ciphersuites = "TLS_AES_256_GCM_SHA384"
 groups = "P-256"
+early_greeting = false
 tickets_ecdsa = 1
 tickets_rsa = 2
 
@@ -114,16 +115,32 @@ refused_delay = "0s"
 close_linger = "7s"
 drain = "1h"
 resolve = "8s"
+hold = "9s"
 
 [limits]
 sessions = 10
 upstream_tries = 1
+held_logins = 12
 bad_commands = 4
 logins = 5
 line_bytes = 600
 sasl_bytes = "8KiB"
 receive_buffer_bytes = "32KiB"
 receive_buffers = 64
+
+[guard]
+ipv4_prefix = 20
+ipv6_prefix = 56
+exempt = ["10.0.0.0/8", "::1"]
+sessions = { user = 11, ip = 12, prefix = 13 }
+connections = { ip = "14/s", prefix = "15/m", listener = "16/h" }
+failures = { user = 17, ip = 18, prefix = 19, forget = "20s", delay = "2s", delay_max = "21s" }
+login_delay = "30s"
+known_for = "48h"
+allow = ["lists/allow"]
+deny = ["/lists/deny", "lists/more"]
+unlisted = "deny"
+entries = 2048
 
 [users]
 lowercase_domain = false
@@ -138,6 +155,7 @@ level = "warning"
 [admin]
 address = "127.0.0.1:9111"
 token_file = "token"
+state_file = "state"
 
 [[backend]]
 name = "single"
@@ -149,6 +167,7 @@ name = "mail"
 balance = "maglev"
 failover = true
 affinity = false
+login_delay = "90s"
 eject = { failures = 7, time = "8s", time_max = "9s", share_max_percent = 10 }
 tls = "implicit"
 ca = "ca.pem"
@@ -157,7 +176,7 @@ master_user = "proxy"
 master_password_file = "master"
 pipelining = "off"
 proxy_protocol = "v2"
-health = { probe = "login", interval = "3s", fast_interval = "1s", timeout = "4s", jitter = "100ms", rise = 5, fall = 6, user = "canary@example.org" }
+health = { probe = "login", interval = "3s", fast_interval = "1s", timeout = "4s", jitter = "100ms", rise = 5, fall = 6, end_over = "2m", user = "canary@example.org" }
 backends = [
   { name = "mail1", address = "mail1.example.net:995" },
   { name = "mail2", address = "[2001:db8::2]:110", tls = "stls", server_name = "mail2.example.net", weight = 0, proxy_protocol = "off", xclient = "auto" },
@@ -176,6 +195,7 @@ pool = "mail"
 [[route]]
 users = "postmaster"
 backend = "single"
+login_delay = "10s"
 )";
 
 class EveryKey : public ::testing::Test {
@@ -193,7 +213,8 @@ TEST_F(EveryKey, TopAndListeners) {
   EXPECT_EQ(config_.dialogue.hostname, "pop.example.net");
   EXPECT_EQ(config_.workers, 3);
   EXPECT_EQ(config_.io, IoChoice::kEpoll);
-  EXPECT_THAT(config_.dialogue.capabilities, ElementsAre("TOP", "EXPIRE NEVER"));
+  EXPECT_THAT(config_.dialogue.capabilities,
+              ElementsAre("TOP", "EXPIRE NEVER", "LOGIN-DELAY 90 USER"));
   ASSERT_EQ(config_.listeners.size(), 2u);
   EXPECT_EQ(config_.listeners[0].name, "pop3s");
   EXPECT_FALSE(config_.listeners[0].v6only);
@@ -212,6 +233,7 @@ TEST_F(EveryKey, TopAndListeners) {
   EXPECT_TRUE(config_.listeners[1].plaintext_logins);
   EXPECT_EQ(config_.admin.address, "127.0.0.1:9111");
   EXPECT_EQ(config_.admin.token_file, "etc/token");
+  EXPECT_EQ(config_.admin.state_file, "etc/state");
 }
 
 // A client whose TLS ends at the neighbour may log in where no other may.
@@ -269,6 +291,7 @@ TEST_F(EveryKey, TlsAndAuth) {
   EXPECT_EQ(config_.tls.ciphers, "ECDHE+AESGCM");
   EXPECT_EQ(config_.tls.ciphersuites, "TLS_AES_256_GCM_SHA384");
   EXPECT_EQ(config_.tls.groups, "P-256");
+  EXPECT_FALSE(config_.tls.early_greeting);
   EXPECT_EQ(config_.tls.tickets_ecdsa, 1);
   EXPECT_EQ(config_.tls.tickets_rsa, 2);
   EXPECT_THAT(config_.dialogue.mechanisms, ElementsAre(pop3::Mechanism::kLogin));
@@ -291,8 +314,10 @@ TEST_F(EveryKey, TimeoutsLimitsUsersLog) {
   EXPECT_EQ(timeouts.close_linger, 7 * kSecond);
   EXPECT_EQ(timeouts.drain, 3600 * kSecond);
   EXPECT_EQ(timeouts.resolve, 8 * kSecond);
+  EXPECT_EQ(timeouts.hold, 9 * kSecond);
   EXPECT_EQ(config_.limits.sessions_max, 10);
   EXPECT_EQ(config_.limits.upstream_tries, 1);
+  EXPECT_EQ(config_.limits.held_logins, 12);
   EXPECT_EQ(config_.limits.receive_buffer_bytes, 32768u);
   EXPECT_EQ(config_.limits.receive_buffers, 64);
   EXPECT_EQ(config_.dialogue.bad_commands_max, 4);
@@ -378,6 +403,7 @@ TEST_F(EveryKey, Health) {
   EXPECT_EQ(pool.timeout, 4 * kSecond);
   EXPECT_EQ(pool.jitter, 100 * kMillisecond);
   EXPECT_EQ(pool.rise, 5);
+  EXPECT_EQ(pool.end_over, 120 * kSecond);
   EXPECT_EQ(pool.fall, 6);
   EXPECT_EQ(pool.user, "canary@example.org");
   EXPECT_EQ(pool.password_file, "");  // the master user logs in
@@ -473,11 +499,13 @@ TEST(ExampleFile, CommentedKeysAreRealAndShowTheDefaults) {
   for (const auto field :
        {&Timeouts::proxy_header, &Timeouts::handshake, &Timeouts::login, &Timeouts::idle,
         &Timeouts::upstream_connect, &Timeouts::upstream_greeting, &Timeouts::upstream_login,
-        &Timeouts::refused_delay, &Timeouts::close_linger, &Timeouts::drain, &Timeouts::resolve}) {
+        &Timeouts::refused_delay, &Timeouts::close_linger, &Timeouts::drain, &Timeouts::resolve,
+        &Timeouts::hold}) {
     EXPECT_EQ(a.*field, b.*field);
   }
   EXPECT_EQ(all->limits.sessions_max, plain->limits.sessions_max);
   EXPECT_EQ(all->limits.upstream_tries, plain->limits.upstream_tries);
+  EXPECT_EQ(all->limits.held_logins, plain->limits.held_logins);
   EXPECT_EQ(all->limits.receive_buffer_bytes, plain->limits.receive_buffer_bytes);
   EXPECT_EQ(all->limits.receive_buffers, plain->limits.receive_buffers);
   EXPECT_EQ(all->dialogue.capabilities, plain->dialogue.capabilities);
@@ -486,6 +514,7 @@ TEST(ExampleFile, CommentedKeysAreRealAndShowTheDefaults) {
   EXPECT_EQ(all->dialogue.sasl_bytes_max, plain->dialogue.sasl_bytes_max);
   EXPECT_EQ(all->dialogue.bad_commands_max, plain->dialogue.bad_commands_max);
   EXPECT_EQ(all->dialogue.logins_max, plain->dialogue.logins_max);
+  EXPECT_EQ(all->tls.early_greeting, plain->tls.early_greeting);
   EXPECT_EQ(all->tls.tickets_ecdsa, plain->tls.tickets_ecdsa);
   EXPECT_EQ(all->tls.tickets_rsa, plain->tls.tickets_rsa);
   EXPECT_EQ(all->tls.version_min, plain->tls.version_min);

@@ -45,12 +45,15 @@ README = read("README.md")
 
 
 def blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    # All of them, so that the end of one is never taken for the beginning of another.
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    return [block for its_language, block in found if its_language == language]
 
 
 def first_column(heading):
-    """The words in backticks in the first column of the table with this heading."""
-    table = README[README.index(heading):].split("\n\n")[0].splitlines()[2:]
+    """The words in backticks in the first column of the session log's table with this heading."""
+    page = read("deploy/SESSION_LOG.md")
+    table = page[page.index(heading):].split("\n\n")[0].splitlines()[2:]
     return [word for row in table for word in re.findall(r"`(\w+)`", row.split("|")[1])]
 
 

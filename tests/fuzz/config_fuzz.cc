@@ -62,7 +62,11 @@ void CheckConfig(const Config& config) {
   }
   CHECK(!config.routing.routes.empty());
   for (const auto& route : config.routing.routes) {
-    CHECK(route.map_file.empty() != route.users.empty());
+    CHECK((route.map_file.empty() ? 0 : 1) + (route.cdb_file.empty() ? 0 : 1) +
+              (route.rules_file.empty() ? 0 : 1) + (route.regex.empty() ? 0 : 1) +
+              (route.users.empty() ? 0 : 1) ==
+          1);
+    CHECK(route.regex.empty() == route.target.empty());
     CHECK(route.users.empty() || Names(config.routing, route));
   }
   CHECK(!config.dialogue.apop || !config.auth.secrets_file.empty());

@@ -34,6 +34,7 @@ Setup MakeSetup(uint8_t bits) {
     setup.options.mechanisms.push_back(Mechanism::kScramSha256);
     setup.options.mechanisms.push_back(Mechanism::kXoauth2);
     setup.options.mechanisms.push_back(Mechanism::kCramMd5);
+    setup.options.mechanisms.push_back(Mechanism::kExternal);
   }
   setup.options.logins_max = 50;
   // Small limits are met by small inputs.
@@ -54,6 +55,7 @@ class Client {
         dialogue_(&setup.options, setup.tls_active, setup.options.apop ? "<1.2@localhost>" : ""),
         tls_active_(setup.tls_active) {
     if (setup.xclient) dialogue_.TrustXclient();
+    if (setup.options.apop) dialogue_.SetCertificateUser("anna");
     const std::string greeting = dialogue_.Greeting();
     CHECK(absl::StartsWith(greeting, "+OK ") && absl::EndsWith(greeting, "\r\n"));
   }
@@ -134,7 +136,9 @@ class Client {
     const bool digest = apop || (credentials.method == LoginMethod::kAuth &&
                                  credentials.mechanism == Mechanism::kCramMd5);
     CHECK(credentials.shows_digest() == digest && credentials.challenge.empty() != digest);
-    CHECK(credentials.password.empty() == (digest || credentials.carried()));
+    CHECK(credentials.password.empty() ==
+          (digest || credentials.carried() || credentials.by_certificate()));
+    CHECK(!credentials.by_certificate() || credentials.user == "anna");
     CHECK(credentials.digest.size() == (digest ? 32 : 0));
     CHECK(!apop || setup_.options.apop);
     transcript_ += credentials.user;

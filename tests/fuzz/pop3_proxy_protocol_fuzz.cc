@@ -29,6 +29,7 @@ Got Read(absl::string_view input) {
 
 void CheckSame(const ProxyHeader& a, const ProxyHeader& b) {
   CHECK(a.local == b.local && a.source == b.source && a.destination == b.destination);
+  CHECK(a.ssl_common_name == b.ssl_common_name);
   CHECK(a.ssl == b.ssl && a.authority == b.authority && a.unique_id == b.unique_id);
 }
 
@@ -39,6 +40,7 @@ void CheckWriting(const ProxyHeader& header) {
   identity.tls = header.ssl;
   identity.tls_version = header.ssl_version;
   identity.tls_cipher = header.ssl_cipher;
+  identity.certificate_name = header.ssl_common_name;
   if (header.authority.size() <= 253) identity.server_name = header.authority;
   const std::string v1 = WriteProxyV1(identity);
   const std::string v2 = WriteProxyV2(identity, header.unique_id);

@@ -149,7 +149,7 @@ def test_a_disabled_backend_is_not_checked(farm, tmp, leaf):
         wait_until(lambda: "is ready" in server.log(), 20, server.log)
         wait_until(lambda: state_of(proxy, "mail1")[0] == "up", 20, server.log)
         verb(proxy, "disable", "mail1")
-        assert f"by uid {os.getuid()} (pid " in server.log()
+        wait_until(lambda: f"by uid {os.getuid()} (pid " in server.log(), 10, server.log)
         assert state_of(proxy, "mail1")[0] == "disabled"
         before = farm.servers["mail1"].log().count("Disconnected")
         # The other one's checks are the clock.

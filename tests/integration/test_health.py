@@ -107,6 +107,7 @@ def test_without_failover_users_are_told_at_once(start_proxy, doors):
     metrics = proxy.metrics()
     assert metrics.get("postern_backend_connects_total", backend="mail1") == connects
     assert metrics.get("postern_backend_errors_total", backend="mail1", reason="out") == 1
+    assert metrics.get("postern_listener_logins_total", result="unavailable") == 1
     assert metrics.get("postern_backend_up", backend="mail1") == 0
     assert metrics.get("postern_backend_up", backend="mail2") == 1
     line = wait_until(

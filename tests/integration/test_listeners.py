@@ -9,6 +9,7 @@ import pytest
 from harness import Pop3Connection, free_port
 from harness.farm import PASSWORD
 from harness.pop3 import client_context
+from harness.wire import Wire
 
 USER = "mapped1@map.test"
 
@@ -155,3 +156,21 @@ def test_plaintext_on_the_tls_port(start_proxy, farm):
     metrics = proxy.wait_for_metric(1, "postern_listener_sessions_closed_total")
     closed = metrics.labels("postern_listener_sessions_closed_total", "reason")
     assert set(closed) <= {"client_tls", "client_not_pop3"}
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_the_greeting_comes_with_the_servers_half_of_the_handshake(
+    early, start_proxy, farm, leaf
+):
+    tls = {"certificates": [{"chain": leaf.chain, "key": leaf.key}]}
+    if not early:
+        tls["early_greeting"] = False
+    proxy = start_proxy({**farm.config(), "tls": tls})
+    with Wire(proxy.ports["pop3s"]) as client:
+        seen = client.line_before_finished(patience=10 if early else 0.3)
+        assert seen.startswith(b"+OK ") if early else seen == b""
+        greeting = seen or client.line()
+        assert greeting.startswith(b"+OK ") and greeting.endswith(b"\r\n")
+        assert client.log_in(USER, PASSWORD, greeted=True).startswith(b"+OK")
+        assert client.command("QUIT").startswith(b"+OK")
+        assert client.rest() == b"" and client.end == "close_notify"

@@ -1,7 +1,9 @@
 """What an operator sees: metrics, health, the session log, and a real Prometheus reading it all."""
 
+import ctypes
 import json
 import os
+import pathlib
 import re
 import shutil
 import ssl
@@ -212,3 +214,43 @@ def test_prometheus_scrapes_it(start_proxy, farm, tmp):
         assert float(quantile["value"][1]) > 0
     finally:
         prometheus.kill()
+
+
+class StoppedThread:
+    """One thread of another process, stopped where it is; it goes on afterwards."""
+
+    SEIZE, INTERRUPT, DETACH, WAIT_ALL = 0x4206, 0x4207, 17, 0x40000000
+
+    def __init__(self, pid, name):
+        threads = f"/proc/{pid}/task"
+        self.thread = next(
+            int(thread) for thread in sorted(os.listdir(threads), key=int)
+            if pathlib.Path(threads, thread, "comm").read_text().strip() == name
+        )  # fmt: skip
+
+    def trace(self, request):
+        libc = ctypes.CDLL(None, use_errno=True)
+        null = ctypes.c_void_p(0)
+        if libc.ptrace(request, self.thread, null, null) != 0:
+            pytest.skip(f"no ptrace(2) here: {os.strerror(ctypes.get_errno())}")
+
+    def __enter__(self):
+        self.trace(self.SEIZE)
+        self.trace(self.INTERRUPT)
+        os.waitpid(self.thread, self.WAIT_ALL)
+
+    def __exit__(self, *_):
+        self.trace(self.DETACH)
+
+
+@pytest.mark.skipif(os.environ.get("POSTERN_TEST_IO") == "epoll", reason="once is enough")
+def test_a_worker_that_is_stuck_is_seen_from_outside(start_proxy, farm):
+    proxy = start_proxy(farm.config())
+    assert proxy.http("/healthz")[0] == 200
+    with StoppedThread(proxy.pid, "worker-1"):
+        wait_until(lambda: proxy.http("/healthz")[0] == 503, timeout=30)
+        for path in ("/healthz", "/readyz"):
+            status, body = proxy.http(path)
+            assert status == 503 and "worker 1 has not turned for 1" in body
+        assert proxy.metrics().get("postern_workers") == 2
+    wait_until(lambda: proxy.http("/healthz")[0] == 200)

@@ -175,7 +175,7 @@ TEST_F(CollectorTest, SeriesAppearAsPromised) {
   AddBackend("mail1", "mail");
   std::string text = collector_.Collect();
   // All results, zeros included; reasons, verbs and histograms not before they are counted.
-  for (const char* result : {"accepted", "refused", "unknown_user", "unavailable"}) {
+  for (const char* result : {"accepted", "refused", "unknown_user", "unavailable", "limited"}) {
     EXPECT_THAT(text, HasSubstr(absl::StrCat("pool=\"mail\",result=\"", result, "\"} 0")));
   }
   EXPECT_THAT(text, Not(HasSubstr("reason=")));
@@ -297,6 +297,51 @@ TEST_F(CollectorTest, ScrapesWhileWorkersCount) {
             2 * kSessions);
 }
 
+TEST_F(CollectorTest, Lookups) {
+  LookupFacts lookup;
+  lookup.name = "auth";
+  lookup.answers = {1, 2, 3, 4};
+  lookup.hits = 5;
+  lookup.misses = 6;
+  lookup.stale = 7;
+  lookup.coalesced = 8;
+  lookup.evictions = 9;
+  lookup.queue_full = 10;
+  lookup.breaker = 11;
+  lookup.timed_out = 12;
+  lookup.waiting = 13;
+  lookup.queued = 14;
+  lookup.in_flight = 15;
+  lookup.entries = 16;
+  lookup.breaker_open = true;
+  lookup.seconds.buckets[0] = 2;
+  lookup.seconds.sum_seconds = 0.0005;
+  facts_.lookups.push_back(lookup);
+  const std::string text = collector_.Collect();
+  for (const char* line : {
+           R"(questions_total{lookup="auth",result="found"} 1)",
+           R"(questions_total{lookup="auth",result="unknown"} 2)",
+           R"(questions_total{lookup="auth",result="temporary"} 3)",
+           R"(questions_total{lookup="auth",result="forbidden"} 4)",
+           R"(cache_total{lookup="auth",result="hit"} 5)",
+           R"(cache_total{lookup="auth",result="miss"} 6)",
+           R"(cache_total{lookup="auth",result="stale"} 7)",
+           R"(cache_total{lookup="auth",result="coalesced"} 8)",
+           R"(cache_evictions_total{lookup="auth"} 9)",
+           R"(rejected_total{lookup="auth",reason="queue_full"} 10)",
+           R"(rejected_total{lookup="auth",reason="breaker"} 11)",
+           R"(rejected_total{lookup="auth",reason="timeout"} 12)",
+           R"(waiting{lookup="auth"} 13)",
+           R"(queued{lookup="auth"} 14)",
+           R"(in_flight{lookup="auth"} 15)",
+           R"(cache_entries{lookup="auth"} 16)",
+           R"(breaker_open{lookup="auth"} 1)",
+           R"(seconds_count{lookup="auth"} 2)",
+       }) {
+    EXPECT_THAT(text, HasSubstr(absl::StrCat("\npostern_lookup_", line, "\n")));
+  }
+}
+
 // Everything non-zero once: each metric of the table appears, with its type, and promtool agrees.
 TEST_F(CollectorTest, EveryMetricOfTheTableIsExported) {
   const size_t pop3s = AddListener("pop3s");
@@ -306,6 +351,7 @@ TEST_F(CollectorTest, EveryMetricOfTheTableIsExported) {
   for (Counter& counter : listener.closed) counter.Add();
   for (Counter& counter : listener.tls_versions) counter.Add();
   for (Counter& counter : listener.tls_ciphers) counter.Add();
+  for (Counter& counter : listener.guard_refusals) counter.Add();
   listener.handshake_seconds.Record(kMillisecond);
   listener.login_seconds.Record(kSecond);
   for (Counter& counter : backend.errors) counter.Add();
@@ -322,6 +368,13 @@ TEST_F(CollectorTest, EveryMetricOfTheTableIsExported) {
   health.pool = "mail";
   facts_.backends.push_back(health);
   facts_.pools.push_back(PoolHealth{"mail", 1, 1, false, 1, 10});
+  facts_.guard.tables.push_back({"failures", 1, 2, 32, 3});
+  facts_.guard.lists.push_back({"deny", 4});
+  LookupFacts lookup;
+  lookup.name = "auth";
+  lookup.seconds.buckets[3] = 1;
+  lookup.seconds.sum_seconds = 0.004;
+  facts_.lookups.push_back(lookup);
   const std::string text = collector_.Collect();
   for (const MetricInfo& metric : kMetrics) {
     if (metric.id == MetricId::kProcessMaxFds) continue;  // absent when unlimited

@@ -59,6 +59,7 @@ std::set<std::string> ValuesOf(const std::string& label) {
   } else if (label == "reason") {
     add(kUpstreamErrorCount,
         [](int i) { return UpstreamErrorName(static_cast<UpstreamError>(i)); });
+    add(kGuardRefusalCount, [](int i) { return GuardRefusalName(static_cast<GuardRefusal>(i)); });
     add(kCloseReasonCount, [](int i) { return CloseReasonName(static_cast<CloseReason>(i)); });
   } else if (label == "direction") {
     values = {"in", "out", "to", "from"};

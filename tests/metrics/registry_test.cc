@@ -61,6 +61,23 @@ TEST(Registry, FullIsAnErrorForNewNamesOnly) {
   EXPECT_EQ(registry.backend_count(), WorkerStats::kBackendsMax);
 }
 
+TEST(Registry, FailedReloadsLeaveNothingBehind) {
+  Registry registry;
+  const size_t kept = registry.BackendId("kept", "mail").value();
+  registry.SetActive({registry.ListenerId("pop3s").value()}, {kept});
+  registry.SetActive({0}, {});
+  // More names than there is room for, a few at a time.
+  for (size_t i = 0; i <= WorkerStats::kBackendsMax; ++i) {
+    ASSERT_EQ(registry.BackendId(absl::StrCat("wrong", i), "mail").value(), 1u);
+    ASSERT_EQ(registry.ListenerId(absl::StrCat("wrong", i)).value(), 1u);
+    registry.DropUnused();
+  }
+  EXPECT_EQ(registry.backend_count(), 1u);
+  EXPECT_EQ(registry.listener_count(), 1u);
+  // A name that is not configured any more keeps its id.
+  EXPECT_EQ(registry.BackendId("kept", "mail").value(), kept);
+}
+
 TEST(RegistryDeathTest, ForeignIdIsOurBug) {
   Registry registry;
   EXPECT_DEATH(registry.SetActive({}, {0}), "CHECK failed");

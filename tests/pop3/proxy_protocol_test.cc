@@ -290,6 +290,45 @@ TEST(WriteProxy, V2IsReadBack) {
   }
 }
 
+TEST(WriteProxy, V2NamesAVerifiedCertificate) {
+  ClientIdentity identity = Identity("203.0.113.9:4711", "192.0.2.1:995");
+  identity.tls = true;
+  identity.tls_version = "TLSv1.3";
+  identity.certificate_name = "Änna";
+  const std::string block = WriteProxyV2(identity, "");
+  EXPECT_EQ(Read(block).header.ssl_common_name, "Änna");
+  // The flags: TLS and a certificate; verified.
+  EXPECT_EQ(block.substr(16 + 12 + 3, 5), std::string("\x03\0\0\0\0", 5));
+  // A part of a name would be another's name.
+  identity.certificate_name = std::string(65, 'a');
+  const std::string long_name = WriteProxyV2(identity, "");
+  EXPECT_EQ(Read(long_name).header.ssl_common_name, "");
+  EXPECT_EQ(long_name.substr(16 + 12 + 3, 5), std::string("\x01\0\0\0\1", 5));
+}
+
+TEST(ReadProxy, ANameThatNobodyVerifiedIsNone) {
+  ClientIdentity identity = Identity("203.0.113.9:4711", "192.0.2.1:995");
+  identity.tls = true;
+  identity.certificate_name = "anna";
+  std::string block = WriteProxyV2(identity, "");
+  // Without the checksum, which would notice.
+  block.resize(block.size() - 7);
+  block[15] = static_cast<char>(block.size() - 16);
+  ASSERT_EQ(Read(block).header.ssl_common_name, "anna");
+  const size_t flags = 16 + 12 + 3;
+  std::string changed = block;
+  changed[flags] = '\x01';  // no certificate
+  EXPECT_EQ(Read(changed).read, ProxyRead::kDone);
+  EXPECT_EQ(Read(changed).header.ssl_common_name, "");
+  changed[flags] = '\x05';  // one in the session that was resumed
+  EXPECT_EQ(Read(changed).header.ssl_common_name, "anna");
+  for (size_t i = 1; i <= 4; ++i) {
+    changed = block;
+    changed[flags + i] = '\x01';
+    EXPECT_EQ(Read(changed).header.ssl_common_name, "") << i;
+  }
+}
+
 TEST(WriteProxy, V2SaysNoMoreThanItKnows) {
   const std::string block = WriteProxyV2(Identity("203.0.113.9:4711", "192.0.2.1:995"), "");
   EXPECT_EQ(block.size(), 16u + 12 + 7);  // the checksum alone
@@ -305,12 +344,14 @@ TEST(WriteProxy, V2StaysInsideOneSegment) {
   identity.tls = true;
   identity.tls_version = std::string(4000, 'v');
   identity.tls_cipher = std::string(4000, 'c');
+  identity.certificate_name = std::string(64, 'a');
   identity.server_name = std::string(253, 'n');
   identity.alpn_pop3 = true;
   const std::string block = WriteProxyV2(identity, std::string(200, 'u'));
   EXPECT_LE(block.size(), kProxyWrittenBytesMax);
   ExpectGood(block, false);
   EXPECT_EQ(Read(block).header.authority, identity.server_name);
+  EXPECT_EQ(Read(block).header.ssl_common_name, identity.certificate_name);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "proxy/name_client.h"
 
 namespace postern {
 namespace {

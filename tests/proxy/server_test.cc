@@ -267,5 +267,59 @@ TEST_F(ServerTest, DrainTellsWhoIsNotLoggedInAndLetsOthersFinish) {
   stopping.join();
 }
 
+// An operator's orders beside logins, reloads and scrapes.
+TEST_F(ServerTest, OrdersBesideLogins) {
+  Start();
+  std::atomic<bool> stop{false};
+  std::atomic<int> good{0};
+  std::vector<std::thread> clients;
+  for (int i = 0; i < 3; ++i) {
+    clients.emplace_back([&] {
+      while (!stop.load()) good += Poll() ? 1 : 0;
+    });
+  }
+  const Signature by{"test", ""};
+  OperatorDesk* desk = server_->desk();
+  HoldQuery bob;
+  bob.user = "bob";
+  SessionQuery others;
+  others.user = "nobody";
+  MoveOrder order;
+  order.users = {"bob", "alice"};
+  order.patience = 0;
+  for (int round = 0; round < 10; ++round) {
+    const absl::StatusOr<SessionPage> page = desk->Sessions(SessionQuery(), 10);
+    ASSERT_TRUE(page.ok()) << page.status();
+    EXPECT_TRUE(page->complete);
+    const absl::StatusOr<KickResult> kicked = desk->Kick(others, by);
+    ASSERT_TRUE(kicked.ok());
+    EXPECT_EQ(kicked->kicked, 0u);
+    EXPECT_TRUE(desk->Hold(bob, by).ok());
+    EXPECT_TRUE(desk->Release(bob, by).ok());
+    EXPECT_TRUE(desk->SetService("store", routing::Service::kDraining, kSecond, by).ok());
+    EXPECT_TRUE(desk->SetService("store", routing::Service::kEnabled, 0, by).ok());
+    order.to = round % 2 == 0 ? "store" : "";
+    const absl::StatusOr<MoveReport> move = desk->Move(order, by);
+    ASSERT_TRUE(move.ok()) << move.status();
+    for (bool over = move->over; !over;) {
+      const absl::StatusOr<MoveReport> progress = desk->MoveProgress(move->id);
+      ASSERT_TRUE(progress.ok());
+      over = progress->over;
+      for (const MoveReport::User& user : progress->users) EXPECT_NE(user.state, "failed");
+      std::this_thread::yield();
+    }
+    EXPECT_EQ(desk->Moved("", 10)->total, round % 2 == 0 ? 2u : 0u);
+    EXPECT_TRUE(server_->Reload().ok());
+    server_->Summary();
+  }
+  stop.store(true);
+  for (std::thread& client : clients) client.join();
+  EXPECT_GT(good.load(), 0);
+  server_->Stop();
+  EXPECT_EQ(server_->Summary().facts.held_logins, 0u);
+  EXPECT_EQ(server_->Summary().facts.holds, 0u);
+  EXPECT_EQ(server_->Summary().backends[0].totals.sessions, 0);
+}
+
 }  // namespace
 }  // namespace postern

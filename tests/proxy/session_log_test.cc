@@ -67,6 +67,15 @@ TEST(SessionLog, NamesTheNeighbourAndTheTlsThatEndedThere) {
   EXPECT_THAT(FormatSession(record, config::LogFormat::kLogfmt, kNow), HasSubstr("resumed=false"));
 }
 
+TEST(SessionLog, NamesWhatTheGuardRefused) {
+  SessionRecord record = Joined(nullptr);
+  EXPECT_THAT(FormatSession(record, config::LogFormat::kLogfmt, kNow), Not(HasSubstr("guard")));
+  record.reason = CloseReason::kAdmission;
+  record.guard_refusal = GuardRefusal::kSessionsPrefix;
+  EXPECT_THAT(FormatSession(record, config::LogFormat::kLogfmt, kNow),
+              HasSubstr(" reason=admission guard=sessions_prefix phase="));
+}
+
 TEST(SessionLog, WhatPeersSentStaysOnOneLineInBothFormats) {
   pop3::RelayCounter counter;
   SessionRecord record = Joined(&counter);

@@ -115,5 +115,22 @@ TEST(SnapshotBuilder, SecretsAreForNamesAsTheyAreLookedUp) {
               HasSubstr("nothing before the '@'"));
 }
 
+#ifdef POSTERN_AUTH_HTTP
+TEST(SnapshotBuilder, FilesOfLookupsAreLookedAtBeforehand) {
+  metrics::Registry registry;
+  const absl::StatusOr<std::shared_ptr<Snapshot>> snapshot =
+      BuildSnapshot(Parse(absl::StrCat(kFarm, R"(
+[[lookup]]
+name = "auth"
+type = "auth_http"
+urls = ["https://auth.example.net/"]
+ca = "/nowhere/ca.pem"
+)")),
+                    &registry, 1);
+  ASSERT_FALSE(snapshot.ok());
+  EXPECT_THAT(std::string(snapshot.status().message()), HasSubstr("/nowhere/ca.pem"));
+}
+#endif
+
 }  // namespace
 }  // namespace postern

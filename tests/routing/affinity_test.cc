@@ -39,6 +39,35 @@ TEST(AffinityTest, StaysWhereItIs) {
   EXPECT_EQ(affinity.size(), 0u);
 }
 
+TEST(AffinityTest, WhoHasEnteredIsCountedAndBindsNobody) {
+  Affinity affinity;
+  const auto a = std::make_shared<BackendState>("a");
+  const auto b = std::make_shared<BackendState>("b");
+  affinity.Enter("u");
+  EXPECT_EQ(affinity.Look("u").live, 1u);
+  EXPECT_EQ(affinity.Look("u").entered, 1u);
+  EXPECT_EQ(affinity.Look("u").backend, nullptr);
+  EXPECT_EQ(affinity.Join("u", nullptr), nullptr) << "nothing is joined";
+  EXPECT_EQ(affinity.Join("u", a), a);
+  EXPECT_EQ(affinity.Look("u").live, 2u);
+  EXPECT_EQ(affinity.Look("u").backend, a);
+  EXPECT_FALSE(affinity.Move("u", b)) << "somebody else is there";
+  affinity.Enter("u");
+  affinity.Leave("u");
+  EXPECT_EQ(affinity.Look("u").live, 2u);
+  EXPECT_EQ(affinity.Look("u").backend, nullptr);
+  EXPECT_EQ(affinity.Join("u", b), b);
+  affinity.Exit("u");
+  affinity.Exit("u");
+  EXPECT_EQ(affinity.Look("u").live, 1u);
+  EXPECT_TRUE(affinity.Move("u", a));
+  affinity.Leave("u");
+  EXPECT_EQ(affinity.Look("u").live, 0u);
+  affinity.Enter("u");
+  affinity.Exit("u");
+  EXPECT_EQ(affinity.size(), 0u);
+}
+
 // Exact with many threads: whoever has joined finds nobody at another backend. For the thread
 // sanitizer, too.
 TEST(AffinityTest, NeverTwoBackendsAtOnce) {

@@ -250,10 +250,10 @@ TEST(RouterTest, MistakesInRoutesNameTheirPlace) {
   RouteOptions map_and_pool = ByMap("/nonexistent");
   map_and_pool.pool = "mail";
   const std::vector<BadCase> cases = {
-      {RouteOptions(), "needs either a map or users"},
+      {RouteOptions(), "needs a map, cdb, rules, regex or users"},
       {both, "names a pool and a backend; keep one of them"},
-      {map_and_users, "has a map and users; make it two routes"},
-      {map_and_pool, "has a map and a target; the lines of the map name their own targets"},
+      {map_and_users, "has more than one of a map, cdb, rules, regex and users"},
+      {map_and_pool, "has a map, cdb or rules and a target; their lines name their own targets"},
       {ToPool("*", ""), "leads nowhere; name a pool or a backend"},
       {ToPool("*", "mail1"), "there is no pool \"mail1\"; define it or correct the name"},
       {ToBackend("*", "mail"), "there is no backend \"mail\"; define it or correct the name"},

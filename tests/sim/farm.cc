@@ -57,6 +57,7 @@ Farm::Farm(uint64_t seed, FarmSpec spec)
   config::Config config = MakeConfig();
   const size_t listeners = config.listeners.size();
   auto shared = BuildSnapshot(std::move(config), &registry_, 1, &states_).value();
+  PutGuard(seed, shared.get());
   stats_.Grow(listeners, spec_.backends.size());
   auto snapshot = BuildWorkerSnapshot(shared, SharedLibrary(), nullptr).value();
   WorkerOptions options;
@@ -571,6 +572,7 @@ void Farm::CheckBalance() {
   zero("pipes lent", static_cast<int64_t>(worker_->bulk().pipes_lent()));
   zero("users in the affinity table", static_cast<int64_t>(states_.affinity()->size()));
   CheckSeats();
+  zero("places of the guard", static_cast<int64_t>(PlacesTaken()));
   zero("blocks out", static_cast<int64_t>(worker_->blocks().blocks_out()));
   zero("coroutine frames", static_cast<int64_t>(coro::FramePool::ThisThread().live()));
   zero("connections_active", stats_.loop().connections_active.Get());

@@ -179,6 +179,9 @@ class Farm : private SessionSink {
     if (directory_ == nullptr) directory_ = std::make_unique<tls::testing::TestDirectory>();
     return directory_->Write(name, text);
   }
+  // guarded_farm.cc
+  void PutGuard(uint64_t seed, Snapshot* snapshot);
+  size_t PlacesTaken() const;
   void AddBackend(size_t index);
   ConnectAnswer AnswerConnect(size_t backend);
   void StartChecks(const std::shared_ptr<const WorkerSnapshot>& snapshot);
@@ -204,6 +207,7 @@ class Farm : private SessionSink {
   SimIo io_;
   MaildropStore store_;
   routing::BackendStates states_;
+  std::shared_ptr<guard::Guard> guard_;  // null in every second farm
   metrics::Registry registry_;
   metrics::WorkerStats stats_;
   std::unique_ptr<Worker> worker_;

@@ -30,7 +30,8 @@ LAYERS = {
     "tls/": (),
     "routing/": (),
     "metrics/": (),
-    "proxy/config/": ("proxy/pop3/", "tls/", "routing/", "metrics/"),
+    "proxy/guard/": (),
+    "proxy/config/": ("proxy/guard/", "proxy/pop3/", "tls/", "routing/", "metrics/"),
     "proxy/": ("proxy/", "tls/", "routing/", "metrics/"),
 }
 
@@ -39,8 +40,17 @@ LIBRARIES = {
     "liburing.h": re.compile(r"proxy/io/[^/]*\.cc$"),
     "liburing/": re.compile(r"proxy/io/[^/]*\.cc$"),
     "openssl/": re.compile(r"(tls|tests)/"),
+    "ares.h": re.compile(r"proxy/name_client\.cc$"),
+    "cdb.h": re.compile(r"(routing/cdb_map\.cc$|tests/)"),
+    "re2/": re.compile(r"routing/user_rules\.cc$"),
+    "libpq-fe.h": re.compile(r"routing/lookup/postgresql_source\.cc$"),
+    "openldap.h": re.compile(r"routing/lookup/ldap_source\.cc$"),
+    "mysql.h": re.compile(r"routing/lookup/mysql_source\.cc$"),
+    "ldap.h": re.compile(r"routing/lookup/ldap_source\.cc$"),
+    "hiredis/": re.compile(r"routing/lookup/redis_source\.cc$"),
     "prometheus/": re.compile(r"(metrics|tests)/"),
     "httplib.h": re.compile(r"(proxy/admin|tests)/"),
+    "curl/": re.compile(r"(routing/lookup|tests)/"),
     "CLI/": re.compile(r"(proxy/admin|bench|tests)/"),
 }
 

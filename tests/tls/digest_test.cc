@@ -29,5 +29,14 @@ TEST(DigestTest, HmacExamplesOfRfc2195AndRfc2202) {
             "6b1ab7fe4bd7bf8f0b62e6ce61b9d0cd");
 }
 
+TEST(RandomKeyedDigestTest, TellsMessagesAndKeysApart) {
+  const RandomKeyedDigest one;
+  const RandomKeyedDigest other;
+  EXPECT_EQ(one.Digest("message"), one.Digest("message"));
+  EXPECT_NE(one.Digest("message"), one.Digest("messagf"));
+  EXPECT_NE(one.Digest(""), one.Digest(absl::string_view("\0", 1)));
+  EXPECT_NE(one.Digest("message"), other.Digest("message"));
+}
+
 }  // namespace
 }  // namespace postern::tls

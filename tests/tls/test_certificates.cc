@@ -95,8 +95,17 @@ X509Ptr MakeLeaf(EVP_PKEY* key, const CertificateSpec& spec, X509* issuer, EVP_P
   for (const std::string& address : spec.ip_addresses) {
     absl::StrAppend(&names, names.empty() ? "" : ",", "IP:", address);
   }
+  for (const std::string& email : spec.emails) {
+    absl::StrAppend(&names, names.empty() ? "" : ",", "email:", email);
+  }
+  for (const auto& [field, value] : spec.more_subject) {
+    const auto* text = reinterpret_cast<const unsigned char*>(value.data());
+    CHECK(X509_NAME_add_entry_by_txt(X509_get_subject_name(leaf.get()), field.c_str(),
+                                     V_ASN1_UTF8STRING, text, static_cast<int>(value.size()), -1,
+                                     0) == 1);
+  }
   if (!names.empty()) AddExtension(leaf.get(), signer, NID_subject_alt_name, names);
-  AddExtension(leaf.get(), signer, NID_ext_key_usage, "serverAuth");
+  AddExtension(leaf.get(), signer, NID_ext_key_usage, spec.usage);
   CHECK(X509_sign(leaf.get(), issuer_key, EVP_sha256()) > 0);
   return leaf;
 }

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/string_view.h"
@@ -20,6 +21,10 @@ struct CertificateSpec {
   std::vector<std::string> dns_names = {};     // subject alternative names
   std::vector<std::string> ip_addresses = {};  // the same
   std::string common_name = {};                // empty: no subject at all
+  std::vector<std::string> emails = {};        // among the alternative names
+  // More of the subject, as pairs of "CN" or "emailAddress" and any bytes.
+  std::vector<std::pair<std::string, std::string>> more_subject = {};
+  std::string usage = "serverAuth";
   TestKey key = TestKey::kEcdsaP256;
   // Validity, in seconds from now.
   int64_t begins = -3600;

@@ -71,3 +71,21 @@ class Certificates:
             "-set_serial", 1000 + self._count, "-days", days, "-extfile", extensions, "-out", chain,
         )  # fmt: skip
         return Certificate(chain, key, authority)
+
+    def client(self, common_name, emails=(), ca="client-ca", days=30, usage="clientAuth"):
+        """A certificate that a client shows."""
+        authority = self.authority(ca)
+        self._count += 1
+        stem = self._path(f"client{self._count}")
+        key, request, chain, extensions = (f"{stem}.{x}" for x in ("key", "csr", "pem", "ext"))
+        _new_key(key, "ec")
+        _openssl("req", "-new", "-key", key, "-out", request, "-utf8", "-subj", f"/CN={common_name}")
+        with open(extensions, "w") as file:
+            if emails:
+                file.write("subjectAltName=" + ",".join(f"email:{email}" for email in emails) + "\n")
+            file.write(f"extendedKeyUsage={usage}\nbasicConstraints=CA:FALSE\n")
+        _openssl(
+            "x509", "-req", "-in", request, "-CA", authority, "-CAkey", self._authorities[ca][1],
+            "-set_serial", 1000 + self._count, "-days", days, "-extfile", extensions, "-out", chain,
+        )  # fmt: skip
+        return Certificate(chain, key, authority)

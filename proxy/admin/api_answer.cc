@@ -1,0 +1,57 @@
+#include "proxy/admin/api_answer.h"
+
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
+#include "proxy/base/escape.h"
+
+namespace postern::admin {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr size_t kReasonBytesMax = 200;
+
+}  // namespace
+
+void AnswerJson(httplib::Response& response, int status, const Json& body) {
+  response.status = status;
+  response.set_header("Cache-Control", "no-store");
+  response.set_header("X-Content-Type-Options", "nosniff");
+  response.set_content(body.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n",
+                       "application/json");
+}
+
+void RefuseJson(httplib::Response& response, int status, const std::string& error) {
+  AnswerJson(response, status, Json{{"error", error}});
+}
+
+void RefuseJson(httplib::Response& response, const absl::Status& status) {
+  const int code = absl::IsNotFound(status)             ? 404
+                   : absl::IsInvalidArgument(status)    ? 400
+                   : absl::IsResourceExhausted(status)  ? 429
+                   : absl::IsFailedPrecondition(status) ? 409
+                                                        : 500;
+  RefuseJson(response, code, std::string(status.message()));
+}
+
+bool MayChange(const ChangePolicy& policy, const httplib::Request& request,
+               httplib::Response& response) {
+  if (policy.unix_socket) return true;
+  if (policy.token == nullptr) {
+    RefuseJson(response, 403,
+               "changes over TCP need a token: write token_file in [admin], or use a unix socket");
+    return false;
+  }
+  const std::string header = request.get_header_value("Authorization");
+  absl::string_view shown = header;
+  if (!absl::ConsumePrefix(&shown, "Bearer ") || !ConstantTimeEquals(shown, policy.token->view())) {
+    response.set_header("WWW-Authenticate", "Bearer");
+    RefuseJson(response, 401, "this change needs the token of [admin] token_file");
+    return false;
+  }
+  return true;
+}
+
+std::string CleanReason(const std::string& reason) { return EscapeForLog(reason, kReasonBytesMax); }
+
+}  // namespace postern::admin

@@ -1,0 +1,39 @@
+// What the routes of the admin API have in common: answers in JSON, and who may ask.
+#ifndef POSTERN_PROXY_ADMIN_API_ANSWER_H_
+#define POSTERN_PROXY_ADMIN_API_ANSWER_H_
+
+#include <httplib.h>
+
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "absl/status/status.h"
+#include "proxy/base/secret.h"
+
+namespace postern::admin {
+
+struct ChangePolicy {
+  bool unix_socket = false;
+  std::shared_ptr<const Secret> token;  // null: none
+};
+
+// The header that carries who asks from the connection to the routes; what a client put there is
+// dropped.
+inline constexpr char kPeerHeader[] = "Postern-Peer";
+
+void AnswerJson(httplib::Response& response, int status, const nlohmann::json& body);
+void RefuseJson(httplib::Response& response, int status, const std::string& error);
+// With the HTTP status that fits.
+void RefuseJson(httplib::Response& response, const absl::Status& status);
+
+// Whether this one may change something, or see who the users are. Refuses otherwise.
+bool MayChange(const ChangePolicy& policy, const httplib::Request& request,
+               httplib::Response& response);
+
+// A reason as it is logged: escaped and cut.
+std::string CleanReason(const std::string& reason);
+
+}  // namespace postern::admin
+
+#endif  // POSTERN_PROXY_ADMIN_API_ANSWER_H_

@@ -1,0 +1,17 @@
+// From what a [[lookup]] says of its servers to the sources that its threads ask.
+#ifndef POSTERN_PROXY_LOOKUP_SOURCE_MAKER_H_
+#define POSTERN_PROXY_LOOKUP_SOURCE_MAKER_H_
+
+#include "absl/status/statusor.h"
+#include "proxy/config/lookup.h"
+#include "routing/lookup/lookup_options.h"
+
+namespace postern {
+
+// What makes the sources of a lookup. Reads the password file; the error is its. Not while sources
+// of the same configuration are being made.
+absl::StatusOr<routing::LookupFactory> PrepareLookup(const config::Lookup& lookup);
+
+}  // namespace postern
+
+#endif  // POSTERN_PROXY_LOOKUP_SOURCE_MAKER_H_

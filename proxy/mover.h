@@ -1,0 +1,89 @@
+// Takes users from one backend to another without a failed login and without ever having a user at
+// two backends at once. The recipe, for each:
+//
+//   hold       new logins wait in silence
+//   barrier    every worker has been seen: all logins from before are in the affinity table
+//   wait       until no session of the user is left; after `patience` those that are get ended
+//   re-route   the table of overrides says where the user lives now, and the state file has it
+//   release    the logins that waited go on, to the new place
+//
+// A thread of its own looks after all orders, twenty milliseconds apart while there are any. When
+// it is stopped before the end of an order, the users that are not moved stay where they were.
+#ifndef POSTERN_PROXY_MOVER_H_
+#define POSTERN_PROXY_MOVER_H_
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "proxy/base/time.h"
+#include "proxy/operator_actions.h"
+#include "proxy/session_desk.h"
+#include "routing/backend_state.h"
+
+namespace postern {
+
+class Mover {
+ public:
+  struct Parts {
+    const SessionDesk* sessions = nullptr;
+    routing::BackendStates* states = nullptr;
+    std::function<void()> wake;          // logins whose users are on hold no more go on
+    std::function<absl::Status()> save;  // what has changed is safe when it returns
+  };
+  struct Order {
+    std::vector<std::string> users;             // normalised, none twice
+    std::vector<std::string> from;              // names of backends, for the report
+    std::shared_ptr<routing::BackendState> to;  // null: where the routes say
+    DurationNs patience = 0;
+    Signature by;
+    // Others of the same wish of whom nothing is to be done: for the report.
+    std::vector<MoveReport::User> settled;
+  };
+
+  // At most this many orders at a time, and as many over are remembered.
+  static constexpr size_t kOrdersMax = 128;
+
+  explicit Mover(Parts parts);
+  Mover(const Mover&) = delete;
+  Mover& operator=(const Mover&) = delete;
+  ~Mover();
+
+  // Any thread. ResourceExhausted when there are too many.
+  absl::StatusOr<MoveReport> Start(Order order);
+  absl::StatusOr<MoveReport> Progress(uint64_t id) const;
+  // Releases whom it holds and ends the thread. Harmless when repeated.
+  void Stop();
+
+ private:
+  struct Job;
+
+  void Run();
+  // One step of a job, without the lock.
+  void Advance(Job* job);
+  void Begin(Job* job);
+  void Finish(Job* job, const std::vector<size_t>& ready);
+  void KickRest(Job* job);
+  void Fail(Job* job, const std::string& why);
+  void Forget();
+
+  const Parts parts_;
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<std::shared_ptr<Job>> jobs_;  // oldest first, over or not
+  uint64_t next_id_ = 1;
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+}  // namespace postern
+
+#endif  // POSTERN_PROXY_MOVER_H_

@@ -1,0 +1,292 @@
+#include "proxy/operator_desk.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "proxy/base/escape.h"
+#include "proxy/base/log.h"
+#include "proxy/base/status_macros.h"
+#include "routing/user_key.h"
+
+namespace postern {
+namespace {
+
+// "by uid 0 (pid 1): new disks"
+std::string By(const Signature& by) {
+  return absl::StrCat("by ", by.who, by.why.empty() ? "" : ": ", by.why);
+}
+
+std::string TargetText(const routing::Hold& hold) {
+  switch (hold.kind) {
+    case routing::Hold::Kind::kUser:
+      return hold.target;
+    case routing::Hold::Kind::kDomain:
+      return absl::StrCat("@", hold.target);
+    case routing::Hold::Kind::kHashRange:
+      return absl::StrCat("hash ", hold.target);
+  }
+  return "";
+}
+
+std::string Describe(const SessionQuery& query) {
+  std::string text;
+  const auto add = [&text](absl::string_view key, absl::string_view value) {
+    if (value.empty()) return;
+    absl::StrAppend(&text, text.empty() ? "" : ", ", key, " ", EscapeForLog(value, 400));
+  };
+  add("user", query.user);
+  add("backend", query.backend);
+  add("from", query.network);
+  add("id", query.id);
+  return text;
+}
+
+}  // namespace
+
+OperatorDesk::OperatorDesk(std::vector<Worker*> workers, routing::BackendStates* states,
+                           std::string state_file,
+                           std::function<std::shared_ptr<const Snapshot>()> snapshot)
+    : workers_(std::move(workers)),
+      states_(states),
+      state_file_(std::move(state_file), states),
+      snapshot_(std::move(snapshot)),
+      sessions_(workers_),
+      mover_(Mover::Parts{&sessions_, states_, [this] { WakeHeld(); }, [this] { return Save(); }}) {
+}
+
+absl::Status OperatorDesk::Save() {
+  absl::Status status = state_file_.Save();
+  if (!status.ok()) log::Error(status.message());
+  return status;
+}
+
+void OperatorDesk::WakeHeld() {
+  for (Worker* worker : workers_) {
+    worker->Post([worker] { worker->WakeHeld(); });
+  }
+}
+
+absl::StatusOr<std::string> OperatorDesk::Normalise(absl::string_view user) const {
+  absl::StatusOr<std::string> name = snapshot_()->router->NormaliseUser(user);
+  if (name.ok()) return name;
+  return absl::InvalidArgumentError(
+      absl::StrCat("\"", EscapeForLog(user, 80), "\" is no user: ", name.status().message()));
+}
+
+absl::StatusOr<std::shared_ptr<routing::BackendState>> OperatorDesk::BackendFor(
+    const std::string& name) const {
+  for (const std::shared_ptr<routing::BackendState>& state : snapshot_()->backend_states) {
+    if (state->name() == name) return state;
+  }
+  return absl::NotFoundError(absl::StrCat("no backend ", EscapeForLog(name, 80)));
+}
+
+absl::Status OperatorDesk::SetService(const std::string& backend, routing::Service service,
+                                      DurationNs over, const Signature& by) {
+  ASSIGN_OR_RETURN(const std::shared_ptr<routing::BackendState> state, BackendFor(backend));
+  state->SetService(service, by.who, by.why, MonotonicNow());
+  EndSessionsOf(backend, over, CloseReason::kDrained);
+  return Save();
+}
+
+absl::Status OperatorDesk::SetWeight(const std::string& backend, int weight, const Signature& by) {
+  ASSIGN_OR_RETURN(const std::shared_ptr<routing::BackendState> state, BackendFor(backend));
+  state->SetWeight(weight, by.who, by.why, MonotonicNow());
+  return Save();
+}
+
+void OperatorDesk::EndSessionsOf(const std::string& backend, DurationNs over, CloseReason reason) {
+  if (over > 0) {
+    log::Info(absl::StrCat("backend ", backend, ": its sessions end over ", over / kMillisecond,
+                           " ms, as ", CloseReasonName(reason)));
+  }
+  for (Worker* worker : workers_) {
+    worker->Post([worker, backend, over, reason] {
+      if (over > 0) {
+        worker->spread().Begin(backend, over, reason);
+      } else {
+        worker->spread().Stop(backend, reason);
+      }
+    });
+  }
+}
+
+absl::StatusOr<SessionFilter> OperatorDesk::FilterFor(const SessionQuery& query) const {
+  SessionFilter filter;
+  if (!query.user.empty()) {
+    ASSIGN_OR_RETURN(filter.user, Normalise(query.user));
+  }
+  if (!query.backend.empty()) {
+    // One that a reload took away may still have sessions.
+    filter.backend = query.backend;
+    bool known = false;
+    for (const auto& state : states_->All()) known = known || state->name() == query.backend;
+    if (!known) {
+      return absl::NotFoundError(absl::StrCat("no backend ", EscapeForLog(query.backend, 80)));
+    }
+  }
+  if (!query.network.empty()) {
+    ASSIGN_OR_RETURN(const IpNetwork network, IpNetwork::Parse(query.network));
+    filter.network = network;
+  }
+  if (!query.id.empty()) {
+    uint64_t id = 0;
+    if (!absl::SimpleHexAtoi(query.id, &id)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("\"", EscapeForLog(query.id, 40),
+                       "\" is no session id; write it as the session log does"));
+    }
+    filter.id = id;
+  }
+  return filter;
+}
+
+absl::StatusOr<SessionPage> OperatorDesk::Sessions(const SessionQuery& query, size_t limit) {
+  ASSIGN_OR_RETURN(const SessionFilter filter, FilterFor(query));
+  return sessions_.List(filter, limit);
+}
+
+absl::StatusOr<KickResult> OperatorDesk::Kick(const SessionQuery& query, const Signature& by) {
+  if (query.empty()) {
+    return absl::InvalidArgumentError("name the sessions to end: user, id, ip or backend");
+  }
+  ASSIGN_OR_RETURN(const SessionFilter filter, FilterFor(query));
+  const KickResult result = sessions_.Kick(filter, CloseReason::kKicked);
+  log::Info(absl::StrCat("kick: ", result.kicked, " sessions of ", Describe(query), ", ", By(by)));
+  return result;
+}
+
+absl::StatusOr<routing::Hold> OperatorDesk::HoldFor(const HoldQuery& query) const {
+  const int set = (query.user.empty() ? 0 : 1) + (query.domain.empty() ? 0 : 1) +
+                  (query.hash_range.empty() ? 0 : 1);
+  if (set != 1) {
+    return absl::InvalidArgumentError("name one of user, domain and hash_range");
+  }
+  routing::Hold hold;
+  if (!query.user.empty()) {
+    ASSIGN_OR_RETURN(hold.target, Normalise(query.user));
+  } else if (!query.domain.empty()) {
+    hold.kind = routing::Hold::Kind::kDomain;
+    RETURN_IF_ERROR(routing::NormaliseDomainPattern(
+        snapshot_()->config.routing.user, absl::StrCat("*@", query.domain), &hold.target));
+  } else {
+    hold.kind = routing::Hold::Kind::kHashRange;
+    hold.target = query.hash_range;
+    RETURN_IF_ERROR(routing::ParseHashRange(hold.target).status());
+  }
+  return hold;
+}
+
+absl::Status OperatorDesk::Hold(const HoldQuery& query, const Signature& by) {
+  ASSIGN_OR_RETURN(routing::Hold hold, HoldFor(query));
+  hold.who = by.who;
+  hold.why = by.why;
+  hold.since = MonotonicNow();
+  RETURN_IF_ERROR(states_->holds()->Add(hold));
+  log::Info(absl::StrCat("hold: ", EscapeForLog(TargetText(hold)), ", ", By(by)));
+  return Save();
+}
+
+absl::Status OperatorDesk::Release(const HoldQuery& query, const Signature& by) {
+  ASSIGN_OR_RETURN(const routing::Hold hold, HoldFor(query));
+  if (!states_->holds()->Remove(hold.kind, hold.target)) {
+    return absl::NotFoundError(absl::StrCat(EscapeForLog(TargetText(hold)),
+                                            " is not on hold; `postern hold` lists who "
+                                            "is"));
+  }
+  log::Info(absl::StrCat("release: ", EscapeForLog(TargetText(hold)), ", ", By(by)));
+  WakeHeld();
+  return Save();
+}
+
+std::vector<HoldReport> OperatorDesk::Holds() {
+  std::vector<HoldReport> reports;
+  const TimeNs now = MonotonicNow();
+  for (const routing::Hold& hold : states_->holds()->List()) {
+    if (reports.size() == kListedMax) break;
+    reports.push_back(
+        {TargetText(hold), hold.who, hold.why, static_cast<double>(now - hold.since) / kSecond});
+  }
+  return reports;
+}
+
+absl::StatusOr<MoveReport> OperatorDesk::Move(const MoveOrder& order, const Signature& by) {
+  if (order.users.empty() || order.users.size() > kUsersPerMoveMax) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("users must be 1 to ", kUsersPerMoveMax, " names"));
+  }
+  Mover::Order accepted;
+  accepted.by = by;
+  accepted.patience = order.patience;
+  if (!order.to.empty()) {
+    ASSIGN_OR_RETURN(accepted.to, BackendFor(order.to));
+  }
+  const std::shared_ptr<const Snapshot> snapshot = snapshot_();
+  absl::flat_hash_set<std::string> seen;
+  MoveReport told;
+  told.to = order.to;
+  for (const std::string& login : order.users) {
+    absl::StatusOr<std::string> user = Normalise(login);
+    if (!user.ok()) {
+      told.users.push_back({login, "", "failed", 0, std::string(user.status().message())});
+      continue;
+    }
+    if (!seen.insert(*user).second) continue;
+    const std::shared_ptr<routing::BackendState> moved_to = states_->overrides()->Find(*user);
+    std::string from = moved_to == nullptr ? "" : moved_to->name();
+    if (moved_to == nullptr) {
+      const routing::Decision route = snapshot->router->Route(*user);
+      if (route.candidate_count > 0) {
+        const auto first = static_cast<size_t>(route.candidates[0]);
+        from = snapshot->backend_states[first]->name();
+      }
+    }
+    // Whoever has no override is where the routes say; with one to there, the move is done.
+    if (moved_to == accepted.to) {
+      told.users.push_back({*user, from, "already", 0, ""});
+      continue;
+    }
+    if (order.dry_run) {
+      const int64_t live = states_->affinity()->Look(*user).live;
+      told.users.push_back({*user, from, "waiting", live, ""});
+      continue;
+    }
+    accepted.users.push_back(*std::move(user));
+    accepted.from.push_back(std::move(from));
+  }
+  told.over = true;
+  if (accepted.users.empty()) return told;
+  log::Info(absl::StrCat("move: ", accepted.users.size(), " users to ",
+                         order.to.empty() ? "where the routes say" : order.to, ", ", By(by)));
+  accepted.settled = std::move(told.users);
+  return mover_.Start(std::move(accepted));
+}
+
+absl::StatusOr<MoveReport> OperatorDesk::MoveProgress(uint64_t id) { return mover_.Progress(id); }
+
+absl::StatusOr<MovedUsers> OperatorDesk::Moved(const std::string& user, size_t limit) {
+  MovedUsers moved;
+  if (!user.empty()) {
+    ASSIGN_OR_RETURN(const std::string name, Normalise(user));
+    const std::shared_ptr<routing::BackendState> backend = states_->overrides()->Find(name);
+    if (backend != nullptr) moved.users.push_back({name, backend->name()});
+    moved.total = moved.users.size();
+    return moved;
+  }
+  moved.total = states_->overrides()->size();
+  states_->overrides()->ForEach(
+      [&](absl::string_view name, const routing::Overrides::Backend& backend) {
+        if (moved.users.size() == limit) return false;
+        moved.users.push_back({std::string(name), backend->name()});
+        return true;
+      });
+  // More may have come meanwhile.
+  moved.total = std::max<uint64_t>(moved.total, moved.users.size());
+  return moved;
+}
+
+}  // namespace postern

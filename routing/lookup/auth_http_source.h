@@ -1,0 +1,34 @@
+// Asks an authentication service the way nginx's mail proxy does (auth_http), and can do more:
+// several URLs, kept connections, TLS.
+#ifndef POSTERN_ROUTING_LOOKUP_AUTH_HTTP_SOURCE_H_
+#define POSTERN_ROUTING_LOOKUP_AUTH_HTTP_SOURCE_H_
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "routing/lookup/auth_http_message.h"
+#include "routing/lookup/source.h"
+
+namespace postern::routing {
+
+struct AuthHttpOptions {
+  // Where to ask, without user and fragment. `unix_path` is set for a service behind a unix socket.
+  struct Url {
+    std::string url;
+    std::string host;  // for the Host header, as nginx writes it: without the port
+    std::string unix_path;
+  };
+  std::vector<Url> urls;  // the next is asked when one fails
+  AuthHttpRules rules;
+  std::vector<std::pair<std::string, std::string>> headers;  // name, value
+  std::string ca_file;                                       // empty: the system's
+};
+
+// A source for one thread: it keeps one connection, and stays with the URL that answered last.
+std::unique_ptr<LookupSource> MakeAuthHttpSource(const AuthHttpOptions& options);
+
+}  // namespace postern::routing
+
+#endif  // POSTERN_ROUTING_LOOKUP_AUTH_HTTP_SOURCE_H_

@@ -1,0 +1,400 @@
+"""An operator sees who is here, ends sessions, holds and moves users, with the real command line."""
+
+import json
+import os
+import re
+import subprocess
+import time
+
+import pytest
+
+from harness import Pop3Connection, free_port, wait_until
+from harness.census import Census
+from harness.proxy import build_directory, run_postern
+
+LOAD = os.path.join(build_directory(), "postern-load")
+PASSWORD = "secret"
+
+
+@pytest.fixture
+def census():
+    stores = Census()
+    yield stores
+    stores.stop()
+
+
+def config(census, tmp, **more):
+    """Users live at mail1 by the pool's hash and its weights; nobody comes to mail2 by itself."""
+    settings = {
+        "pool": [{
+            "name": "mail",
+            "backends": [
+                {"name": "mail1", "address": f"127.0.0.1:{census.ports['mail1']}"},
+                {"name": "mail2", "address": f"127.0.0.1:{census.ports['mail2']}", "weight": 0},
+            ],
+        }],
+        "route": [{"users": "*@direct.test", "backend": "mail1"}, {"users": "*", "pool": "mail"}],
+        **more,
+    }
+    token = os.path.join(tmp, "token")
+    with open(os.open(token, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+        file.write("a token\n")
+    return settings, token
+
+
+@pytest.fixture
+def proxy(start_proxy, census, tmp):
+    return launch(start_proxy, census, tmp)
+
+
+def launch(start_proxy, census, tmp, state_file=False, admin=None, **more):
+    settings, token = config(census, tmp, **more)
+    settings["admin"] = {"address": admin or f"127.0.0.1:{free_port()}", "token_file": token}
+    if state_file:
+        settings["admin"]["state_file"] = os.path.join(tmp, "state")
+    return start_proxy(settings)
+
+
+def verb(proxy, *arguments, code=0, timeout=60):
+    done = run_postern(arguments[0], "--config", proxy.config_path, *arguments[1:], timeout=timeout)
+    assert done.returncode == code, (arguments, done.returncode, done.stdout, done.stderr)
+    return done.stdout + done.stderr
+
+
+def begin(proxy, *arguments):
+    return subprocess.Popen(
+        [os.path.join(build_directory(), "postern"), arguments[0], "--config", proxy.config_path,
+         *arguments[1:]], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)  # fmt: skip
+
+
+def connect(proxy, user=None, **more):
+    client = Pop3Connection(proxy.ports["plain"], **more)
+    if user is not None:
+        assert client.login(user, PASSWORD).startswith(b"+OK")
+    return client
+
+
+def sessions(proxy, *arguments):
+    return json.loads(verb(proxy, "sessions", "--json", *arguments))
+
+
+def logged(proxy, pattern):
+    wait_until(lambda: re.search(pattern, proxy.log()), 10, proxy.log)
+
+
+def reasons(proxy, count):
+    return [re.search(r" reason=(\w+) ", line).group(1) for line in proxy.session_lines(count)]
+
+
+def test_sessions(proxy):
+    with connect(proxy, "a@x.test") as a, connect(proxy, "b@x.test") as b, connect(proxy) as silent:
+        assert a.command("NOOP").startswith(b"+OK")
+        page = wait_until(
+            lambda: (p := sessions(proxy)) and p["matching"] == 3 and p, 10, proxy.log)
+        assert not page["more"] and page["complete"]
+        rows = {row["user"]: row for row in page["sessions"]}
+        assert set(rows) == {"a@x.test", "b@x.test", ""}
+        one = rows["a@x.test"]
+        assert (one["backend"], one["phase"], one["listener"]) == ("mail1", "relay", "plain")
+        assert one["client"] == "127.0.0.1:%d" % a.socket.getsockname()[1]
+        assert (one["bytes_in"], one["bytes_out"]) == (6, 5)
+        assert 0 <= one["idle_seconds"] <= one["age_seconds"] < 60
+        assert rows[""]["phase"] == "login" and rows[""]["backend"] == ""
+        # The oldest come first, and the rest is told.
+        page = sessions(proxy, "--limit", "2")
+        assert len(page["sessions"]) == 2 and page["more"] and page["matching"] == 3
+        assert [row["user"] for row in page["sessions"]] == ["a@x.test", "b@x.test"]
+        assert "... and more: 3 match, 2 are shown" in verb(proxy, "sessions", "--limit", "2")
+        # A name is normalised as at a login.
+        assert sessions(proxy, "--user", "a@X.TEST")["matching"] == 1
+        assert sessions(proxy, "--backend", "mail1")["matching"] == 2
+        assert sessions(proxy, "--backend", "mail2")["matching"] == 0
+        assert sessions(proxy, "--ip", "127.0.0.0/8")["matching"] == 3
+        assert sessions(proxy, "--ip", "192.0.2.1")["matching"] == 0
+        assert sessions(proxy, "--session", one["id"])["sessions"][0]["user"] == "a@x.test"
+        text = verb(proxy, "sessions", "--user", "b@x.test")
+        assert re.fullmatch(r"ID +USER +CLIENT .*\n[0-9a-f]{16}  b@x\.test  127\.0\.0\.1:\d+ +plain"
+                            r" +mail1 +relay +\d+ s +\d+ s +0 +0\n", text), text
+        assert "no backend mail9" in verb(proxy, "sessions", "--backend", "mail9", code=1)
+        assert "no session id" in verb(proxy, "sessions", "--session", "xyz", code=1)
+        assert "is no user" in verb(proxy, "sessions", "--user", "@", code=1)
+        verb(proxy, "sessions", "--ip", "300.1.1.1", code=1)
+        silent.close()
+        b.quit()
+        a.quit()
+
+
+def test_many_sessions_are_seen_in_parts(proxy):
+    """More than a worker visits in one turn."""
+    clients = [connect(proxy, f"u{i}@x.test") for i in range(700)]
+    try:
+        wait_until(lambda: sessions(proxy)["matching"] == 700, 15, proxy.log)
+        page = sessions(proxy, "--limit", "10000")
+        assert len({row["user"] for row in page["sessions"]}) == 700 and not page["more"]
+        assert "700 sessions" in verb(proxy, "kick", "--backend", "mail1")
+        for client in clients:
+            assert client.at_end()
+    finally:
+        for client in clients:
+            client.close()
+    assert set(reasons(proxy, 700)) == {"kicked"}
+
+
+def test_kick(proxy, census):
+    with connect(proxy, "a@x.test") as idle, connect(proxy, "a@x.test") as inside, \
+            connect(proxy, "b@x.test") as other, connect(proxy) as early:  # fmt: skip
+        assert inside.command("TOP 1 0").startswith(b"+OK")
+        assert inside.line().startswith(b"Subject")
+        assert early.command("USER early@x.test").startswith(b"+OK")
+        assert verb(proxy, "kick", "--user", "a@x.test", "--reason", "new\nrules") == "2 sessions\n"
+        assert idle.at_end(), "between two responses it ends in order"
+        with pytest.raises(ConnectionResetError):
+            while inside.receive():
+                pass
+        assert other.command("NOOP").startswith(b"+OK"), "nobody else is meant"
+        assert reasons(proxy, 2) == ["kicked", "kicked"]
+        logged(proxy, r"info: kick: 2 sessions of user a@x\.test, by 127\.0\.0\.1:\d+: new\\x0arules")
+        # Before the login it is told.
+        page = sessions(proxy)
+        young = next(row["id"] for row in page["sessions"] if row["phase"] == "login")
+        assert verb(proxy, "kick", "--session", young) == "1 session\n"
+        assert early.line() == b"-ERR [SYS/TEMP] This session was ended, please try again"
+        assert verb(proxy, "kick", "--ip", "127.0.0.1/32") == "1 session\n"
+        assert other.at_end()
+        assert reasons(proxy, 4) == ["kicked"] * 4
+        assert verb(proxy, "kick", "--user", "a@x.test") == "0 sessions\n"
+        verb(proxy, "kick", code=2)
+    proxy.wait_for_metric(4, "postern_listener_sessions_closed_total", reason="kicked")
+    wait_until(lambda: census.now() == {"mail1": 0, "mail2": 0}, 10)
+
+
+def test_drain_over_spreads_the_ends(proxy):
+    clients = [connect(proxy, f"u{i}@x.test") for i in range(40)]
+    try:
+        assert clients[0].command("TOP 1 0").startswith(b"+OK")
+        proxy.wait_for_metric(40, "postern_backend_sessions", backend="mail1")
+        draining = begin(proxy, "drain", "mail1", "--over", "3s", "--wait")
+        started = time.monotonic()
+        out, _ = draining.communicate(timeout=60)
+        assert draining.returncode == 0, out
+        assert time.monotonic() - started > 2
+        counts = [int(n) for n in re.findall(r"mail1: (\d+) sessions", out)]
+        assert out.startswith("mail1: draining\n") and counts[-1] == 0, out
+        # Not all at once: they were seen on their way.
+        assert len([n for n in counts if 0 < n < 40]) >= 2, counts
+        for client in clients[1:]:
+            assert client.at_end()
+        with pytest.raises(ConnectionResetError):
+            while clients[0].receive():
+                pass
+    finally:
+        for client in clients:
+            client.close()
+    lines = proxy.session_lines(40)
+    assert set(reasons(proxy, 40)) == {"drained"}
+    assert " user=u0@x.test " in lines[-1], "inside a response: the last to go"
+    logged(proxy, "backend mail1: its sessions end over 3000 ms, as drained")
+
+
+def test_undrain_ends_no_more(proxy):
+    with connect(proxy, "a@x.test") as client:
+        verb(proxy, "drain", "mail1", "--over", "1h")
+        verb(proxy, "undrain", "mail1")
+        verb(proxy, "drain", "mail1")
+        assert client.command("NOOP").startswith(b"+OK")
+        assert "at most 24h" in verb(proxy, "drain", "mail1", "--over", "soon", code=1)
+        client.quit()
+
+
+def test_sessions_of_a_dead_backend_end(start_proxy, census, tmp):
+    settings, token = config(census, tmp)
+    # The checks of mail1 look elsewhere: at a port where nobody listens.
+    settings["pool"][0]["backends"][0]["health"] = {
+        "probe": "login", "user": "canary", "password_file": token, "interval": "100ms",
+        "fast_interval": "100ms", "fall": 1, "end_over": "500ms"}
+    census.answers["canary"] = []
+    proxy = start_proxy(settings)
+    with connect(proxy, "a@x.test") as client:
+        assert client.command("NOOP").startswith(b"+OK")
+        census.answers["canary"] = [b"-ERR [SYS/TEMP] broken\r\n"] * 1000
+        assert client.at_end()
+    assert reasons(proxy, 1) == ["backend_down"]
+
+
+def test_hold_and_release(start_proxy, census, tmp):
+    proxy = launch(start_proxy, census, tmp, timeouts={"hold": "1500ms"}, limits={"held_logins": 2})
+    assert verb(proxy, "hold", "a@X.test", "--reason", "disks") == "a@X.test: on hold\n"
+    assert re.search(r"a@x\.test +\d+ s +127\.0\.0\.1:\d+ +disks", verb(proxy, "hold"))
+    with connect(proxy) as waits, connect(proxy, "b@x.test") as other:
+        waits.command("USER a@x.test")
+        waits.send(f"PASS {PASSWORD}\r\n".encode())
+        proxy.wait_for_metric(1, "postern_held_logins")
+        assert "1 on hold, 1 logins wait" in verb(proxy, "status")
+        assert census.of("a@x.test") == [], "nothing is sent upstream"
+        assert verb(proxy, "release", "a@x.test") == "a@x.test: released\n"
+        assert waits.line().startswith(b"+OK")
+        assert waits.command("NOOP").startswith(b"+OK")
+        assert other.command("NOOP").startswith(b"+OK")
+    assert "is not on hold" in verb(proxy, "release", "a@x.test", code=1)
+    # Nobody waits for ever, and not too many at once.
+    verb(proxy, "hold", "@x.test")
+    clients = [connect(proxy) for _ in range(3)]
+    for client in clients:
+        client.command("USER c@x.test")
+    for client in clients[:2]:
+        client.send(f"PASS {PASSWORD}\r\n".encode())
+    proxy.wait_for_metric(2, "postern_held_logins")
+    assert clients[2].command(f"PASS {PASSWORD}").startswith(b"-ERR [SYS/TEMP]")
+    for client in clients[:2]:
+        assert client.line().startswith(b"-ERR [SYS/TEMP]")
+        assert client.at_end()
+    for client in clients:
+        client.close()
+    assert reasons(proxy, 5)[-3:] == ["held"] * 3
+    assert proxy.metrics().get("postern_held_logins") == 0
+    verb(proxy, "release", "@x.test")
+    # By hash: half of all users wait, the others do not.
+    user_hash = re.search(r"user hash ([0-9a-f]{16})", verb(proxy, "route", "c@x.test")).group(1)
+    verb(proxy, "hold", "--hash-range", f"{user_hash[:4]}-{user_hash[:4]}")
+    connect(proxy, "b@x.test").quit()
+    with connect(proxy) as client:
+        client.command("USER c@x.test")
+        client.send(f"PASS {PASSWORD}\r\n".encode())
+        proxy.wait_for_metric(1, "postern_held_logins")
+        # A held login is a session like others: it can be ended.
+        verb(proxy, "kick", "--user", "c@x.test")
+        assert client.line().startswith(b"-ERR [SYS/TEMP]")
+    verb(proxy, "hold", "--hash-range", "f-0", code=1)
+    verb(proxy, "hold", "a", "--hash-range", "0-f", code=2)
+
+
+@pytest.mark.parametrize("user", ["a@x.test", "a@direct.test"])
+def test_move_one_user(proxy, census, user):
+    """Whose live session goes on for the patience, while new logins wait."""
+    with connect(proxy, user) as client, connect(proxy) as second:
+        moving = begin(proxy, "move", user, "--to", "mail2", "--patience", "1h", "--reason", "disks")
+        try:
+            assert moving.stdout.readline() == f"{user}: on hold, 1 session\n"
+            second.command(f"USER {user}")
+            second.send(f"PASS {PASSWORD}\r\n".encode())
+            proxy.wait_for_metric(1, "postern_held_logins")
+            assert client.command("NOOP").startswith(b"+OK")
+            client.quit()
+            assert moving.stdout.readline() == f"{user}: moved to mail2\n"
+            assert moving.wait(20) == 0
+        finally:
+            moving.kill()
+            moving.wait()
+            moving.stdout.close()
+        assert second.line().startswith(b"+OK")
+        assert census.of(user) == ["mail1", "mail2"] and not census.violations
+        second.quit()
+    logged(proxy, r"move: 1 users to mail2, by 127\.0\.0\.1:\d+: disks")
+    logged(proxy, f"user {user} moved to mail2, 0 failed, 0 sessions ended")
+    assert re.search(rf"USER +BACKEND\n{user} +mail2\n", verb(proxy, "moves"))
+    assert "moved      to backend mail2 by an operator" in verb(proxy, "route", user)
+    assert "1 moved users" in verb(proxy, "status")
+    assert proxy.metrics().get("postern_moved_users") == 1
+    assert verb(proxy, "move", user, "--to", "mail2") == f"{user}: is already mail2\n"
+    # A reload forgets nothing.
+    proxy.reload()
+    connect(proxy, user).quit()
+    # Sessions that do not end are ended.
+    with connect(proxy, user) as client:
+        out = verb(proxy, "move", user, "--back", "--patience", "300ms")
+        assert f"{user}: moved to where the routes say" in out, out
+        assert client.at_end()
+    connect(proxy, user).quit()
+    assert census.of(user) == ["mail1", "mail2", "mail2", "mail2", "mail1"]
+    assert not census.violations
+    assert "kicked" in reasons(proxy, 5)
+    assert verb(proxy, "moves") == "USER  BACKEND\n"
+
+
+def test_mistakes_of_a_move(proxy):
+    assert "no backend mail9" in verb(proxy, "move", "a@x.test", "--to", "mail9", code=1)
+    assert "is no user" in verb(proxy, "move", "@", "--to", "mail2", code=1)
+    verb(proxy, "move", "a@x.test", code=2)
+    verb(proxy, "move", "--to", "mail2", code=2)
+    verb(proxy, "move", "a@x.test", "--to", "mail2", "--back", code=2)
+    assert "cannot read" in verb(proxy, "move", "--file", "/nowhere", "--to", "mail2", code=1)
+
+
+@pytest.mark.skipif(not os.path.exists(LOAD), reason="built without POSTERN_BENCH")
+def test_move_a_thousand_users_under_load(proxy, census, tmp):
+    """No login fails, and no user is ever at two backends: the stores count themselves."""
+    users = [f"user{i}@x.test" for i in range(1000)]
+    path = os.path.join(tmp, "users.txt")
+    with open(path, "w") as file:
+        file.write("# who moves\n\n" + "".join(f"{user}\n" for user in users))
+    out = verb(proxy, "move", "--file", path, "--to", "mail2", "--dry-run")
+    assert out.count("from mail1 to mail2, sessions: 0\n") == 1000
+    assert proxy.metrics().get("postern_moved_users") == 0
+    load = subprocess.Popen(
+        [LOAD, "--target", f"127.0.0.1:{proxy.ports['plain']}", "--script", "poll", "--users",
+         "user%d@x.test", "--population", "1000", "--rate", "150", "--duration-s", "8",
+         "--timeout-s", "25", "--json", "-", "--quiet"],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)  # fmt: skip
+    try:
+        wait_until(lambda: len(census.logins) > 100, 20, proxy.log)
+        first = begin(proxy, "move", "--file", path, "--to", "mail2", "--max-parallel", "50")
+        # Interrupted and begun anew: who is there already is left alone.
+        assert re.match(r"\d+ of 1000: ", first.stdout.readline())
+        first.kill()
+        first.wait()
+        first.stdout.close()
+        out = verb(proxy, "move", "--file", path, "--to", "mail2", "--max-parallel", "50", timeout=120)
+        done = re.findall(r"1000 of 1000: (\d+) moved, (\d+) there already, 0 failed", out)[-1]
+        assert sum(map(int, done)) == 1000
+        report, _ = load.communicate(timeout=120)
+        assert load.returncode == 0, report
+    finally:
+        load.kill()
+        load.wait()
+    report = json.loads(report)
+    assert report["failed"] == 0 and report["good"] == report["sessions"] > 500, report
+    assert not census.violations
+    assert proxy.metrics().get("postern_moved_users") == 1000
+    for user in users[:5]:
+        connect(proxy, user).quit()
+        assert census.of(user)[-1] == "mail2"
+    assert {name for _, name in census.logins} == {"mail1", "mail2"}
+
+
+def test_what_was_said_survives_a_restart(start_proxy, census, tmp):
+    proxy = launch(start_proxy, census, tmp, state_file=True, timeouts={"hold": "300ms"})
+    verb(proxy, "move", "a@x.test", "--to", "mail2")
+    verb(proxy, "hold", "@held.test", "--reason", "disks")
+    verb(proxy, "drain", "mail1", "--reason", "old")
+    state = os.path.join(tmp, "state")
+    assert "moved      to backend mail2" in verb(proxy, "route", "a@x.test")
+    proxy.kill()
+    again = launch(start_proxy, census, tmp, state_file=True, timeouts={"hold": "300ms"})
+    connect(again, "a@x.test").quit()
+    assert census.of("a@x.test") == ["mail2"]
+    assert re.search(r"@held\.test +\d+ s +127\.0\.0\.1:\d+ +disks", verb(again, "hold"))
+    assert re.search(r"mail1 +mail +draining .*: old", verb(again, "status"))
+    with connect(again) as client:
+        assert client.login("b@held.test", PASSWORD).startswith(b"-ERR [SYS/TEMP]")
+    assert "moved      to backend mail2" in verb(again, "route", "a@x.test")
+    verb(again, "check")
+    again.stop()
+    # A damaged file must not send users to where their mail is not.
+    with open(state, "a") as file:
+        file.write("move\tb@x.test\tmail2\n")
+    done = run_postern("serve", "--config", again.config_path)
+    assert done.returncode == 1
+    assert re.search(r"state:\d+: a line behind the end; .*move it away", done.stderr), done.stderr
+    assert "a line behind the end" in verb(again, "check", code=1)
+    os.remove(state)
+    verb(again, "check")
+
+
+def test_names_are_for_who_has_the_token(start_proxy, census, tmp):
+    settings, _ = config(census, tmp)
+    settings["admin"] = {"address": f"127.0.0.1:{free_port()}"}
+    proxy = start_proxy(settings)
+    for arguments in (["sessions"], ["kick", "--user", "a"], ["hold", "a"], ["hold"], ["moves"],
+                      ["move", "a", "--to", "mail2"]):  # fmt: skip
+        assert "need a token" in verb(proxy, *arguments, code=1)
+    assert proxy.http("/api/v1/sessions")[0] == 403

@@ -1,0 +1,84 @@
+// What every source must do, whatever it asks. The servers know, under these names:
+//
+//   alice@example.org  target mail1
+//   bob@example.org    target mail2, to log in as "bobby" with "s3cret bob"
+//   carol@example.org  no target
+//   twice@example.org  two answers, where the kind of server can have them
+#ifndef POSTERN_TESTS_LOOKUP_SOURCES_SOURCE_CONTRACT_H_
+#define POSTERN_TESTS_LOOKUP_SOURCES_SOURCE_CONTRACT_H_
+
+#include <signal.h>
+
+#include <string>
+
+#include "absl/strings/match.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/lookup_sources/real_server.h"
+
+namespace postern::routing {
+
+// For messages of failed tests.
+inline void PrintTo(LookupAnswer::Kind kind, std::ostream* out) {
+  constexpr const char* kWords[] = {"found", "unknown", "temporary", "forbidden"};
+  *out << kWords[static_cast<int>(kind)];
+}
+
+namespace testing {
+
+using Kind = LookupAnswer::Kind;
+
+inline constexpr char kPassword[] = "correct horse 7";
+
+inline void ExpectAlice(LookupSource* source) {
+  const LookupAnswer answer = AskFor(source, "alice@example.org");
+  EXPECT_EQ(answer.kind, Kind::kFound) << answer.detail;
+  EXPECT_EQ(answer.target, "mail1");
+}
+
+inline void ExpectAnswers(LookupSource* source) {
+  const LookupAnswer alice = AskFor(source, "alice@example.org");
+  EXPECT_EQ(alice.kind, Kind::kFound) << alice.detail;
+  EXPECT_EQ(alice.target, "mail1");
+  EXPECT_EQ(alice.login_user, "");
+  EXPECT_FALSE(alice.login_secret.has_value());
+  const LookupAnswer bob = AskFor(source, "bob@example.org");
+  EXPECT_EQ(bob.kind, Kind::kFound) << bob.detail;
+  EXPECT_EQ(bob.target, "mail2");
+  EXPECT_EQ(bob.login_user, "bobby");
+  ASSERT_TRUE(bob.login_secret.has_value());
+  EXPECT_EQ(bob.login_secret->view(), "s3cret bob");
+  EXPECT_EQ(AskFor(source, "carol@example.org").kind, Kind::kForbidden);
+  EXPECT_EQ(AskFor(source, "nobody@example.org").kind, Kind::kUnknown);
+  EXPECT_EQ(AskFor(source, "alice").kind, Kind::kUnknown);
+}
+
+inline void ExpectSeveral(LookupSource* source) {
+  const LookupAnswer twice = AskFor(source, "twice@example.org");
+  EXPECT_EQ(twice.kind, Kind::kTemporary);
+  EXPECT_THAT(twice.detail, ::testing::HasSubstr("there are several answers for one user"));
+  ExpectAlice(source);
+}
+
+// None of the names finds anybody, and none does any harm.
+inline void ExpectNoInjection(LookupSource* source) {
+  for (const std::string& name : InjectionAttempts()) {
+    const LookupAnswer answer = AskFor(source, name);
+    EXPECT_EQ(answer.kind, Kind::kUnknown) << name << ": " << answer.detail;
+  }
+  ExpectAnswers(source);
+}
+
+// kTemporary, in time, and the password is not told.
+inline void ExpectFailure(LookupSource* source, const std::string& detail,
+                          std::chrono::milliseconds patience = std::chrono::seconds(2)) {
+  const LookupAnswer answer = AskFor(source, "alice@example.org", patience);
+  EXPECT_EQ(answer.kind, Kind::kTemporary);
+  EXPECT_THAT(answer.detail, ::testing::HasSubstr(detail));
+  EXPECT_FALSE(absl::StrContains(answer.detail, kPassword)) << answer.detail;
+}
+
+}  // namespace testing
+}  // namespace postern::routing
+
+#endif  // POSTERN_TESTS_LOOKUP_SOURCES_SOURCE_CONTRACT_H_

@@ -1,0 +1,61 @@
+#include "proxy/lookup_source_maker.h"
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "proxy/config/config.h"
+
+namespace postern {
+namespace {
+
+using ::testing::HasSubstr;
+using Kind = routing::LookupAnswer::Kind;
+
+// From the words of a configuration to a source: each type is there, and says that its server,
+// which is none, does not answer.
+TEST(LookupSourceMaker, EveryTypeComesFromItsConfiguration) {
+  for (const std::string type : {
+#ifdef POSTERN_POSTGRESQL
+           "type = \"postgresql\"\nservers = [\"127.0.0.1:1\"]\ndatabase = \"mail\"\n"
+           "user = \"postern\"\nquery = \"SELECT host AS target FROM users WHERE name = $1\"",
+#endif
+#ifdef POSTERN_MYSQL
+           "type = \"mysql\"\nservers = [\"127.0.0.1:1\"]\ndatabase = \"mail\"\n"
+           "user = \"postern\"\nquery = \"SELECT host AS target FROM users WHERE name = $1\"",
+#endif
+#ifdef POSTERN_LDAP
+           "type = \"ldap\"\nuris = [\"ldap://127.0.0.1:1\"]\nbase = \"ou=people,dc=example\"\n"
+           "filter = \"(mail={user})\"",
+#endif
+#ifdef POSTERN_REDIS
+           "type = \"redis\"\nservers = [\"127.0.0.1:1\"]\nkey = \"mail:{user}\"",
+#endif
+       }) {
+    const std::string text = absl::StrCat(
+        "[[listener]]\naddress = \"127.0.0.1:110\"\ntls = \"off\"\nplaintext_logins = true\n"
+        "[[backend]]\nname = \"mail1\"\naddress = \"127.0.0.1:111\"\n"
+        "[[lookup]]\nname = \"homes\"\n",
+        type, "\n[[route]]\nlookup = \"homes\"\n");
+    const absl::StatusOr<config::Config> config = config::ParseConfig(text, "/test/postern.toml");
+    ASSERT_TRUE(config.ok()) << config.status();
+    ASSERT_EQ(config->lookups.size(), 1u);
+    EXPECT_TRUE(config->lookups[0].built());
+    const absl::StatusOr<routing::LookupFactory> make = PrepareLookup(config->lookups[0]);
+    ASSERT_TRUE(make.ok()) << make.status();
+    const std::unique_ptr<routing::LookupSource> source = (*make)();
+    ASSERT_NE(source, nullptr);
+    routing::LookupQuestion question;
+    question.user = "anna@example.org";
+    const routing::LookupAnswer answer =
+        source->Ask(question, std::chrono::steady_clock::now() + std::chrono::seconds(5));
+    EXPECT_EQ(answer.kind, Kind::kTemporary) << type;
+    EXPECT_THAT(answer.detail, HasSubstr("127.0.0.1")) << type;
+  }
+}
+
+}  // namespace
+}  // namespace postern

@@ -1,0 +1,178 @@
+#include "proxy/state_file.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "proxy/base/log.h"
+
+namespace postern {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::StartsWith;
+
+std::string ReadAll(const std::string& path) {
+  std::ifstream file(path);
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+class StateFileTest : public ::testing::Test {
+ protected:
+  StateFileTest() {
+    std::string pattern = ::testing::TempDir() + "/postern-state-XXXXXX";
+    directory_ = mkdtemp(pattern.data());
+    path_ = directory_ + "/state";
+    log::Configure(log::Level::kError);
+  }
+  ~StateFileTest() override {
+    unlink(path_.c_str());
+    rmdir(directory_.c_str());
+    log::Configure(log::Level::kInfo);
+  }
+
+  static void Fill(routing::BackendStates* states) {
+    states->Get("mail1")->SetService(routing::Service::kDraining, "uid 0", "new disks", 1);
+    states->Get("mail2")->SetService(routing::Service::kDisabled, "uid 0", "", 1);
+    states->Get("mail3");
+    states->Get("mail4")->SetWeight(0, "uid 0", "too warm", 1);
+    routing::Hold hold;
+    hold.target = "alice@example.org";
+    hold.who = "uid 1";
+    hold.why = "a \\x09 tab";
+    ASSERT_TRUE(states->holds()->Add(hold).ok());
+    hold.kind = routing::Hold::Kind::kHashRange;
+    hold.target = "00-7f";
+    ASSERT_TRUE(states->holds()->Add(hold).ok());
+    ASSERT_TRUE(states->overrides()->Set("b\xc3\xb6 b@example.org", states->Get("mail9")).ok());
+    ASSERT_TRUE(states->overrides()->Set("carol", states->Get("mail1")).ok());
+  }
+
+  std::string directory_;
+  std::string path_;
+};
+
+TEST_F(StateFileTest, WhatIsSavedIsThereAfterwards) {
+  routing::BackendStates before;
+  Fill(&before);
+  StateFile file(path_, &before);
+  ASSERT_TRUE(file.Save().ok());
+  struct stat status {};
+  ASSERT_EQ(stat(path_.c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777, 0600u) << "names of users";
+
+  routing::BackendStates after;
+  const absl::StatusOr<SavedState> saved = LoadStateFile(path_);
+  ASSERT_TRUE(saved.ok()) << saved.status();
+  ASSERT_TRUE(ApplyState(*saved, &after).ok());
+  EXPECT_EQ(after.Get("mail1")->service(), routing::Service::kDraining);
+  EXPECT_EQ(after.Get("mail1")->Report(2).service_reason, "new disks");
+  EXPECT_EQ(after.Get("mail1")->Report(2).service_by, "uid 0");
+  EXPECT_EQ(after.Get("mail2")->service(), routing::Service::kDisabled);
+  EXPECT_EQ(after.Get("mail3")->service(), routing::Service::kEnabled);
+  EXPECT_TRUE(after.holds()->Covers("alice@example.org"));
+  ASSERT_EQ(after.holds()->List().size(), 2u);
+  EXPECT_EQ(after.holds()->List()[0].why, "a \\x09 tab");
+  EXPECT_EQ(after.overrides()->size(), 2u);
+  EXPECT_EQ(after.overrides()->Find("b\xc3\xb6 b@example.org"), after.Get("mail9"));
+  EXPECT_EQ(after.overrides()->Find("carol"), after.Get("mail1"));
+  EXPECT_EQ(after.Get("mail3")->Report(2).weight, routing::BackendWeight::kAsConfigured);
+  EXPECT_EQ(after.Get("mail4")->Report(2).weight, 0);
+  EXPECT_EQ(after.Get("mail4")->Report(2).weight_by, "uid 0");
+  EXPECT_EQ(after.Get("mail4")->Report(2).weight_reason, "too warm");
+  EXPECT_EQ(WriteState(after), WriteState(before));
+}
+
+TEST_F(StateFileTest, NoFileAndNoNameSayNothing) {
+  const absl::StatusOr<SavedState> saved = LoadStateFile(path_);
+  ASSERT_TRUE(saved.ok());
+  EXPECT_THAT(saved->moves, IsEmpty());
+  routing::BackendStates states;
+  Fill(&states);
+  StateFile nowhere("", &states);
+  EXPECT_TRUE(nowhere.Save().ok());
+  EXPECT_NE(access(path_.c_str(), F_OK), 0);
+}
+
+TEST_F(StateFileTest, AFailedWriteLeavesTheOldFile) {
+  routing::BackendStates states;
+  StateFile file(path_, &states);
+  ASSERT_TRUE(file.Save().ok());
+  const std::string before = ReadAll(path_);
+  Fill(&states);
+  ASSERT_EQ(mkdir((path_ + ".new").c_str(), 0700), 0);
+  EXPECT_THAT(std::string(file.Save().message()), HasSubstr("state_file"));
+  EXPECT_EQ(ReadAll(path_), before);
+  rmdir((path_ + ".new").c_str());
+  EXPECT_TRUE(file.Save().ok());
+  EXPECT_EQ(ReadAll(path_), WriteState(states));
+  EXPECT_FALSE(StateFile("/nowhere/at/all", &states).Save().ok());
+  EXPECT_FALSE(LoadStateFile(directory_).ok()) << "a directory";
+}
+
+TEST_F(StateFileTest, ManyThreadsSaveAtOnce) {
+  routing::BackendStates states;
+  StateFile file(path_, &states);
+  const auto backend = states.Get("mail1");
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < 20; ++i) {
+        const std::string user = absl::StrCat("user", t, "-", i);
+        EXPECT_TRUE(states.overrides()->Set(user, backend).ok());
+        EXPECT_TRUE(file.Save().ok());
+        EXPECT_THAT(ReadAll(path_), HasSubstr(absl::StrCat("move\t", user, "\tmail1\n")));
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  const absl::StatusOr<SavedState> saved = LoadStateFile(path_);
+  ASSERT_TRUE(saved.ok());
+  EXPECT_EQ(saved->moves.size(), 80u);
+}
+
+TEST_F(StateFileTest, DamageIsFoundAndTold) {
+  routing::BackendStates states;
+  Fill(&states);
+  const std::string good = WriteState(states);
+  ASSERT_TRUE(ParseState(good, "state").ok());
+  // Cut anywhere, it is no whole file.
+  for (size_t length = 0; length < good.size(); ++length) {
+    const auto cut = ParseState(good.substr(0, length), "state");
+    ASSERT_FALSE(cut.ok()) << length;
+    EXPECT_THAT(std::string(cut.status().message()), StartsWith("state:"));
+    EXPECT_THAT(std::string(cut.status().message()), HasSubstr("move it away"));
+  }
+  const auto broken = [&good](const std::string& from, const std::string& to) {
+    const std::string text = absl::StrReplaceAll(good, {{from, to}});
+    EXPECT_NE(text, good) << from;
+    return std::string(ParseState(text, "state").status().message());
+  };
+  EXPECT_THAT(broken("state 1", "state 2"), StartsWith("state:1: this is no state file"));
+  EXPECT_THAT(broken("draining", "resting"), StartsWith("state:2: no service"));
+  EXPECT_THAT(broken("hold\tuser", "hold\tking"), HasSubstr(": no hold"));
+  EXPECT_THAT(broken("00-7f", "7f-00"), HasSubstr("no range of hashes"));
+  EXPECT_THAT(broken("move\tcarol\t", "move\t\t"), HasSubstr("no move"));
+  EXPECT_THAT(broken("move\tcarol", "stay\tcarol"), HasSubstr("not a line of this file"));
+  EXPECT_THAT(broken("carol\tmail1", "carol\tmail1\tmail2"), HasSubstr("not a line of this file"));
+  EXPECT_THAT(broken("carol", "ca\x01rol"), HasSubstr("a control byte"));
+  EXPECT_THAT(broken("move\tcarol\tmail1\n", ""), HasSubstr("lines are missing"));
+  EXPECT_THAT(std::string(ParseState(good + "x\n", "state").status().message()),
+              HasSubstr("a line behind the end"));
+}
+
+}  // namespace
+}  // namespace postern

@@ -1,0 +1,232 @@
+#include "routing/lookup/auth_http_message.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+
+namespace postern::routing {
+namespace {
+
+using Kind = LookupAnswer::Kind;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+std::vector<std::string> Request(
+    const LookupQuestion& question,
+    const std::vector<std::pair<std::string, std::string>>& more = {}) {
+  std::vector<Secret> lines;
+  EXPECT_TRUE(AuthHttpRequest(question, more, &lines).ok());
+  std::vector<std::string> text;
+  for (const Secret& line : lines) text.emplace_back(line.view());
+  return text;
+}
+
+LookupQuestion Plain() {
+  LookupQuestion question;
+  question.user = "user@example.org";
+  question.method = "plain";
+  question.password = Secret("pass word%20");
+  question.client_ip = "2001:db8::1";
+  question.attempt = 2;
+  return question;
+}
+
+AuthHttpReply Read(absl::string_view head, bool strict = false, bool percent = false) {
+  AuthHttpRules rules;
+  rules.strict = strict;
+  rules.percent = percent;
+  return ReadAuthHttpReply(head, rules);
+}
+
+TEST(AuthHttpRequestTest, LinesInTheOrderOfNginx) {
+  EXPECT_THAT(Request(Plain()), ElementsAre("Auth-Method: plain", "Auth-User: user@example.org",
+                                            "Auth-Pass: pass%20word%2520", "Auth-Protocol: pop3",
+                                            "Auth-Login-Attempt: 2", "Client-IP: 2001:db8::1"));
+  LookupQuestion apop = Plain();
+  apop.method = "apop";
+  apop.password.Wipe();
+  apop.digest = Secret("0123456789abcdef0123456789abcdef");
+  apop.challenge = "<12.34@pop.example.net>";
+  apop.tls = true;
+  apop.tls_version = "TLSv1.3";
+  apop.tls_cipher = "TLS_AES_128_GCM_SHA256";
+  EXPECT_THAT(Request(apop, {{"X-Auth-Key", "k"}}),
+              ElementsAre("Auth-Method: apop", "Auth-User: user@example.org",
+                          "Auth-Pass: 0123456789abcdef0123456789abcdef",
+                          "Auth-Salt: <12.34@pop.example.net>", "Auth-Protocol: pop3",
+                          "Auth-Login-Attempt: 2", "Client-IP: 2001:db8::1", "Auth-SSL: on",
+                          "Auth-SSL-Protocol: TLSv1.3", "Auth-SSL-Cipher: TLS_AES_128_GCM_SHA256",
+                          "X-Auth-Key: k"));
+}
+
+TEST(AuthHttpRequestTest, EscapesWhatNginxEscapes) {
+  EXPECT_EQ(EscapeAuthHttp("a b%c+d"), "a%20b%25c+d");
+  EXPECT_EQ(EscapeAuthHttp(absl::string_view("\0\r\n\x1f", 4)), "%00%0D%0A%1F");
+  EXPECT_EQ(EscapeAuthHttp("\xc3\xa4/?&\"<>"), "\xc3\xa4/?&\"<>");
+}
+
+TEST(AuthHttpRequestTest, NoLineEndGetsIntoAHeader) {
+  LookupQuestion question = Plain();
+  question.user = "a\r\nAuth-Method: none";
+  question.password = Secret("b\r\n\r\nGET /");
+  for (const std::string& line : Request(question)) {
+    EXPECT_EQ(line.find_first_of("\r\n"), std::string::npos) << line;
+  }
+  std::vector<Secret> lines;
+  for (std::string LookupQuestion::*const field :
+       {&LookupQuestion::method, &LookupQuestion::challenge, &LookupQuestion::client_ip,
+        &LookupQuestion::tls_version, &LookupQuestion::tls_cipher}) {
+    LookupQuestion bad = Plain();
+    bad.tls = true;
+    bad.*field = "x\r\nAuth-User: root";
+    EXPECT_FALSE(AuthHttpRequest(bad, {}, &lines).ok());
+    EXPECT_TRUE(lines.empty());
+  }
+  question = Plain();
+  question.user = "a\x7f";
+  EXPECT_FALSE(AuthHttpRequest(question, {}, &lines).ok());
+}
+
+TEST(AuthHttpReplyTest, AnAddress) {
+  const AuthHttpReply reply = Read(
+      "HTTP/1.0 200 OK\r\nServer: x\r\nAuth-Status: OK\r\nAuth-Server: 192.0.2.1\r\n"
+      "Auth-Port: 110\r\n\r\n");
+  EXPECT_EQ(reply.answer.kind, Kind::kFound);
+  EXPECT_EQ(reply.answer.target, "192.0.2.1:110");
+  EXPECT_FALSE(reply.answer.login_secret.has_value());
+  EXPECT_FALSE(reply.again);
+  EXPECT_EQ(
+      Read("HTTP/1.1 200 OK\nauth-status:OK\nAUTH-SERVER:   2001:db8::1  \nauth-port: 995\n\n")
+          .answer.target,
+      "[2001:db8::1]:995");
+  EXPECT_EQ(
+      Read("HTTP/1.1 200 OK\r\nAuth-Server: [2001:db8::1]\r\nAuth-Port: 995\r\n").answer.target,
+      "[2001:db8::1]:995");
+}
+
+// What services rely on: neither the status code nor Auth-Status is needed.
+TEST(AuthHttpReplyTest, StatusCodeAndMissingStatus) {
+  for (const char* first : {"HTTP/1.0 204 No Content\r\n", "HTTP/1.1 500 Oh\r\n",
+                            "HTTP/1.1 404\r\n", "HTTP/rubbish\r\n", ""}) {
+    const AuthHttpReply reply =
+        Read(absl::StrCat(first, "Auth-Server: 192.0.2.1\r\nAuth-Port: 110\r\n\r\n"));
+    EXPECT_EQ(reply.answer.kind, Kind::kFound) << first;
+  }
+}
+
+TEST(AuthHttpReplyTest, NamesAndTheRoutesOwnTarget) {
+  EXPECT_EQ(
+      Read("HTTP/1.1 200 OK\r\nAuth-Status: OK\r\nAuth-Server: mail-7.b_c\r\n\r\n").answer.target,
+      "mail-7.b_c");
+  const AuthHttpReply own = Read("HTTP/1.1 204 x\r\nAuth-Status: OK\r\n\r\n");
+  EXPECT_EQ(own.answer.kind, Kind::kFound);
+  EXPECT_EQ(own.answer.target, "");
+  // An error page is no yes.
+  EXPECT_EQ(Read("HTTP/1.1 404 Not Found\r\nContent-Type: text/html\r\n\r\n").answer.kind,
+            Kind::kTemporary);
+}
+
+TEST(AuthHttpReplyTest, UserAndPassword) {
+  const char* head =
+      "HTTP/1.1 200 OK\r\nAuth-Server: mail1\r\nAuth-User: other%40x\r\nAuth-Pass: a%20b \r\n\r\n";
+  AuthHttpReply reply = Read(head);
+  EXPECT_EQ(reply.answer.login_user, "other%40x");
+  EXPECT_EQ(reply.answer.login_secret->view(), "a%20b");
+  reply = Read(head, false, true);
+  EXPECT_EQ(reply.answer.login_user, "other@x");
+  EXPECT_EQ(reply.answer.login_secret->view(), "a b");
+  for (const char* bad : {"Auth-User: a%0d%0aDELE 1", "Auth-Pass: a%00", "Auth-Pass: %7f"}) {
+    EXPECT_EQ(Read(absl::StrCat("Auth-Status: OK\r\n", bad, "\r\n\r\n"), false, true).answer.kind,
+              Kind::kTemporary)
+        << bad;
+  }
+  EXPECT_EQ(Read("Auth-Status: OK\r\nAuth-Pass: a\tb\r\n\r\n").answer.kind, Kind::kTemporary);
+}
+
+TEST(AuthHttpReplyTest, NoSecretInTheDetail) {
+  const AuthHttpReply reply = Read("Auth-Status: OK\r\nAuth-Pass: sesame\r\n\r\n");
+  EXPECT_EQ(reply.answer.detail, "OK, with Auth-Pass");
+}
+
+TEST(AuthHttpReplyTest, Refusals) {
+  AuthHttpReply reply =
+      Read("HTTP/1.0 200 OK\r\nAuth-Status: Invalid login or password\r\nAuth-Wait: 3\r\n\r\n");
+  EXPECT_EQ(reply.answer.kind, Kind::kForbidden);
+  EXPECT_EQ(reply.answer.refusal, "Invalid login or password");
+  EXPECT_EQ(reply.answer.wait, 3 * kSecond);
+  reply = Read("Auth-Status: [SYS/TEMP] being moved\r\n\r\n");
+  EXPECT_EQ(reply.answer.kind, Kind::kTemporary);
+  EXPECT_EQ(reply.answer.refusal, "[SYS/TEMP] being moved");
+  EXPECT_EQ(Read("Auth-Status: ok\r\n\r\n").answer.kind, Kind::kForbidden);
+  EXPECT_FALSE(Read("Auth-Status: no\r\nAuth-Wait: soon\r\n\r\n").answer.wait.has_value());
+  // The last of two counts.
+  EXPECT_EQ(Read("Auth-Status: OK\r\nAuth-Server: m\r\nAuth-Status: no\r\n\r\n").answer.kind,
+            Kind::kForbidden);
+  const std::string words =
+      Read(absl::StrCat("Auth-Status: a\x1b[1mb", std::string(1000, 'x'), "\r\n\r\n"))
+          .answer.refusal;
+  EXPECT_EQ(words.substr(0, 5), "a[1mb");
+  EXPECT_LE(words.size(), 400u);
+}
+
+TEST(AuthHttpReplyTest, Wait) {
+  AuthHttpReply reply = Read("Auth-Status: WAIT\r\nAuth-Wait: 5\r\n\r\n");
+  EXPECT_TRUE(reply.again);
+  EXPECT_EQ(reply.answer.wait, 5 * kSecond);
+  reply = Read("Auth-Status: WAIT\r\n\r\n");
+  EXPECT_TRUE(reply.again);
+  EXPECT_EQ(reply.answer.wait, 0);
+}
+
+TEST(AuthHttpReplyTest, Strict) {
+  const std::string rest = "Auth-Status: OK\r\nAuth-Server: mail1\r\n\r\n";
+  const auto kind = [&](absl::string_view status) {
+    return Read(absl::StrCat("HTTP/1.1 ", status, "\r\n", rest), true).answer.kind;
+  };
+  EXPECT_EQ(kind("200 OK"), Kind::kFound);
+  EXPECT_EQ(kind("204 No Content"), Kind::kFound);
+  EXPECT_EQ(kind("401 Unauthorized"), Kind::kForbidden);
+  EXPECT_EQ(kind("403 Forbidden"), Kind::kForbidden);
+  EXPECT_EQ(kind("404 Not Found"), Kind::kUnknown);
+  EXPECT_EQ(kind("429 Too Many"), Kind::kTemporary);
+  EXPECT_EQ(kind("302 Found"), Kind::kTemporary);
+  EXPECT_EQ(kind("503 Oh"), Kind::kTemporary);
+  EXPECT_EQ(Read(rest, true).answer.kind, Kind::kTemporary);
+  EXPECT_EQ(Read("HTTP/1.1 403 F\r\nAuth-Status: Locked\r\n\r\n", true).answer.refusal, "Locked");
+}
+
+TEST(AuthHttpReplyTest, WhatIsNoReply) {
+  for (const std::string& head : std::vector<std::string>{
+           "", "\r\n", "HTTP/1.1 200 OK\r\n\r\n", "rubbish", "a b: c\r\n", ": x\r\n",
+           " Auth-Status: OK\r\n", "Auth-Status: OK\r\n Auth-Server: m\r\n",
+           "Auth-Server: 192.0.2.1\r\n\r\n", "Auth-Server: 192.0.2.1\r\nAuth-Port: 0\r\n\r\n",
+           "Auth-Server: 192.0.2.1\r\nAuth-Port: 65536\r\n\r\n",
+           "Auth-Server: 192.0.2.1\r\nAuth-Port: -1\r\n\r\n",
+           "Auth-Server: 192.0.2.1\r\nAuth-Port: +110\r\n\r\n",
+           "Auth-Server: 192.0.2.1\r\nAuth-Port: abc\r\n\r\n",
+           "Auth-Server: \r\nAuth-Port: 110\r\n\r\n", "Auth-Server: a b\r\nAuth-Port: 110\r\n\r\n",
+           "Auth-Server: unix:/run/x\r\nAuth-Port: 110\r\n\r\n",
+           absl::StrCat("Auth-Status: OK\r\nX: ", std::string(70000, 'x'), "\r\n\r\n")}) {
+    const AuthHttpReply reply = Read(head);
+    EXPECT_EQ(reply.answer.kind, Kind::kTemporary) << head.substr(0, 80);
+    EXPECT_EQ(reply.answer.refusal, "") << head.substr(0, 80);
+    EXPECT_NE(reply.answer.detail, "") << head.substr(0, 80);
+  }
+}
+
+TEST(AuthHttpReplyTest, HowLongItMayBeRemembered) {
+  const auto ttl = [](absl::string_view value) {
+    return Read(absl::StrCat("Auth-Status: OK\r\nCache-Control: ", value, "\r\n\r\n")).answer.ttl;
+  };
+  EXPECT_EQ(ttl("max-age=5"), 5 * kSecond);
+  EXPECT_EQ(ttl("no-store"), 0);
+  EXPECT_EQ(ttl("private"), std::nullopt);
+  EXPECT_EQ(ttl("max-age=x"), std::nullopt);
+}
+
+}  // namespace
+}  // namespace postern::routing
