@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <type_traits>
 #include <variant>
 
 #include "proxy/base/status_macros.h"
@@ -16,7 +17,7 @@ using Factory = absl::StatusOr<routing::LookupFactory>;
 // A factory must be copyable, and a Secret is not: the options are shared.
 template <typename Options, typename Make>
 Factory Prepare(const std::shared_ptr<Options>& options, const std::string& password_file,
-                Secret Options::*password, Make make) {
+                Secret std::type_identity_t<Options>::*password, Make make) {
   if (!password_file.empty()) {
     ASSIGN_OR_RETURN((*options).*password, config::ReadPasswordFile(password_file));
   }

@@ -1,22 +1,49 @@
 #include "proxy/lookups.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <cstring>
+#include <string>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "proxy/base/status_macros.h"
 #include "proxy/lookup_source_maker.h"
+#include "routing/stable_hash.h"
 
 namespace postern {
 
 static_assert(routing::kLookupSecondsBounds == metrics::LatencyHistogram::kBounds);
 static_assert(routing::kLookupKindCount == metrics::kLookupAnswerCount);
 
+namespace {
+
+// What is written in the table, and which files it names: another password or CA at the same place
+// is another lookup.
+uint64_t StampOf(const config::Lookup& lookup) {
+  std::string text = absl::StrCat(lookup.fingerprint);
+  std::vector<std::string> files = lookup.files;
+  if (!lookup.password_file.empty()) files.push_back(lookup.password_file);
+  for (const std::string& file : files) {
+    struct stat status {};
+    if (stat(file.c_str(), &status) != 0) continue;
+    absl::StrAppend(&text, ":", status.st_dev, ":", status.st_ino, ":", status.st_size, ":",
+                    status.st_mtim.tv_sec, ":", status.st_mtim.tv_nsec, ":", status.st_ctim.tv_sec,
+                    ":", status.st_ctim.tv_nsec);
+  }
+  return routing::StableHash(text);
+}
+
+}  // namespace
+
 absl::StatusOr<Lookups::Services> Lookups::Start(const std::vector<config::Lookup>& configured) {
   Services services;
+  stamps_.clear();
   for (const config::Lookup& lookup : configured) {
+    stamps_.push_back(StampOf(lookup));
     const auto running = running_.find(lookup.options.name);
-    if (running != running_.end() && running->second.fingerprint == lookup.fingerprint) {
+    if (running != running_.end() && running->second.stamp == stamps_.back()) {
       services.push_back(running->second.service);
       continue;
     }
@@ -29,9 +56,9 @@ absl::StatusOr<Lookups::Services> Lookups::Start(const std::vector<config::Looku
       return key;
     };
     ASSIGN_OR_RETURN(const routing::LookupFactory make, PrepareLookup(lookup));
-    ASSIGN_OR_RETURN(std::shared_ptr<routing::LookupService> service,
-                     routing::LookupService::Start(lookup.options, lookup.traits, make, digest,
-                                                   counters));
+    ASSIGN_OR_RETURN(
+        std::shared_ptr<routing::LookupService> service,
+        routing::LookupService::Start(lookup.options, lookup.traits, make, digest, counters));
     services.push_back(std::move(service));
   }
   return services;
@@ -40,7 +67,7 @@ absl::StatusOr<Lookups::Services> Lookups::Start(const std::vector<config::Looku
 void Lookups::Use(const std::vector<config::Lookup>& configured, const Services& services) {
   running_.clear();
   for (size_t i = 0; i < services.size(); ++i) {
-    running_[configured[i].options.name] = {configured[i].fingerprint, services[i]};
+    running_[configured[i].options.name] = {stamps_[i], services[i]};
   }
 }
 

@@ -22,8 +22,8 @@ class Lookups {
  public:
   using Services = std::vector<std::shared_ptr<routing::LookupService>>;
 
-  // In the order of `configured`. One whose table has not changed is the one that is in use, with
-  // what it remembers; the others are started, and nothing is taken into use yet.
+  // In the order of `configured`. One whose table and files have not changed is the one that is in
+  // use, with what it remembers; the others are started, and nothing is taken into use yet.
   absl::StatusOr<Services> Start(const std::vector<config::Lookup>& configured);
   // They are in use from now on. Those before live until their last session lets go of them.
   void Use(const std::vector<config::Lookup>& configured, const Services& services);
@@ -33,13 +33,14 @@ class Lookups {
 
  private:
   struct Running {
-    uint64_t fingerprint = 0;
+    uint64_t stamp = 0;
     std::shared_ptr<routing::LookupService> service;
   };
   // One for all, so that no two questions of two lookups look alike either.
   const std::shared_ptr<const tls::RandomKeyedDigest> digest_ =
       std::make_shared<const tls::RandomKeyedDigest>();
   std::map<std::string, Running> running_;
+  std::vector<uint64_t> stamps_;  // of what Start() was last asked for
   std::map<std::string, std::shared_ptr<routing::LookupCounters>> counters_;  // all there ever were
 };
 

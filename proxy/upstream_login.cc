@@ -239,12 +239,20 @@ coro::Task<bool> UpstreamDialogue::LearnCapabilities() {
   if (line.status == pop3::Status::kInvalid) {
     co_return Fail(UpstreamError::kBadReply, "no answer to CAPA");
   }
-  // Whoever takes the header knows CAPA, too. One that takes it for a command has an answer more
-  // than we have questions, and from then on each of its words would be taken for another's.
+  // One that takes the PROXY header for a command has an answer more than we have questions, and
+  // from then on each of its words would be taken for another's. Asked once more, it shows: a
+  // server without CAPA refuses again, but behind the refusal of a header comes the answer to CAPA.
   if (line.status == pop3::Status::kErr &&
       attempt_->backend->proxy_protocol != config::UpstreamProxy::kOff) {
-    co_return Fail(UpstreamError::kBadReply,
-                   "refuses the PROXY header, or CAPA behind it; does it expect the header?");
+    channel_->Queue("CAPA\r\n");
+    const bool again = co_await Send();
+    if (!again) co_return false;
+    line = co_await ReadLine(UpstreamError::kLoginTimeout);
+    if (!line.ok) co_return false;
+    if (line.status != pop3::Status::kErr) {
+      co_return Fail(UpstreamError::kBadReply,
+                     "refuses the PROXY header as a command; does it expect one?");
+    }
   }
   if (line.status == pop3::Status::kOk) {
     int lines = 0;

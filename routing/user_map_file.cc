@@ -18,6 +18,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "proxy/base/escape.h"
+#include "proxy/base/file_descriptor.h"
 #include "proxy/base/status_macros.h"
 #include "routing/user_key.h"
 
@@ -293,20 +294,6 @@ absl::StatusOr<std::unique_ptr<const UserMap>> Load(const std::string& file, siz
   if (!loader.mistakes().empty()) return ToStatus(file, loader, open());
   return loader.Finish();
 }
-
-class FileDescriptor {
- public:
-  explicit FileDescriptor(int fd) : fd_(fd) {}
-  ~FileDescriptor() {
-    if (fd_ >= 0) close(fd_);
-  }
-  FileDescriptor(const FileDescriptor&) = delete;
-  FileDescriptor& operator=(const FileDescriptor&) = delete;
-  int get() const { return fd_; }
-
- private:
-  const int fd_;
-};
 
 // Reads by offset, so that one descriptor serves both passes.
 Source FileSource(int fd, const std::string& file, size_t bytes_total,

@@ -55,7 +55,7 @@ Result Engine::Handshake() {
   if (handshake_done_) return Result::kOk;
   if (!SpeaksTls()) return Result::kError;
   ClearErrors();
-  if (!first_words_.empty()) {
+  if (!first_words_.empty() && !first_words_tried_) {
     const Result said = SayFirstWords();
     if (said != Result::kOk) return said;
   }
@@ -63,7 +63,7 @@ Result Engine::Handshake() {
   if (result != 1) return Stopped(result, "TLS handshake failed: ");
   handshake_done_ = true;
   ClearErrors();
-  return Result::kOk;
+  return first_words_.empty() ? Result::kOk : Write(std::exchange(first_words_, {}));
 }
 
 // The library's calls for early data are the only ones that stop behind our Finished. No early data
@@ -73,7 +73,12 @@ Result Engine::SayFirstWords() {
   size_t bytes = 0;
   const int reached = SSL_read_early_data(ssl_, &nothing, sizeof(nothing), &bytes);
   if (reached == SSL_READ_EARLY_DATA_ERROR) return Stopped(0, "TLS handshake failed: ");
-  CHECK(reached == SSL_READ_EARLY_DATA_FINISH && bytes == 0);
+  if (reached != SSL_READ_EARLY_DATA_FINISH) {
+    return Fail("protocol", "TLS handshake failed: early data, which was not offered");
+  }
+  first_words_tried_ = true;
+  // It stops behind a HelloRetryRequest, too, when nothing can be encrypted yet.
+  if (!finished_sent_) return Result::kOk;
   const int result = SSL_write_early_data(ssl_, first_words_.data(), first_words_.size(), &bytes);
   if (result != 1) return Stopped(result, "TLS write failed: ");
   CHECK(bytes == first_words_.size());

@@ -85,8 +85,8 @@ class Engine {
   // For a server, before the first Handshake(): what the client is to hear first, encrypted as if
   // by Write(). Over TLS 1.3 it leaves with our half of the handshake, so that the client has it a
   // round trip sooner (RFC 8446 section 4.4.4 lets a server speak behind its own Finished): it must
-  // be nothing that only this client may know. Before TLS 1.3 it comes with the end of the
-  // handshake.
+  // be nothing that only this client may know. Before TLS 1.3, or after a HelloRetryRequest, it
+  // comes with the end of the handshake.
   void SetFirstWords(absl::string_view words) { first_words_ = std::string(words); }
   // Goes on with the handshake; a client engine says hello on the first call, without input. kOk
   // once and for ever when it is done: input may be left, and belongs to Read().
@@ -124,6 +124,7 @@ class Engine {
   // Looks at the first byte of a connection: what is not TLS never reaches the library, which
   // would answer it, and gets a word of its own.
   bool SpeaksTls();
+  // Goes on to the place where our first words may be said, and says them if it is there.
   Result SayFirstWords();
   // Translates a call of the library that did not succeed.
   Result Stopped(int ssl_result, absl::string_view what);
@@ -135,6 +136,8 @@ class Engine {
   std::string first_words_;  // until they are said
   std::string error_;
   absl::string_view error_word_;
+  bool first_words_tried_ = false;
+  bool finished_sent_ = false;
   bool handshake_done_ = false;
   bool shutdown_sent_ = false;
   bool failed_ = false;

@@ -60,11 +60,16 @@ long EngineBio::Control(BIO* /*bio*/, int command, long /*number*/, void* /*poin
 
 void EngineBio::OnMessage(int is_write, int /*version*/, int content_type, const void* message,
                           size_t size, SSL* ssl, void* /*argument*/) {
-  if (is_write != 0 || content_type != SSL3_RT_HANDSHAKE || size == 0) return;
-  if (*static_cast<const unsigned char*>(message) != SSL3_MT_KEY_UPDATE) return;
+  if (content_type != SSL3_RT_HANDSHAKE || size == 0) return;
+  const unsigned char type = *static_cast<const unsigned char*>(message);
+  if (type != (is_write != 0 ? SSL3_MT_FINISHED : SSL3_MT_KEY_UPDATE)) return;
   // By way of the BIO: application data of an SSL would cost an allocation per connection.
   auto* engine = static_cast<Engine*>(BIO_get_data(SSL_get_rbio(ssl)));
-  if (engine->key_updates_ <= kKeyUpdatesMax) ++engine->key_updates_;
+  if (is_write != 0) {
+    engine->finished_sent_ = true;
+  } else if (engine->key_updates_ <= kKeyUpdatesMax) {
+    ++engine->key_updates_;
+  }
 }
 
 }  // namespace postern::tls

@@ -12,8 +12,8 @@ namespace postern::tls {
 struct EngineBio {
   static BIO* New(Engine* engine);
 
-  // For SSL_CTX_set_msg_callback() of every context that makes engines: sees each handshake message
-  // and counts the peer's KeyUpdates.
+  // For SSL_CTX_set_msg_callback() of every context that makes engines: sees each handshake
+  // message, notes our Finished and counts the peer's KeyUpdates.
   static void OnMessage(int is_write, int version, int content_type, const void* message,
                         size_t size, SSL* ssl, void* argument);
 

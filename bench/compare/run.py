@@ -37,9 +37,14 @@ from peers import PEERS  # noqa: E402
 from progress import Progress  # noqa: E402
 from rounds import Measurement, rows_of  # noqa: E402
 
+ROUNDS = 5  # unless somebody says another number
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RUN_SECONDS = 3.0
 FORMAT = 1  # of the JSON; another number when readers must change
+
+
+def rounds_of(options, scenario):
+    return options.rounds or min(ROUNDS, scenario.rounds_max)
 
 
 def parse_arguments(arguments):
@@ -48,7 +53,8 @@ def parse_arguments(arguments):
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default=keys, help=f"scenarios: {keys}")
     parser.add_argument("--peers", default=",".join(PEERS), help=f"default: {','.join(PEERS)}")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int,
+                        help="of every scenario; default: 5, of slow ones 2 or 3")
     parser.add_argument("--quick", action="store_true", help="tiny counts, one round")
     parser.add_argument("--json", metavar="FILE", help="write the results, too")
     parser.add_argument("--html", metavar="FILE", help="write the report as one page, too")
@@ -69,7 +75,7 @@ def parse_arguments(arguments):
     for name in options.peers:
         if name not in PEERS:
             parser.error(f"no peer is called {name!r}; there are {', '.join(PEERS)}")
-    if options.rounds < 1:
+    if options.rounds is not None and options.rounds < 1:
         parser.error("--rounds is at least 1")
     if options.quick:
         options.rounds = 1
@@ -98,7 +104,7 @@ def conditions(lab, options, names, left_out):
         "versions": {name: f"{PEERS[name].title} {PEERS[name].version(lab)}" for name in names},
         "left_out": left_out,
         "load_average": os.getloadavg(),
-        "rounds": options.rounds,
+        "rounds": options.rounds or ROUNDS,
         "quick": options.quick,
         "seconds_per_run": RUN_SECONDS,
         "proxy_core": lab.proxy_core,
@@ -150,11 +156,11 @@ def measure(options):
         for scenario in wanted:
             usual = seconds + 1.5 if options.quick or not scenario.seconds else scenario.seconds
             progress.plan(scenario.key, len(rows_of(scenario, names)) *
-                          min(options.rounds, scenario.rounds_max), usual)
+                          rounds_of(options, scenario), usual)
         report["scenarios"] = {}
         for scenario in wanted:
             report["scenarios"][scenario.key] = measurement.scenario(
-                scenario, names, min(options.rounds, scenario.rounds_max))
+                scenario, names, rounds_of(options, scenario))
         report["conditions"]["load_average_after"] = os.getloadavg()
         return report
     finally:

@@ -163,8 +163,8 @@ class Farm:
         server = self.servers[name]
         fresh = self.certificates.leaf(("mail.farm.test",), ca="farm-ca", days=days)
         self.kill(name)
-        shutil.copy(fresh.chain, server._certificate.chain)
-        shutil.copy(fresh.key, server._certificate.key)
+        shutil.copy(fresh.chain, server.certificate.chain)
+        shutil.copy(fresh.key, server.certificate.key)
         self.start(name)
 
 

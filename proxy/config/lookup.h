@@ -32,6 +32,7 @@ struct Lookup {
   std::vector<IpNetwork> networks;
   // That the source will read: they are looked at before a configuration is taken into use.
   std::vector<std::string> files;
+  std::string password_file;  // that it shows its server; empty: none
   // Of everything that is written in the table: a reload that changes nothing here keeps what is
   // remembered and connected.
   uint64_t fingerprint = 0;

@@ -56,6 +56,23 @@ void ParseLookupPath(TableReader* reader, absl::string_view key, const std::stri
   if (reader->String(key, path)) *path = ResolvePath(file_name, *path);
 }
 
+void ParseSqlLookup(TableReader* reader, const std::string& file_name, const std::string& example,
+                    routing::SqlOptions* options) {
+  ParseLookupServers(reader, example, &options->servers);
+  ParseLookupTls(reader, file_name, &options->tls);
+  ParseLookupText(reader, "database", "mail", &options->database);
+  ParseLookupText(reader, "user", "postern", &options->user);
+  ParseLookupPath(reader, "password_file", file_name, &options->password_file);
+  ParseLookupText(reader, "query", "SELECT host AS target FROM users WHERE name = $1",
+                  &options->query);
+}
+
+void AddQueryForNobody(TableReader* reader) {
+  reader->Add(reader->At("query"),
+              "the query does not look at the user, so that all would get one answer; use $1 for "
+              "the user, $2 for its local part, $3 for its domain");
+}
+
 void ParseLookupText(TableReader* reader, absl::string_view key, absl::string_view example,
                      std::string* text) {
   if (!reader->String(key, text) && !reader->Has(key)) {

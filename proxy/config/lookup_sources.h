@@ -30,6 +30,11 @@ void ParseRedisLookup(TableReader* reader, const std::string& file_name,
                       routing::RedisOptions* options);
 
 // The parts that several types share.
+// All of a database, but for what is wrong with its query. `example`: of a server.
+void ParseSqlLookup(TableReader* reader, const std::string& file_name, const std::string& example,
+                    routing::SqlOptions* options);
+// The query would give everybody the same answer.
+void AddQueryForNobody(TableReader* reader);
 void ParseLookupServers(TableReader* reader, const std::string& example,
                         std::vector<HostPort>* servers);
 // `tls`, `ca` and `insecure`.

@@ -16,10 +16,7 @@ namespace {
 
 constexpr DurationNs kHour = 3600 * kSecond;
 
-bool TellsSecrets(const routing::PostgresqlOptions& options) {
-  return absl::StrContains(options.query, "login_secret");
-}
-bool TellsSecrets(const routing::MysqlOptions& options) {
+bool TellsSecrets(const routing::SqlOptions& options) {
   return absl::StrContains(options.query, "login_secret");
 }
 bool TellsSecrets(const routing::LdapOptions& options) {
@@ -33,6 +30,14 @@ const std::string& CaFileOf(const routing::LdapOptions& options) { return option
 template <typename Options>
 const std::string& CaFileOf(const Options& options) {
   return options.tls.ca_file;
+}
+
+const std::string& PasswordFileOf(const routing::LdapOptions& options) {
+  return options.bind_password_file;
+}
+template <typename Options>
+const std::string& PasswordFileOf(const Options& options) {
+  return options.password_file;
 }
 
 void ParseType(TableReader* reader, const std::string& file, routing::PostgresqlOptions* options) {
@@ -54,7 +59,7 @@ void ParseServerLookup(TableReader* reader, const std::string& file_name, Diagno
                        Lookup* lookup) {
   auto options = std::make_shared<Options>();
   ParseType(reader, file_name, options.get());
-  // The password's file is read with the configuration that is taken into use.
+  lookup->password_file = PasswordFileOf(*options);
   if (!CaFileOf(*options).empty()) lookup->files.push_back(CaFileOf(*options));
   lookup->traits.judges_digests = TellsSecrets(*options);
   lookup->server = std::move(options);

@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "proxy/base/escape.h"
+#include "proxy/base/file_descriptor.h"
 #include "proxy/base/ip_network.h"
 #include "proxy/base/status_macros.h"
 
@@ -20,20 +21,6 @@ namespace {
 constexpr absl::string_view kBlanks = " \t\r";
 // Of a line that is shown in an error.
 constexpr size_t kShownBytes = 64;
-
-class FileDescriptor {
- public:
-  explicit FileDescriptor(int fd) : fd_(fd) {}
-  ~FileDescriptor() {
-    if (fd_ >= 0) close(fd_);
-  }
-  FileDescriptor(const FileDescriptor&) = delete;
-  FileDescriptor& operator=(const FileDescriptor&) = delete;
-  int get() const { return fd_; }
-
- private:
-  const int fd_;
-};
 
 absl::StatusOr<std::string> ReadFile(const std::string& file) {
   // Without O_NONBLOCK a FIFO would hold us until somebody writes to it.

@@ -41,10 +41,14 @@ class Redis:
 
     def ask(self, *words):
         """The first line of the answer."""
+        return self.ask_all(words)
+
+    def ask_all(self, *commands):
+        """The first line of the last answer."""
         with socket.socket(socket.AF_UNIX) as client:
             client.settimeout(10)
             client.connect(self.socket)
-            for command in (("AUTH", REDIS_PASSWORD), words):
+            for command in (("AUTH", REDIS_PASSWORD), *commands):
                 parts = "".join(f"${len(w.encode())}\r\n{w}\r\n" for w in command)
                 client.sendall(f"*{len(command)}\r\n{parts}".encode())
                 answer = client.makefile("rb").readline()
@@ -61,10 +65,15 @@ def redis(tmp):
     server.stop()
 
 
+def write_password(tmp, password):
+    path = os.path.join(tmp, "redis.password")
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(password + "\n")
+    return path
+
+
 def config(farm, redis, tmp, **lookup):
-    password_file = os.path.join(tmp, "redis.password")
-    with open(os.open(password_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(REDIS_PASSWORD + "\n")
+    password_file = write_password(tmp, REDIS_PASSWORD)
     table = {
         "name": "homes", "type": "redis", "servers": [f"unix:{redis.socket}"], "timeout": "2s",
         "password_file": password_file, "key": "home:{user}", **lookup,
@@ -118,6 +127,23 @@ def test_redis_may_go_and_come_back(start_proxy, farm, tmp, redis):
     redis.start()
     redis.ask("SET", f"home:{USER}", "mail2")
     wait_until(lambda: log_in(proxy).startswith(b"+OK"), 30, proxy.log)
+
+
+def test_a_reload_reads_the_password_again(start_proxy, farm, tmp, redis):
+    redis.ask("SET", f"home:{USER}", "mail2")
+    cache = {"ttl": "0s", "stale": "0s"}
+    proxy = start_proxy(config(farm, redis, str(tmp), cache=cache))
+    assert log_in(proxy).startswith(b"+OK")
+    changed = redis.ask_all(
+        ("CONFIG", "SET", "requirepass", "another one"),
+        ("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"),
+    )
+    assert changed.startswith(b":")
+    wait_until(lambda: log_in(proxy).startswith(b"-ERR [SYS/TEMP]"), 15, proxy.log)
+    write_password(str(tmp), "another one")
+    assert "is in use" in proxy.reload()
+    # The breaker lets one question a second through.
+    wait_until(lambda: log_in(proxy).startswith(b"+OK"), 15, proxy.log)
 
 
 def test_a_password_file_that_others_may_read_is_refused(start_proxy, farm, tmp, redis):

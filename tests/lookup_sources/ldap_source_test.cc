@@ -101,17 +101,10 @@ struct World {
   std::unique_ptr<RealServer> server;
 };
 
-class LdapSourceTest : public ::testing::Test {
+class LdapSourceTest : public WithServer<World> {
  protected:
-  static void SetUpTestSuite() { world_ = new World(); }
-  static void TearDownTestSuite() {
-    delete world_;
-    world_ = nullptr;
-  }
   static std::unique_ptr<LookupSource> Source() { return MakeLdapSource(world_->Options()); }
-  static World* world_;
 };
-World* LdapSourceTest::world_ = nullptr;
 
 TEST_F(LdapSourceTest, Answers) {
   const auto source = Source();

@@ -77,17 +77,10 @@ struct World {
   std::unique_ptr<RealServer> server;
 };
 
-class MysqlSourceTest : public ::testing::Test {
+class MysqlSourceTest : public WithServer<World> {
  protected:
-  static void SetUpTestSuite() { world_ = new World(); }
-  static void TearDownTestSuite() {
-    delete world_;
-    world_ = nullptr;
-  }
   static std::unique_ptr<LookupSource> Source() { return MakeMysqlSource(world_->Options()); }
-  static World* world_;
 };
-World* MysqlSourceTest::world_ = nullptr;
 
 TEST_F(MysqlSourceTest, Answers) {
   const auto source = Source();

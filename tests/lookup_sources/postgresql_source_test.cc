@@ -88,17 +88,10 @@ struct World {
   std::unique_ptr<RealServer> server;
 };
 
-class PostgresqlSourceTest : public ::testing::Test {
+class PostgresqlSourceTest : public WithServer<World> {
  protected:
-  static void SetUpTestSuite() { world_ = new World(); }
-  static void TearDownTestSuite() {
-    delete world_;
-    world_ = nullptr;
-  }
   static std::unique_ptr<LookupSource> Source() { return MakePostgresqlSource(world_->Options()); }
-  static World* world_;
 };
-World* PostgresqlSourceTest::world_ = nullptr;
 
 TEST_F(PostgresqlSourceTest, Answers) {
   const auto source = Source();

@@ -72,17 +72,10 @@ struct World {
   std::unique_ptr<RealServer> server;
 };
 
-class RedisSourceTest : public ::testing::Test {
+class RedisSourceTest : public WithServer<World> {
  protected:
-  static void SetUpTestSuite() { world_ = new World(); }
-  static void TearDownTestSuite() {
-    delete world_;
-    world_ = nullptr;
-  }
   static std::unique_ptr<LookupSource> Source() { return MakeRedisSource(world_->Options()); }
-  static World* world_;
 };
-World* RedisSourceTest::world_ = nullptr;
 
 TEST_F(RedisSourceTest, Hashes) { ExpectAnswers(Source().get()); }
 

@@ -30,6 +30,18 @@ using Kind = LookupAnswer::Kind;
 
 inline constexpr char kPassword[] = "correct horse 7";
 
+// One server for all tests of a program: starting it takes seconds.
+template <typename World>
+class WithServer : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() { world_ = new World(); }
+  static void TearDownTestSuite() {
+    delete world_;
+    world_ = nullptr;
+  }
+  inline static World* world_ = nullptr;
+};
+
 inline void ExpectAlice(LookupSource* source) {
   const LookupAnswer answer = AskFor(source, "alice@example.org");
   EXPECT_EQ(answer.kind, Kind::kFound) << answer.detail;

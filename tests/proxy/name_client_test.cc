@@ -107,7 +107,7 @@ TEST_F(NameClientTest, HostsAndServicesTogether) {
               UnorderedElementsAre("192.0.2.2:110", "[2001:db8::2]:110"));
   ASSERT_EQ(answers[3].orders.size(), 1u) << answers[3].error;
   EXPECT_EQ(answers[3].ttl, 5 * kSecond);
-  for (const size_t failed : {4, 5, 6, 7}) {
+  for (const size_t failed : {size_t{4}, size_t{5}, size_t{6}, size_t{7}}) {
     EXPECT_TRUE(answers[failed].orders.empty()) << failed;
     EXPECT_NE(answers[failed].error, "") << failed;
   }

@@ -146,7 +146,7 @@ class Dovecot:
         self.tls_port = free_port()  # implicit TLS
         self.process = None
         self._users = dict(users)
-        self._certificate = certificate
+        self.certificate = certificate
         login_user, internal_user, internal_group, self._mail_user = _identities()
         for part in ("", "run", "state", "home"):
             os.makedirs(os.path.join(self.base, part), exist_ok=True)
