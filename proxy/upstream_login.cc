@@ -129,6 +129,11 @@ coro::Task<bool> UpstreamDialogue::Connect() {
   const Outcome outcome = co_await channel_->Connect(&attempt_->address);
   if (outcome == Outcome::kError) {
     const int error = -channel_->error();
+    // Only a connection that was there can be reset: the server took it and dropped it before this
+    // side had heard that it took it.
+    if (error == ECONNRESET || error == EPIPE) {
+      co_return FailOutcome(outcome, UpstreamError::kClosed, "greeting");
+    }
     const bool refused = error == ECONNREFUSED || error == ENOENT;
     const bool local = error == ENOMEM || error == ENOBUFS || error == EADDRNOTAVAIL;
     co_return Fail(

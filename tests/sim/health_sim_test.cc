@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "gtest/gtest.h"
+#include "metrics/worker_stats.h"
 #include "proxy/base/log.h"
 #include "tests/sim/farm.h"
 #include "tests/sim/farm_spec.h"
@@ -193,6 +194,26 @@ TEST_P(OutageSim, WithFailoverNobodyIsTurnedAway) {
     }
     return failures;
   });
+}
+
+// Each trouble has its name in the metrics, whether the socket tells it early or late.
+TEST(UpstreamErrorSim, TellWhatTheSocketSaid) {
+  using metrics::UpstreamError;
+  for (const auto& [kind, error] :
+       {std::pair(ConnectAnswer::Kind::kRefuse, UpstreamError::kRefused),
+        std::pair(ConnectAnswer::Kind::kUnreachable, UpstreamError::kUnreachable),
+        std::pair(ConnectAnswer::Kind::kReset, UpstreamError::kClosed)}) {
+    FarmSpec spec = ThreeBackends(kind, /*failover=*/false);
+    spec.backends[0].outages = {{0, 600 * kSecond, kind}};
+    spec.health.probe = Probe::kNone;
+    Farm farm(1, spec);
+    EXPECT_EQ(farm.Run(), Failures{});
+    for (size_t i = 0; i < metrics::kUpstreamErrorCount; ++i) {
+      const uint64_t count = farm.stats().backend(0).errors[i].Get();
+      EXPECT_EQ(count > 0, i == static_cast<size_t>(error))
+          << i << " at " << static_cast<int>(kind);
+    }
+  }
 }
 
 // Without a single check: the first logins pay, the others do not.

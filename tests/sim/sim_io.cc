@@ -52,6 +52,8 @@ int ConnectError(ConnectAnswer::Kind kind) {
       return -ETIMEDOUT;
     case ConnectAnswer::Kind::kUnreachable:
       return -EHOSTUNREACH;
+    case ConnectAnswer::Kind::kReset:
+      return -ECONNRESET;
   }
   return -ECONNREFUSED;
 }

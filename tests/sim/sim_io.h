@@ -38,6 +38,7 @@ struct ConnectAnswer {
     kRefuse,       // -ECONNREFUSED
     kBlackhole,    // silence, after 130 s -ETIMEDOUT
     kUnreachable,  // -EHOSTUNREACH
+    kReset,        // -ECONNRESET: taken, and dropped before this side was told
   };
   Kind kind = Kind::kAccept;
   DurationNs delay = 0;

@@ -278,7 +278,8 @@ INSTANTIATE_TEST_SUITE_P(Kinds, SimIoConnect,
                                            ConnectCase{ConnectAnswer::Kind::kRefuse, -ECONNREFUSED},
                                            ConnectCase{ConnectAnswer::Kind::kBlackhole, -ETIMEDOUT},
                                            ConnectCase{ConnectAnswer::Kind::kUnreachable,
-                                                       -EHOSTUNREACH}));
+                                                       -EHOSTUNREACH},
+                                           ConnectCase{ConnectAnswer::Kind::kReset, -ECONNRESET}));
 
 TEST(SimIo, UnknownBackendsRefuseOrDoNotExist) {
   SimIo io(1, FaultPlan::Kind());

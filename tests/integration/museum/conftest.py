@@ -13,6 +13,7 @@ from .house import House
 def shared_house(leaf):
     directory = tempfile.mkdtemp(prefix="postern-it-museum-")
     with House(directory, leaf) as house:
+        house.check_alive()  # from now on CAPA is what the backend said to it, not a guess
         yield house
     shutil.rmtree(directory, ignore_errors=True)
 
