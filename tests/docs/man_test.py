@@ -62,6 +62,27 @@ class ManTest(unittest.TestCase):
         self.assertEqual(sorted(re.findall(r"^\.It Cm ([a-z]+)$", page, re.MULTILINE)),
                          sorted(verbs))
 
+    def test_every_place_of_the_http_api_is_explained(self):
+        with open(os.path.join(ROOT, "deploy", "man", "postern.1"), encoding="utf-8") as file:
+            section = file.read().partition("\n.Sh HTTP\n")[2].partition("\n.Sh ")[0]
+        folder = os.path.join(ROOT, "proxy", "admin")
+        served = set()
+        for source in glob.glob(os.path.join(folder, "*.cc")):
+            with open(source, encoding="utf-8") as file:
+                found = re.findall(r'router(?:->|_\.)(Get|Post)\(\s*(?:R"\((.*)\)"|"(.*?)")[,)]', file.read())
+            for method, pattern, path in found:
+                # Groups are names, but for the last one of backends, whose words are told beside it.
+                path = re.sub(r"\(\[.*?\)(?=/|$)", "*", path or pattern)
+                first, _, others = path.partition("(")
+                served.add(f"{method.upper()} {first + others.split('|')[0]}")
+                for word in others.rstrip(")").split("|")[1:]:
+                    self.assertIn(word, section)
+        self.assertIn("POST /api/v1/backends/*/drain", served)
+        self.assertIn("GET /metrics", served)
+        items = re.findall(r"^\.It Li (.*)$", section, re.MULTILINE)
+        told = {re.sub(r" Ns Ar \w+(?: Ns Li )?", "*", item) for line in items for item in line.split(" , ")}
+        self.assertEqual(told, served)
+
     def test_every_key_is_explained_and_no_other(self):
         program = known.program_keys()
         self.assertEqual(program.keys(), {known.TOP, *known.HEADERS})
