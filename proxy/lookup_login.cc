@@ -2,6 +2,7 @@
 // credentials are good.
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -140,6 +141,7 @@ coro::Task<Session::Attempt> Session::AskLookups(const pop3::Credentials* creden
     const TimeNs started = io_->Now();
     const auto lookup = static_cast<size_t>(route->lookup);
     lookup_->name = config().lookups[lookup].options.name;
+    lookup_->number = lookup;
     routing::AnswerPtr answer = co_await AskLookup(lookup, credentials);
     upstream_time_ += io_->Now() - started;
     lookup_->answer = std::move(answer);
@@ -214,10 +216,19 @@ Session::Attempt Session::TakeAnswer(const routing::LookupAnswer& answer,
   return Attempt::kJoined;
 }
 
-// Always false. Once for each login: an operator has to mend it.
+// Always false. The session log has the reason of each; the process's own says now and then that an
+// operator has to mend it.
 bool Session::LookupUnusable(absl::string_view why) {
   upstream_error_ = absl::StrCat("lookup ", lookup_->name, ": ", why);
-  log::Warning(absl::StrCat(upstream_error_, " (user ", EscapeForLog(user_), ")"));
+  routing::LookupService* service = snapshot_->shared->lookups[lookup_->number].get();
+  if (const std::optional<uint64_t> left_out = service->MayWarn(io_->Now())) {
+    log::Warning(absl::StrCat(
+        upstream_error_, " (user ", EscapeForLog(user_), ")",
+        *left_out == 0 ? ""
+                       : absl::StrCat("; ", *left_out,
+                                      " more logins had no usable answer since the last warning, "
+                                      "see the session log")));
+  }
   return false;
 }
 

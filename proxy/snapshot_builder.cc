@@ -111,6 +111,8 @@ absl::StatusOr<std::shared_ptr<Snapshot>> BuildSnapshot(config::Config config,
       RETURN_IF_ERROR(
           config::ReadSmallFile(file, kLookupFileBytesMax, config::FilePrivacy::kAnyone).status());
     }
+    if (lookup.password_file.empty()) continue;
+    RETURN_IF_ERROR(config::ReadPasswordFile(lookup.password_file).status());
   }
   snapshot->affinity = states->affinity();
   snapshot->overrides = states->overrides();

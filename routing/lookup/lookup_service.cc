@@ -14,6 +14,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "proxy/base/log.h"
+#include "proxy/base/log_limit.h"
 #include "routing/lookup/breaker.h"
 
 namespace postern::routing {
@@ -30,6 +31,8 @@ using Kind = LookupAnswer::Kind;
 
 // How often forgotten answers are looked for.
 constexpr std::chrono::seconds kSweepInterval(1);
+// Between two warnings about answers that cannot be used.
+constexpr DurationNs kWarningPeriod = 10 * kSecond;
 
 // One question, and everybody who waits for its answer.
 struct Flight {
@@ -98,6 +101,7 @@ struct LookupService::Core {
   const std::shared_ptr<LookupCounters> counters;
   const std::function<TimeNs()> clock;
   AnswerCache cache;
+  LogLimit warnings{kWarningPeriod};
 
   mutable std::mutex mutex;
   std::condition_variable work;   // something is queued, or the end
@@ -368,6 +372,7 @@ void LookupService::Stop(DurationNs patience) {
                         [this] { return core_->threads == 0; });
 }
 
+std::optional<uint64_t> LookupService::MayWarn(TimeNs now) { return core_->warnings.Pass(now); }
 const LookupOptions& LookupService::options() const { return core_->options; }
 const LookupTraits& LookupService::traits() const { return core_->traits; }
 const LookupCounters& LookupService::counters() const { return *core_->counters; }

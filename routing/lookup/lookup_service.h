@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -95,6 +96,10 @@ class LookupService {
   // Ends the service: no `done` is called any more. Waits at most `patience` for its threads; they
   // end by themselves when their source has answered.
   void Stop(DurationNs patience);
+
+  // An answer cannot be used, and an operator has to mend the source. Whether to say so in the log:
+  // how many were not said since the last one; or not. Broken sources break every login.
+  std::optional<uint64_t> MayWarn(TimeNs now);
 
   const LookupOptions& options() const;
   const LookupTraits& traits() const;
