@@ -122,7 +122,7 @@ coro::Task<Session::Attempt> Session::FindRoute(const pop3::Credentials* credent
                                                 routing::Decision* route,
                                                 absl::string_view* password) {
   const Snapshot& shared = *snapshot_->shared;
-  *route = shared.router->Route(user_, shared.backend_states, io_->Now());
+  *route = RouteUser();
   if (route->lookup >= 0) {
     const Attempt asked = co_await AskLookups(credentials, route);
     if (asked != Attempt::kJoined) co_return asked;
@@ -141,7 +141,7 @@ coro::Task<Session::Attempt> Session::FindRoute(const pop3::Credentials* credent
       co_return told ? Attempt::kUnavailable : Attempt::kGone;
     }
     if (lookup_ == nullptr) {
-      *route = shared.router->Route(user_, shared.backend_states, io_->Now());
+      *route = RouteUser();
     }
   }
   co_return Attempt::kJoined;
@@ -192,6 +192,10 @@ coro::Task<Session::Attempt> Session::TryRoute(const pop3::Credentials* credenti
   }
   const Attempt entered = EnterRoute(&route, wait);
   if (entered != Attempt::kJoined) co_return entered;
+  if (!CanShowDigest(*credentials, route)) {
+    LeaveAffinity();
+    co_return Attempt::kUnavailable;
+  }
   // A master login shows the backend no password of the user's, and a stored secret none that the
   // client has shown: nobody but us, or a lookup, can judge it.
   const bool judged = credentials->shows_digest() ||
@@ -328,14 +332,15 @@ coro::Task<Session::Attempt> Session::TryCandidates(const routing::Decision* rou
         !snapshot_->shared->affinity->Move(user_, snapshot_->shared->backend_states[backend])) {
       break;
     }
+    if (greeted_ != nullptr && greeted_->backend != backend) LeaveGreeted();
     // A server that no backend names is not one of those whose seats are counted.
-    if (!ReachesUnnamedServer() && !TakeSeat(backend)) continue;
+    if (greeted_ == nullptr && !ReachesUnnamedServer() && !TakeSeat(backend)) continue;
     Attempt attempt = co_await TryBackend(route, backend, credentials, password);
     if (attempt == Attempt::kRefused && config().backends[backend].referrals > 0) {
       attempt = co_await FollowReferrals(route, backend, credentials, password);
     }
     // With kGone the connection may still be there.
-    if (attempt != Attempt::kJoined && attempt != Attempt::kGone) {
+    if (attempt != Attempt::kJoined && attempt != Attempt::kGone && greeted_ == nullptr) {
       LeaveSeat(/*call_next=*/attempt != Attempt::kUnavailable);
     }
     if (attempt == Attempt::kJoined) SeatJoined();
@@ -345,6 +350,23 @@ coro::Task<Session::Attempt> Session::TryCandidates(const routing::Decision* rou
     if (password_sent_) break;
   }
   co_return Attempt::kUnavailable;
+}
+
+UpstreamAttempt Session::AttemptAt(size_t backend) {
+  const Snapshot& shared = *snapshot_->shared;
+  const config::Backend& target = config().backends[backend];
+  UpstreamAttempt attempt(&upstream_, &target, &config().timeouts,
+                          snapshot_->client_tls[backend].get(), &backend_stats(backend),
+                          &(*context_->memories)[shared.backend_stats[backend]]);
+  attempt.deadline = accepted_at_ + config().timeouts.login;
+  attempt.offers = shared.offers.get();
+  attempt.backend_index = backend;
+  if (target.proxy_protocol != config::UpstreamProxy::kOff ||
+      target.xclient != config::UpstreamXclient::kOff) {
+    attempt.identity = Identity();
+    attempt.session = SessionName();
+  }
+  return attempt;
 }
 
 // What an attempt tells about the backend, for all sessions: see EjectRules.
@@ -374,10 +396,7 @@ coro::Task<Session::Attempt> Session::TryBackend(const routing::Decision* route,
   const config::Backend& target = config().backends[backend];
   metrics::BackendStats& stats = backend_stats(backend);
   backend_ = static_cast<int>(backend);
-  UpstreamAttempt attempt(&upstream_, &target, &config().timeouts,
-                          snapshot_->client_tls[backend].get(), &stats,
-                          &(*context_->memories)[snapshot_->shared->backend_stats[backend]]);
-  attempt.deadline = accepted_at_ + config().timeouts.login;
+  UpstreamAttempt attempt = AttemptAt(backend);
   attempt.user = LoginUser();
   attempt.password = password;
   attempt.foreign_password = target.login == config::UpstreamLogin::kSecret;
@@ -386,22 +405,18 @@ coro::Task<Session::Attempt> Session::TryBackend(const routing::Decision* route,
     upstream_error_ = target.name + ": the name cannot be written in its master_format";
     co_return Attempt::kRefused;
   }
-  attempt.offers = snapshot_->shared->offers.get();
-  attempt.backend_index = backend;
   if (target.login == config::UpstreamLogin::kSasl &&
       credentials->method == pop3::LoginMethod::kAuth) {
     attempt.mechanism = pop3::InfoOf(credentials->mechanism).name;
     attempt.sasl_message = credentials->sasl_message.view();
   }
-  if (target.proxy_protocol != config::UpstreamProxy::kOff ||
-      target.xclient != config::UpstreamXclient::kOff) {
-    attempt.identity = Identity();
-    attempt.session = SessionName();
-  }
+  if (credentials->for_backend) attempt.apop_digest = credentials->digest.view();
   // Once: the next order might begin with the address that just failed.
   const AddressList addresses =
       ReachesUnnamedServer() ? lookup_->addresses : snapshot_->shared->addresses->Get(backend);
-  for (int i = 0; i < config().limits.upstream_tries; ++i) {
+  // The try on a connection that greeted and may be gone by now does not count.
+  const int tries = config().limits.upstream_tries + (greeted_ != nullptr ? 1 : 0);
+  for (int i = 0; i < tries; ++i) {
     if (addresses == nullptr || addresses->empty()) {
       stats.errors[static_cast<size_t>(metrics::UpstreamError::kResolve)].Add();
       upstream_error_ = target.name + ": no address for its host name";
@@ -413,11 +428,16 @@ coro::Task<Session::Attempt> Session::TryBackend(const routing::Decision* route,
     }
     if (reason_ != CloseReason::kNone) co_return Attempt::kGone;
     if (expire_reason_ != CloseReason::kNone || io_->Now() >= attempt.deadline) break;
+    // A digest is no answer to the greeting of any other connection.
+    if (credentials->for_backend && greeted_ == nullptr) break;
     tests_ejected_ = snapshot_->shared->backend_states[backend]->ejected(io_->Now());
     attempt.address = (*addresses)[static_cast<size_t>(i) % addresses->size()];
+    std::unique_ptr<GreetedUpstream> greeted = UseGreeted(&attempt);
     UpstreamVerdict verdict = co_await LogInUpstream(&attempt);
-    // What happens at a server that no backend names says nothing about one.
-    if (!ReachesUnnamedServer()) NoteOutcome(*route, backend, verdict);
+    // What happens at a server that no backend names says nothing about one, nor does it say
+    // anything that a connection was not kept open for ever.
+    const bool lost = greeted != nullptr && verdict.kind == UpstreamVerdict::Kind::kFailed;
+    if (!ReachesUnnamedServer() && !lost) NoteOutcome(*route, backend, verdict);
     if (verdict.kind == UpstreamVerdict::Kind::kChallenge) {
       const Attempt carried = co_await CarryExchange(&attempt, &verdict);
       if (carried != Attempt::kJoined) {
@@ -435,7 +455,11 @@ coro::Task<Session::Attempt> Session::TryBackend(const routing::Decision* route,
       // We had given the upstream up before its answer was read.
       verdict.kind = UpstreamVerdict::Kind::kFailed;
     }
-    if (verdict.kind != UpstreamVerdict::Kind::kAccepted) upstream_.Close(/*abortive=*/false);
+    const bool kept = KeepGreeted(std::move(greeted), attempt, verdict);
+    if (verdict.kind != UpstreamVerdict::Kind::kAccepted && !kept) {
+      upstream_.Stop(/*abortive=*/false);
+      upstream_.Close(/*abortive=*/false);
+    }
     if (reason_ != CloseReason::kNone) co_return Attempt::kGone;
     if (verdict.kind == UpstreamVerdict::Kind::kAccepted && visit_ != nullptr &&
         !GuardAccepts(*route)) {

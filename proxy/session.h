@@ -25,6 +25,7 @@
 #include "proxy/channel.h"
 #include "proxy/coro/task.h"
 #include "proxy/coro/wake.h"
+#include "proxy/greeting_relay.h"
 #include "proxy/guard/guard.h"
 #include "proxy/held_logins.h"
 #include "proxy/io/io.h"
@@ -137,6 +138,16 @@ class Session : public ListNode<Session> {
   coro::Task<bool> ShakeHands(absl::string_view first_words);
   std::string NewChallenge() const;  // for APOP and CRAM-MD5
   coro::Task<pop3::Decision> NextDecision();
+  // greeting_relay.cc: see there.
+  int OwnBackend() const;
+  routing::Decision RouteUser() const;
+  coro::Task<bool> OpenGreeted(size_t backend);
+  coro::Task<bool> RelayGreeting(size_t backend);
+  void LeaveGreeted();
+  bool CanShowDigest(const pop3::Credentials& credentials, const routing::Decision& route);
+  std::unique_ptr<GreetedUpstream> UseGreeted(UpstreamAttempt* attempt);
+  bool KeepGreeted(std::unique_ptr<GreetedUpstream> greeted, const UpstreamAttempt& attempt,
+                   const UpstreamVerdict& verdict);
   // login.cc: from credentials to a joined upstream.
   coro::Task<bool> LogIn();
   coro::Task<Attempt> TryLogin(pop3::Credentials* credentials);
@@ -149,6 +160,8 @@ class Session : public ListNode<Session> {
                                     absl::string_view password);
   coro::Task<Attempt> TryBackend(const routing::Decision* route, size_t backend,
                                  const pop3::Credentials* credentials, absl::string_view password);
+  // As far as it does not depend on the user.
+  UpstreamAttempt AttemptAt(size_t backend);
   void NoteOutcome(const routing::Decision& route, size_t backend, const UpstreamVerdict& verdict);
   void NoteBackendOut(size_t backend, metrics::UpstreamError error, absl::string_view why);
   // held_login.cc: what an operator has said of single users.
@@ -256,6 +269,7 @@ class Session : public ListNode<Session> {
   GuardRefusal guard_refusal_ = GuardRefusal::kNone;  // the last one
   bool password_sent_ = false;  // in this attempt, to a backend that gave no verdict
   int backend_ = -1;            // of the last attempt
+  int own_backend_ = -1;        // of all who come in this way; -1: the routes say
   int seat_ = -1;               // the backend where this session has one
   bool seat_joined_ = false;    // no longer that of a login in progress
   bool tests_ejected_ = false;  // the attempt began while its backend was ejected
@@ -269,8 +283,9 @@ class Session : public ListNode<Session> {
   DurationNs upstream_time_ = 0;
   std::string user_;
   absl::string_view method_;
-  std::unique_ptr<LookupVisit> lookup_;  // of the last attempt; null where no lookup was asked
-  std::string refusal_;                  // the reply to a refused login
+  std::unique_ptr<GreetedUpstream> greeted_;  // upstream_ is open and waits; null: it is not
+  std::unique_ptr<LookupVisit> lookup_;       // of the last attempt; null where no lookup was asked
+  std::string refusal_;                       // the reply to a refused login
   std::string upstream_error_;
   std::string tls_error_;
   Channel client_;

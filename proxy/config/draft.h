@@ -28,6 +28,11 @@ struct Setting {
   Position position;  // of the value, or of its table when it is not written
 };
 
+struct ServerNameDraft {
+  std::string name;
+  Setting<std::string> backend;
+};
+
 struct ListenerDraft {
   Listener value;
   Position table;
@@ -42,6 +47,10 @@ struct ListenerDraft {
   Setting<tls::ClientCertificate> client_certificate;
   Setting<std::string> client_ca;
   Setting<CertificateUser> certificate_user;
+  Setting<std::string> backend;
+  std::vector<ServerNameDraft> server_names;
+  Position server_names_at;
+  Setting<bool> greeting;  // the backend's
 };
 
 // A health = { ... } table.
@@ -152,6 +161,8 @@ void ParseNeighbours(TableReader* reader, ListenerDraft* listener);
 // The keys of a listener about clients' certificates; file names start at that of `file_name`.
 void ParseClientCertificates(TableReader* reader, const std::string& file_name,
                              ListenerDraft* listener);
+// The keys of a listener about the backend that all of its clients are at.
+void ParseListenerBackend(TableReader* reader, Diagnostics* diagnostics, ListenerDraft* listener);
 // The `capabilities` of a listener, or of the whole file.
 bool ReadCapabilities(TableReader* reader, std::vector<std::string>* lines);
 // Reads `master_format`.
@@ -199,6 +210,8 @@ void Validate(Draft* draft, Diagnostics* diagnostics);
 void ValidateMechanisms(const Draft& draft, Diagnostics* diagnostics);
 // The part of it about clients' certificates.
 void ValidateClientCertificates(ListenerDraft* listener, Diagnostics* diagnostics);
+// The part of it about listeners that lead to a backend of their own; after ValidateUpstreams().
+void ValidateListenerBackends(Draft* draft, Diagnostics* diagnostics);
 // The part of it about neighbours in front of a listener.
 void ValidateNeighbours(ListenerDraft* listener, Diagnostics* diagnostics);
 // Completes the backend's part about what it is told of the client.

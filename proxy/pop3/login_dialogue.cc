@@ -75,13 +75,19 @@ LoginDialogue::LoginDialogue(const DialogueOptions* options, bool tls_active,
   CHECK(options != nullptr);
 }
 
+void LoginDialogue::RelayGreeting(RelayedGreeting greeting) {
+  relays_greeting_ = true;
+  apop_challenge_ = std::move(greeting.challenge);
+  relayed_greeting_ = std::move(greeting.text);
+}
+
 std::string LoginDialogue::Greeting() const {
-  std::string greeting =
-      absl::StrCat("+OK ", xclient_trusted_ ? "[XCLIENT] " : "", options_->hostname, " POP3 ready");
+  const absl::string_view front = xclient_trusted_ ? "[XCLIENT] " : "";
   const bool ever_usable = !apop_challenge_.empty() && (CredentialsAllowed() || CanStartTls());
-  if (ever_usable) absl::StrAppend(&greeting, " ", apop_challenge_);
-  greeting += "\r\n";
-  return greeting;
+  const std::string text = relayed_greeting_.empty()
+                               ? absl::StrCat(options_->hostname, " POP3 ready")
+                               : relayed_greeting_;
+  return WriteRelayedGreeting(front, text, ever_usable ? apop_challenge_ : "");
 }
 
 Decision LoginDialogue::OnInput(absl::string_view input, size_t* consumed) {
@@ -220,6 +226,7 @@ Decision LoginDialogue::OnApop(absl::string_view argument) {
   Decision decision = Login(LoginMethod::kApop, std::string(user), Secret());
   decision.credentials.digest = LowerCase(digest);
   decision.credentials.challenge = apop_challenge_;
+  decision.credentials.for_backend = relays_greeting_;
   return decision;
 }
 

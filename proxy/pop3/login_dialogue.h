@@ -26,6 +26,7 @@
 #include "proxy/base/secret.h"
 #include "proxy/pop3/capability.h"
 #include "proxy/pop3/mechanism.h"
+#include "proxy/pop3/relayed_greeting.h"
 #include "proxy/pop3/xclient.h"
 
 namespace postern::pop3 {
@@ -60,11 +61,13 @@ struct Credentials {
   // APOP and CRAM-MD5: 32 hexadecimal digits, lower case, and what they were made with.
   Secret digest;
   std::string challenge;
+  // The digest answers a backend's challenge (LoginDialogue::RelayGreeting): only it can judge.
+  bool for_backend = false;
   Secret sasl_message;  // the first message of a carried exchange, in base64 as it was sent
 
   bool carried() const { return !sasl_message.empty(); }
-  // Only who has the secret can judge it.
-  bool shows_digest() const { return !digest.empty(); }
+  // We judge it, and need the secret for that.
+  bool shows_digest() const { return !digest.empty() && !for_backend; }
   // Nothing is left to judge: TLS has proven who it is.
   bool by_certificate() const {
     return method == LoginMethod::kAuth && mechanism == Mechanism::kExternal;
@@ -110,6 +113,10 @@ class LoginDialogue {
   // Whom the client's verified certificate names, without control bytes; AUTH EXTERNAL is offered
   // to nobody else. After the handshake; empty: nobody.
   void SetCertificateUser(std::string user) { certificate_user_ = std::move(user); }
+
+  // The client is greeted in a backend's words, and APOP answers that backend's challenge: see
+  // Credentials::for_backend. Before Greeting(). Without a challenge APOP is not offered.
+  void RelayGreeting(RelayedGreeting greeting);
 
   // "+OK <hostname> ... [<challenge>]\r\n". The challenge is in it only if APOP can be used now or
   // after STLS: the greeting comes once, and clients try APOP when they see a '<'.
@@ -189,7 +196,9 @@ class LoginDialogue {
 
   const DialogueOptions* options_;
   std::string apop_challenge_;
-  std::string user_;  // from USER, or from the first half of AUTH LOGIN
+  bool relays_greeting_ = false;  // apop_challenge_ is a backend's
+  std::string relayed_greeting_;  // its words; empty: ours
+  std::string user_;              // from USER, or from the first half of AUTH LOGIN
   int bad_commands_ = 0;
   int refused_logins_ = 0;
   bool tls_active_;

@@ -81,10 +81,6 @@ Farm::Farm(uint64_t seed, FarmSpec spec)
 
 Farm::~Farm() = default;
 
-std::shared_ptr<routing::BackendState> Farm::state(size_t backend) {
-  return states_.Get(absl::StrCat("mail", backend + 1));
-}
-
 void Farm::StartChecks(const std::shared_ptr<const WorkerSnapshot>& snapshot) {
   store_.Add(kCanaryUser, kCanaryPassword, 0, 0);
   history_.canary = kCanaryUser;
@@ -135,6 +131,7 @@ config::Config Farm::MakeConfig() {
     }
     config.auth.secrets_file = WriteFile("secrets", secrets);
   }
+  if (spec_.relay) RelayGreetings(&config);
   if (spec_.sasl) config.dialogue.mechanisms.push_back(pop3::Mechanism::kXoauth2);
   routing::PoolOptions pool;
   pool.name = "mail";
@@ -201,6 +198,7 @@ void Farm::AddBackend(size_t index) {
           script.model.master_password = kMasterPassword;
         }
         Server server;
+        if (spec_.relay) script.model.apop_challenge = absl::StrCat("<", servers_.size(), "@h>");
         script.model.xoauth2 = spec_.sasl;
         script.model.xclient = backend.xclient != config::UpstreamXclient::kOff;
         server.wants_client = script.proxy_header || script.model.xclient;
@@ -236,7 +234,7 @@ void Farm::AddClient(const ClientSpec& spec) {
   story.password_right = spec.password_right;
   story.known = spec.known;
   story.may_log_in = spec.login < LoginKind::kNone && (spec.listener != 1 || spec.secure) &&
-                     spec.known && (spec.login != LoginKind::kApop || spec_.apop) &&
+                     spec.known && (spec.login != LoginKind::kApop || spec_.apop || spec_.relay) &&
                      (spec.login != LoginKind::kXoauth2 || spec_.sasl);
   story.session_text = absl::StrJoin(spec.commands, "");
   story.wants_quit = !spec.commands.empty() && spec.commands.back() == "QUIT\r\n";

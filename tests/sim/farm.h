@@ -120,6 +120,9 @@ struct FarmSpec {
   routing::QueueRules queue;
   routing::EjectRules eject;
   bool apop = false;
+  // Every listener greets in a backend's words (greeting_relay.h): in those of the only one, or
+  // each listener in those of one of its own. The backends take APOP.
+  bool relay = false;
   bool sasl = false;  // XOAUTH2 is offered and carried to every backend; none has a master login
   size_t sessions_max = 100000;
   BulkOptions bulk;
@@ -179,6 +182,8 @@ class Farm : private SessionSink {
     if (directory_ == nullptr) directory_ = std::make_unique<tls::testing::TestDirectory>();
     return directory_->Write(name, text);
   }
+  // relaying_farm.cc
+  void RelayGreetings(config::Config* config) const;
   // guarded_farm.cc
   void PutGuard(uint64_t seed, Snapshot* snapshot);
   size_t PlacesTaken() const;

@@ -3,6 +3,10 @@
 
 namespace postern::sim {
 
+std::shared_ptr<routing::BackendState> Farm::state(size_t backend) {
+  return states_.Get(absl::StrCat("mail", backend + 1));
+}
+
 void Farm::CheckSeats() {
   const auto zero = [this](absl::string_view what, int64_t value) {
     if (value != 0) Fail(absl::StrCat("balance: ", what, " is ", value));

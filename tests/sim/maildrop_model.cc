@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "tls/digest.h"
 
 namespace postern::sim {
 
@@ -38,6 +39,14 @@ void MaildropStore::Add(const std::string& user, const std::string& password, si
 Maildrop* MaildropStore::Find(const std::string& user) {
   const auto found = drops_.find(user);
   return found == drops_.end() ? nullptr : &found->second;
+}
+
+std::string MaildropModel::greeting() const {
+  if (!options_.apop_challenge.empty()) {
+    return absl::StrCat("+OK ", options_.xclient ? "[XCLIENT] " : "", "model ready ",
+                        options_.apop_challenge, "\r\n");
+  }
+  return options_.xclient ? "+OK [XCLIENT] model ready\r\n" : options_.greeting;
 }
 
 std::vector<MaildropModel::Answer> MaildropModel::OnInput(absl::string_view bytes) {
@@ -106,6 +115,8 @@ MaildropModel::Answer MaildropModel::BeforeLogin(const std::string& verb,
   } else if (verb == "PASS") {
     if (user_.empty()) return answer;
     return Login(std::exchange(user_, ""), argument);
+  } else if (verb == "APOP" && !options_.apop_challenge.empty()) {
+    return Apop(argument);
   } else if (verb == "AUTH" && options_.auth_plain && absl::StartsWith(argument, "PLAIN")) {
     if (argument.size() > 6) return Plain(argument.substr(6));
     plain_pending_ = true;
@@ -150,6 +161,15 @@ MaildropModel::Answer MaildropModel::Xclient(const std::string& argument) {
   Answer answer;
   answer.text = "+OK Updated\r\n";
   return answer;
+}
+
+MaildropModel::Answer MaildropModel::Apop(const std::string& argument) {
+  const std::pair<std::string, std::string> parts = absl::StrSplit(argument, ' ');
+  record_.users_offered.push_back(parts.first);
+  const Maildrop* drop = store_->Find(parts.first);
+  if (drop == nullptr) return Refusal();
+  const std::string digest = tls::Md5Hex(options_.apop_challenge, drop->password).value();
+  return digest == parts.second ? Accept(parts.first) : Refusal();
 }
 
 MaildropModel::Answer MaildropModel::Plain(const std::string& base64) {

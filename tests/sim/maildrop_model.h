@@ -43,6 +43,8 @@ struct MaildropOptions {
   bool stls = false;
   bool auth_plain = true;
   bool xclient = false;  // announced and believed
+  std::string
+      apop_challenge;    // "<...@...>" behind the greeting, and APOP is taken; empty: it is not
   bool xoauth2 = false;  // the password is the token; a wrong one gets a challenge first
   // May log in as anybody by SASL PLAIN with an authorization id.
   std::string master_user;
@@ -85,9 +87,7 @@ class MaildropModel {
   MaildropModel(MaildropStore* store, const MaildropOptions& options)
       : store_(store), options_(options) {}
 
-  std::string greeting() const {
-    return options_.xclient ? "+OK [XCLIENT] model ready\r\n" : options_.greeting;
-  }
+  std::string greeting() const;
   // Takes any piece of input; returns one answer per whole line in it.
   std::vector<Answer> OnInput(absl::string_view bytes);
   void OnTlsStarted() { options_.stls = false; }
@@ -99,6 +99,7 @@ class MaildropModel {
   Answer BeforeLogin(const std::string& verb, const std::string& argument);
   Answer AfterLogin(const std::string& verb, const std::string& argument);
   Answer Xclient(const std::string& argument);
+  Answer Apop(const std::string& argument);
   Answer Plain(const std::string& base64);
   Answer Xoauth2(const std::string& base64);
   Answer Login(const std::string& user, const std::string& password);
