@@ -8,6 +8,7 @@
 #include "proxy/config/secrets.h"
 #include "proxy/config/small_file.h"
 #include "proxy/guard/address_lists.h"
+#include "proxy/policy_services.h"
 #include "proxy/router_loader.h"
 
 namespace postern {
@@ -112,6 +113,7 @@ absl::StatusOr<std::shared_ptr<Snapshot>> BuildSnapshot(config::Config config,
           config::ReadSmallFile(file, kLookupFileBytesMax, config::FilePrivacy::kAnyone).status());
     }
   }
+  RETURN_IF_ERROR(LoadPolicyFiles(config, snapshot.get()));
   snapshot->affinity = states->affinity();
   snapshot->overrides = states->overrides();
   snapshot->holds = states->holds();
