@@ -5,6 +5,7 @@ import base64
 import contextlib
 import hashlib
 import os
+import ssl
 import threading
 import time
 
@@ -450,6 +451,31 @@ def test_we_show_who_we_are_by_basic_authentication(world, service, tmp):
     expected = "Basic " + base64.b64encode(b"wforce:pass:word").decode()
     assert asked.headers["Authorization"] == expected
     assert "X-API-Key" not in asked.headers
+
+
+def test_https_is_verified(world, certificates):
+    good = certificates.leaf(("127.0.0.1", "localhost"), ca="farm-ca")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(good.chain, good.key)
+    with PolicyService(context=context) as service:
+        url = service.url().replace("127.0.0.1", "localhost")
+        here = world([url], {"ca": good.ca, "fail": "closed"})
+        for _ in range(3):
+            assert here.log_in().startswith(b"+OK")
+        assert len(service.asked("allow")) == 3
+        # Without its CA nothing is even asked.
+        here = world([url], {"fail": "closed", "report": False})
+        asked = len(service.asked("allow"))
+        assert here.log_in() == UNAVAILABLE
+        assert len(service.asked("allow")) == asked
+
+
+def test_a_service_behind_a_unix_socket_that_is_not_there(world, tmp):
+    path = os.path.join(tmp, "none.sock")
+    here = world([f"unix:{path}:/policy"], {"fail": "closed"})
+    assert here.log_in() == UNAVAILABLE
+    _, line = here.last_line(1)
+    assert f"policy: unix:{path}: " in line
 
 
 def test_a_reload_without_the_table_asks_no_more(world, service):

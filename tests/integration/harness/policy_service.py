@@ -36,9 +36,10 @@ def verdict(status, msg=""):
 
 class PolicyService:
     """`allow(request)` and `report(request)` return a Reply. They may block: each connection has a
-    thread of its own."""
+    thread of its own. `context` makes it speak TLS."""
 
-    def __init__(self, allow=lambda request: verdict(0), report=lambda request: verdict(0), port=0):
+    def __init__(self, allow=lambda request: verdict(0), report=lambda request: verdict(0), port=0,
+                 context=None):  # fmt: skip
         self.allow = allow
         self.report = report
         self.requests = []
@@ -84,11 +85,16 @@ class PolicyService:
 
         self._server = Server(("127.0.0.1", port), Handler)
         self.port = self._server.server_address[1]
+        self._scheme = "https" if context else "http"
+        if context is not None:
+            self._server.socket = context.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
 
     def url(self, path="/"):
-        return f"http://127.0.0.1:{self.port}{path}"
+        return f"{self._scheme}://127.0.0.1:{self.port}{path}"
 
     def asked(self, command):
         with self._lock:
