@@ -151,6 +151,7 @@ struct ServerFacts {
   std::vector<PoolHealth> pools;
   GuardFacts guard;
   std::vector<LookupFacts> lookups;
+  std::vector<LookupFacts> policy;  // who asks the policy service: "allow" and "report"
 };
 
 struct ListenerTotals {
@@ -168,6 +169,9 @@ struct ListenerTotals {
   std::array<uint64_t, kGuardRefusalCount> guard_refusals{};
   uint64_t guard_delays = 0;
   double guard_delay_seconds = 0;
+  uint64_t policy_tarpits = 0;
+  double policy_tarpit_seconds = 0;
+  uint64_t policy_unanswered = 0;
   LatencyTotals handshake;
   LatencyTotals login;
 };

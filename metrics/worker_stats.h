@@ -87,8 +87,11 @@ struct alignas(64) ListenerStats {
   Counter bad_commands;
   Counter stls_injections;
   std::array<Counter, kGuardRefusalCount> guard_refusals;
-  Counter guard_delays;    // logins that had to wait for failures before
-  Counter guard_delay_ns;  // how long, all together
+  Counter guard_delays;       // logins that had to wait for failures before
+  Counter guard_delay_ns;     // how long, all together
+  Counter policy_tarpits;     // logins that the policy service made wait
+  Counter policy_tarpit_ns;   // how long, all together
+  Counter policy_unanswered;  // logins of which it said nothing
   LatencyHistogram handshake_seconds;
   LatencyHistogram login_seconds;  // accept to the +OK of the login
 };

@@ -32,6 +32,7 @@ coro::Task<bool> Session::LogIn() {
     const TimeNs asked_at = io_->Now();
     const Attempt attempt = co_await TryLogin(&decision.credentials);
     if (visit_ != nullptr) EndGuardedLogin(attempt);
+    if (policy_ != nullptr) ReportPolicy(attempt);
     if (attempt == Attempt::kJoined) co_return true;
     if (attempt == Attempt::kGone) co_return false;
     if (expire_reason_ != CloseReason::kNone || attempt == Attempt::kCancelled) {
@@ -67,6 +68,7 @@ coro::Task<Session::Attempt> Session::TryLogin(pop3::Credentials* credentials) {
   backend_ = -1;
   password_sent_ = false;
   lookup_ = nullptr;
+  policy_ = nullptr;
   const absl::StatusOr<std::string> user =
       snapshot_->shared->router->NormaliseUser(credentials->user);
   if (!user.ok()) {
@@ -90,6 +92,10 @@ coro::Task<Session::Attempt> Session::TryLogin(pop3::Credentials* credentials) {
   if (snapshot_->shared->guard != nullptr) {
     const bool open = co_await AskGuard();
     if (!open) co_return reason_ != CloseReason::kNone ? Attempt::kGone : Attempt::kRefused;
+  }
+  if (AsksPolicy()) {
+    const Attempt allowed = co_await AskPolicy(credentials);
+    if (allowed != Attempt::kJoined) co_return allowed;
   }
   LoginWait wait;
   Attempt attempt = Attempt::kUnavailable;

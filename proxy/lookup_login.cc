@@ -102,22 +102,20 @@ routing::LookupQuestion Session::Question(const pop3::Credentials& credentials) 
 }
 
 // Null when the answer is there at once.
-std::shared_ptr<LookupWait> Session::BeginLookup(size_t lookup,
-                                                 const pop3::Credentials& credentials,
+std::shared_ptr<LookupWait> Session::BeginAsking(routing::LookupService* service,
+                                                 routing::LookupQuestion* question,
                                                  routing::AnswerPtr* answer,
                                                  routing::LookupTicketPtr* ticket) {
   auto wait = std::make_shared<LookupWait>(this);
-  *answer = snapshot_->shared->lookups[lookup]->Ask(Question(credentials), io_->Now(),
-                                                    Teller(context_->mailbox, wait), ticket);
+  *answer = service->Ask(std::move(*question), io_->Now(), Teller(context_->mailbox, wait), ticket);
   return *answer == nullptr ? wait : nullptr;
 }
 
-coro::Task<routing::AnswerPtr> Session::AskLookup(size_t lookup,
-                                                  const pop3::Credentials* credentials) {
-  routing::LookupService* service = snapshot_->shared->lookups[lookup].get();
+coro::Task<routing::AnswerPtr> Session::AskService(routing::LookupService* service,
+                                                   routing::LookupQuestion* question) {
   routing::AnswerPtr answer;
   routing::LookupTicketPtr ticket;
-  std::shared_ptr<LookupWait> wait = BeginLookup(lookup, *credentials, &answer, &ticket);
+  std::shared_ptr<LookupWait> wait = BeginAsking(service, question, &answer, &ticket);
   if (wait == nullptr) co_return answer;
   co_await Pause(service->options().timeout);
   wait->Leave();
@@ -142,7 +140,9 @@ coro::Task<Session::Attempt> Session::AskLookups(const pop3::Credentials* creden
     const auto lookup = static_cast<size_t>(route->lookup);
     lookup_->name = config().lookups[lookup].options.name;
     lookup_->number = lookup;
-    routing::AnswerPtr answer = co_await AskLookup(lookup, credentials);
+    routing::LookupService* service = snapshot_->shared->lookups[lookup].get();
+    routing::LookupQuestion question = Question(*credentials);
+    routing::AnswerPtr answer = co_await AskService(service, &question);
     upstream_time_ += io_->Now() - started;
     lookup_->answer = std::move(answer);
     if (reason_ != CloseReason::kNone) co_return Attempt::kGone;

@@ -272,6 +272,10 @@ void Session::WriteRecord() {
     record.lookup = lookup_->name;
     if (ReachesUnnamedServer()) record.server = (*lookup_->addresses)[0];
   }
+  if (policy_ != nullptr) {
+    record.policy = policy_->verdict;
+    record.tarpit = policy_->tarpit;
+  }
   record.upstream_error = upstream_error_;
   record.guard_refusal = guard_refusal_;
   record.logged_in = joined_;

@@ -33,6 +33,7 @@
 #include "proxy/lookup_visit.h"
 #include "proxy/mailbox.h"
 #include "proxy/neighbour.h"
+#include "proxy/policy_visit.h"
 #include "proxy/pop3/client_identity.h"
 #include "proxy/pop3/login_dialogue.h"
 #include "proxy/relay.h"
@@ -44,6 +45,9 @@
 namespace postern {
 
 class LookupWait;
+namespace routing {
+enum class PolicyOutcome;
+}  // namespace routing
 namespace pop3 {
 struct Referral;
 }  // namespace pop3
@@ -186,6 +190,14 @@ class Session : public ListNode<Session> {
   bool GuardAllows(const routing::Decision& route);
   bool GuardAccepts(const routing::Decision& route);
   void EndGuardedLogin(Attempt attempt);
+  static bool JudgesCredentials(absl::string_view reply);
+  // session_policy.cc: a service that is asked about logins, and told how they went.
+  bool AsksPolicy() const;
+  coro::Task<Attempt> AskPolicy(const pop3::Credentials* credentials);
+  Attempt TakePolicyAnswer(const routing::LookupAnswer& answer);
+  void ReportPolicy(Attempt attempt);
+  std::string PolicyHash(const pop3::Credentials& credentials) const;
+  routing::LookupQuestion PolicyQuestion(const routing::PolicyOutcome* report) const;
   // How much longer the answer to this login takes than to others.
   DurationNs GuardDelay() const { return visit_ == nullptr ? 0 : visit_->delay(); }
   void NoteGuardRefusal(GuardRefusal refusal);
@@ -205,9 +217,12 @@ class Session : public ListNode<Session> {
   // lookup_ how to log in there.
   friend class LookupWait;
   coro::Task<Attempt> AskLookups(const pop3::Credentials* credentials, routing::Decision* route);
-  coro::Task<routing::AnswerPtr> AskLookup(size_t lookup, const pop3::Credentials* credentials);
+  // Takes the question away. Null: the session has ended, or is about to.
+  coro::Task<routing::AnswerPtr> AskService(routing::LookupService* service,
+                                            routing::LookupQuestion* question);
   routing::LookupQuestion Question(const pop3::Credentials& credentials) const;
-  std::shared_ptr<LookupWait> BeginLookup(size_t lookup, const pop3::Credentials& credentials,
+  std::shared_ptr<LookupWait> BeginAsking(routing::LookupService* service,
+                                          routing::LookupQuestion* question,
                                           routing::AnswerPtr* answer,
                                           routing::LookupTicketPtr* ticket);
   Attempt TakeAnswer(const routing::LookupAnswer& answer, const pop3::Credentials& credentials,
@@ -284,6 +299,7 @@ class Session : public ListNode<Session> {
   std::string user_;
   absl::string_view method_;
   std::unique_ptr<GreetedUpstream> greeted_;  // upstream_ is open and waits; null: it is not
+  std::unique_ptr<PolicyVisit> policy_;       // of the last attempt; null where it was not asked
   std::unique_ptr<LookupVisit> lookup_;       // of the last attempt; null where no lookup was asked
   std::string refusal_;                       // the reply to a refused login
   std::string upstream_error_;

@@ -80,6 +80,8 @@ Fields Collect(const SessionRecord& record, absl::Time now) {
   if (record.guard_refusal != GuardRefusal::kNone) {
     AddText(&fields, "guard", GuardRefusalName(record.guard_refusal));
   }
+  AddText(&fields, "policy", record.policy);
+  if (record.tarpit > 0) AddDuration(&fields, "tarpit_ms", record.tarpit);
   AddText(&fields, "phase", PhaseName(record.phase));
   if (record.refused_logins > 0) {
     AddCount(&fields, "refused", static_cast<uint64_t>(record.refused_logins));

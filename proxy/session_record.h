@@ -37,6 +37,8 @@ struct SessionRecord {
   absl::string_view pool;
   absl::string_view lookup;          // that was asked last; empty: none
   SocketAddress server;              // that a lookup named and no backend has; empty: none
+  absl::string_view policy;          // what the policy service said last; empty: not asked
+  DurationNs tarpit = 0;             // how long it made the login wait
   absl::string_view upstream_error;  // the last failure or refusal, already escaped
   GuardRefusal guard_refusal = GuardRefusal::kNone;  // the last one
   bool logged_in = false;

@@ -8,6 +8,7 @@
 #include "proxy/config/secrets.h"
 #include "proxy/config/small_file.h"
 #include "proxy/guard/address_lists.h"
+#include "proxy/policy_services.h"
 #include "proxy/router_loader.h"
 
 namespace postern {
@@ -114,6 +115,7 @@ absl::StatusOr<std::shared_ptr<Snapshot>> BuildSnapshot(config::Config config,
     if (lookup.password_file.empty()) continue;
     RETURN_IF_ERROR(config::ReadPasswordFile(lookup.password_file).status());
   }
+  RETURN_IF_ERROR(LoadPolicyFiles(config, snapshot.get()));
   snapshot->affinity = states->affinity();
   snapshot->overrides = states->overrides();
   snapshot->holds = states->holds();

@@ -12,6 +12,7 @@
 #include "proxy/base/socket_address.h"
 #include "proxy/base/time.h"
 #include "proxy/config/lookup.h"
+#include "proxy/config/policy.h"
 #include "proxy/guard/options.h"
 #include "proxy/pop3/login_dialogue.h"
 #include "routing/options.h"
@@ -175,6 +176,7 @@ struct Config {
   Timeouts timeouts;
   Limits limits;
   guard::Options guard;
+  Policy policy;                               // of [guard]
   std::vector<DurationNs> login_delays;        // by index in routing.pools
   std::vector<DurationNs> route_login_delays;  // by index in routing.routes; -1: as the pool's
   std::vector<Backend> backends;               // same order and indices as routing.backends

@@ -183,6 +183,9 @@ void ResolveBalance(const BalanceDraft& draft, const Draft& whole, routing::Pool
 void ParseAgent(const TomlNode& table, Diagnostics* diagnostics, Agent* agent);
 // Reads the [guard] table.
 void ParseGuard(TableReader* top, Draft* draft, Diagnostics* diagnostics);
+// policy.cc: its `policy` table. `file_name` is that of the configuration.
+void ParsePolicy(const TomlNode& table, const std::string& file_name, Diagnostics* diagnostics,
+                 Policy* policy);
 // The key login_delay of [guard], a pool or a route.
 bool ReadLoginDelay(TableReader* reader, DurationNs* delay);
 // Completes the guard's options, and the CAPA line that follows from them; after

@@ -143,6 +143,9 @@ void ParseGuard(TableReader* top, Draft* draft, Diagnostics* diagnostics) {
   if (const TomlNode* node = reader.Table("failures")) {
     ParseFailures(*node, &options->failures, diagnostics);
   }
+  if (const TomlNode* node = reader.Table("policy")) {
+    ParsePolicy(*node, file, diagnostics, &draft->config.policy);
+  }
   ReadLoginDelay(&reader, &options->login_delay);
   reader.Duration("known_for", 60 * kSecond, 8760 * kHour, &options->known_for);
   ReadFiles(&reader, "allow", file, &options->allow_files);

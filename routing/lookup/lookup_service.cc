@@ -116,6 +116,9 @@ struct LookupService::Core {
   size_t calling = 0;
   bool stopping = false;
 
+  std::string Title() const {
+    return options.title.empty() ? absl::StrCat("lookup ", options.name) : options.title;
+  }
   bool Remembers(const LookupQuestion& question) const;
   AnswerPtr Fallback(const LookupKey& key, TimeNs now, std::string why);
   AnswerPtr Enqueue(LookupQuestion question, const LookupKey& key, TimeNs now, Done done,
@@ -150,6 +153,7 @@ void LookupService::Core::DropUnwanted(TimeNs now) {
   while (!queue.empty() && (now >= queue.front()->deadline || !queue.front()->Wanted())) {
     const std::shared_ptr<Flight> flight = std::move(queue.front());
     queue.pop_front();
+    Count(&counters->expired);
     waiting -= flight->waiters.size();
     const auto place = flights.find(flight->key);
     if (place != flights.end() && place->second == flight) flights.erase(place);
@@ -249,12 +253,14 @@ void LookupService::Core::Remember(const Flight& flight, const AnswerPtr& answer
 void LookupService::Core::Judge(const LookupAnswer& answer, TimeNs now) {
   if (IsFailure(answer)) {
     if (breaker.OnFailure(now)) {
-      log::Warning(absl::StrCat("lookup ", options.name, ": ", options.breaker_failures,
-                                " failures in a row, the last one: ", answer.detail,
-                                "; logins that need it are told to come back until it answers"));
+      log::Warning(absl::StrCat(Title(), ": ", options.breaker_failures,
+                                " failures in a row, the last one: ", answer.detail, "; ",
+                                options.silence.empty()
+                                    ? "logins that need it are told to come back until it answers"
+                                    : options.silence));
     }
   } else if (breaker.OnSuccess()) {
-    log::Info(absl::StrCat("lookup ", options.name, ": answers again"));
+    log::Info(absl::StrCat(Title(), ": answers again"));
   }
 }
 
@@ -326,7 +332,7 @@ absl::StatusOr<std::shared_ptr<LookupService>> LookupService::Start(
       const std::lock_guard<std::mutex> lock(core->mutex);
       --core->threads;
       return absl::ResourceExhaustedError(
-          absl::StrCat("lookup ", options.name, ": no thread: ", error.what()));
+          absl::StrCat(core->Title(), ": no thread: ", error.what()));
     }
   }
   return service;

@@ -50,6 +50,7 @@ struct LookupCounters {
   Count queue_full{0};  // told to come back because too many waited ...
   Count breaker{0};     // ... because the source is known to be down ...
   Count timed_out{0};   // ... because no answer came in time
+  Count expired{0};     // questions that no thread began to ask in time
   std::array<Count, kLookupSecondsBounds.size() + 1> seconds{};  // not cumulative
   Count nanoseconds{0};
 };

@@ -76,6 +76,17 @@ TEST(SessionLog, NamesWhatTheGuardRefused) {
               HasSubstr(" reason=admission guard=sessions_prefix phase="));
 }
 
+TEST(SessionLog, NamesWhatThePolicyServiceSaid) {
+  SessionRecord record = Joined(nullptr);
+  const std::string without = FormatSession(record, config::LogFormat::kLogfmt, kNow);
+  EXPECT_THAT(without, Not(HasSubstr("policy")));
+  EXPECT_THAT(without, Not(HasSubstr("tarpit")));
+  record.policy = "tarpitted";
+  record.tarpit = 3 * kSecond;
+  EXPECT_THAT(FormatSession(record, config::LogFormat::kLogfmt, kNow),
+              HasSubstr(" policy=tarpitted tarpit_ms=3000.000 phase="));
+}
+
 TEST(SessionLog, WhatPeersSentStaysOnOneLineInBothFormats) {
   pop3::RelayCounter counter;
   SessionRecord record = Joined(&counter);
