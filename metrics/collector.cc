@@ -56,6 +56,8 @@ void AddTo(BackendTotals& totals, const BackendStats& stats) {
   AddTo(totals.greeting, stats.greeting_seconds);
   AddTo(totals.login, stats.login_seconds);
   AddTo(totals.queue, stats.queue_seconds);
+  AddTo(totals.in_use_waits, stats.in_use);
+  AddTo(totals.in_use, stats.in_use_seconds);
   totals.bytes_to += stats.bytes_to_backend.Get();
   totals.bytes_from += stats.bytes_from_backend.Get();
   AddTo(totals.commands, stats.commands);

@@ -187,6 +187,8 @@ struct BackendTotals {
   LatencyTotals greeting;
   LatencyTotals login;
   LatencyTotals queue;
+  std::array<uint64_t, kInUseResultCount> in_use_waits{};
+  LatencyTotals in_use;
   uint64_t bytes_to = 0;
   uint64_t bytes_from = 0;
   uint64_t bytes_spliced = 0;

@@ -263,6 +263,12 @@ void AddBackend(Families& families, const StatusSummary::Backend& row) {
   families.AddObserved(MetricId::kBackendGreetingSeconds, {name, pool}, totals.greeting);
   families.AddObserved(MetricId::kBackendLoginSeconds, {name, pool}, totals.login);
   families.AddObserved(MetricId::kBackendQueueSeconds, {name, pool}, totals.queue);
+  for (size_t i = 0; i < totals.in_use_waits.size(); ++i) {
+    families.AddNonZero(MetricId::kBackendInUseWaits,
+                        {name, pool, InUseResultName(static_cast<InUseResult>(i))},
+                        totals.in_use_waits[i]);
+  }
+  families.AddObserved(MetricId::kBackendInUseSeconds, {name, pool}, totals.in_use);
   families.Add(MetricId::kBackendBytes, {name, pool, "to"}, totals.bytes_to);
   families.Add(MetricId::kBackendBytes, {name, pool, "from"}, totals.bytes_from);
   for (size_t i = 0; i < totals.commands.size(); ++i) {

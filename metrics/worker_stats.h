@@ -96,6 +96,12 @@ struct alignas(64) ListenerStats {
   LatencyHistogram login_seconds;  // accept to the +OK of the login
 };
 
+// What came of logins that waited for a locked maildrop. The last: the client went, or something
+// else was in the way by then.
+enum class InUseResult : uint8_t { kLoggedIn, kGaveUp, kOther };
+inline constexpr size_t kInUseResultCount = 3;
+absl::string_view InUseResultName(InUseResult result);
+
 struct alignas(64) BackendStats {
   Counter connects;  // attempts
   std::array<Counter, kUpstreamErrorCount> errors;
@@ -107,6 +113,8 @@ struct alignas(64) BackendStats {
   LatencyHistogram greeting_seconds;              // established to the greeting (TLS included)
   LatencyHistogram login_seconds;                 // USER or AUTH sent to the verdict
   LatencyHistogram queue_seconds;                 // logins that waited for it, also in vain
+  std::array<Counter, kInUseResultCount> in_use;
+  LatencyHistogram in_use_seconds;  // of each of those
   Counter bytes_to_backend;
   Counter bytes_from_backend;
   std::array<Counter, kRelayVerbCount> commands;

@@ -69,6 +69,7 @@ coro::Task<Session::Attempt> Session::TryLogin(pop3::Credentials* credentials) {
   password_sent_ = false;
   lookup_ = nullptr;
   policy_ = nullptr;
+  claim_ = nullptr;
   const absl::StatusOr<std::string> user =
       snapshot_->shared->router->NormaliseUser(credentials->user);
   if (!user.ok()) {
@@ -101,11 +102,18 @@ coro::Task<Session::Attempt> Session::TryLogin(pop3::Credentials* credentials) {
   Attempt attempt = Attempt::kUnavailable;
   for (;;) {
     attempt = co_await TryRoute(credentials, &wait);
+    if (attempt == Attempt::kInUse) {
+      FinishWait(&wait, attempt);
+      attempt = co_await AwaitMaildrop();
+      if (attempt == Attempt::kInUse) continue;
+      break;
+    }
     if (attempt != Attempt::kUnavailable || !MayWait(&wait)) break;
     const bool again = co_await WaitInLine(&wait);
     if (!again) break;
   }
   FinishWait(&wait, attempt);
+  if (claim_ != nullptr) FinishClaim(attempt);
   // A login that was held in vain is told so.
   if (attempt == Attempt::kUnavailable && reason_ != CloseReason::kNone &&
       reason_ != CloseReason::kHeld) {
@@ -196,11 +204,18 @@ coro::Task<Session::Attempt> Session::TryRoute(const pop3::Credentials* credenti
   if (visit_ != nullptr && wait->queued == nullptr && !GuardAllows(route)) {
     co_return Attempt::kRefused;
   }
+  const bool asked_before = claim_ != nullptr && claim_->only >= 0;
+  if (asked_before && !KeepToAsked(&route)) co_return RefuseAsTold();
   const Attempt entered = EnterRoute(&route, wait);
   if (entered != Attempt::kJoined) co_return entered;
   if (!CanShowDigest(*credentials, route)) {
     LeaveAffinity();
     co_return Attempt::kUnavailable;
+  }
+  // Where the user is by now.
+  if (asked_before && route.candidates[0] != claim_->only) {
+    LeaveAffinity();
+    co_return RefuseAsTold();
   }
   // A master login shows the backend no password of the user's, and a stored secret none that the
   // client has shown: nobody but us, or a lookup, can judge it.
@@ -220,6 +235,7 @@ coro::Task<Session::Attempt> Session::TryRoute(const pop3::Credentials* credenti
   upstream_time_ += io_->Now() - started;
   // With kGone the connection may still be there; it is closed at the end of the session.
   if (attempt != Attempt::kJoined && attempt != Attempt::kGone) LeaveAffinity();
+  if (attempt == Attempt::kJoined) HoldMaildrop(route);
   if (attempt == Attempt::kRefused) {
     CountLogin(guard_refusal_ == GuardRefusal::kNone ? metrics::LoginResult::kRefused
                                                      : metrics::LoginResult::kLimited);
@@ -350,6 +366,7 @@ coro::Task<Session::Attempt> Session::TryCandidates(const routing::Decision* rou
       LeaveSeat(/*call_next=*/attempt != Attempt::kUnavailable);
     }
     if (attempt == Attempt::kJoined) SeatJoined();
+    if (attempt == Attempt::kInUse) NoteAsked(backend);
     if (attempt != Attempt::kUnavailable) co_return attempt;
     // The deadline or a shutdown came in between: the dialogue says the last words.
     if (expire_reason_ != CloseReason::kNone) break;
@@ -439,6 +456,7 @@ coro::Task<Session::Attempt> Session::TryBackend(const routing::Decision* route,
     tests_ejected_ = snapshot_->shared->backend_states[backend]->ejected(io_->Now());
     attempt.address = (*addresses)[static_cast<size_t>(i) % addresses->size()];
     std::unique_ptr<GreetedUpstream> greeted = UseGreeted(&attempt);
+    const TimeNs asked_at = io_->Now();
     UpstreamVerdict verdict = co_await LogInUpstream(&attempt);
     // What happens at a server that no backend names says nothing about one, nor does it say
     // anything that a connection was not kept open for ever.
@@ -480,6 +498,10 @@ coro::Task<Session::Attempt> Session::TryBackend(const routing::Decision* route,
       co_return Attempt::kJoined;
     }
     if (verdict.kind == UpstreamVerdict::Kind::kRefused) {
+      if (MayAwaitMaildrop(*route, verdict.reply, asked_at)) {
+        refusal_ = std::move(verdict.reply);
+        co_return Attempt::kInUse;
+      }
       stats.logins[static_cast<size_t>(metrics::LoginResult::kRefused)].Add();
       refusal_ = std::move(verdict.reply);
       co_return Attempt::kRefused;

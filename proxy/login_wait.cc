@@ -165,29 +165,37 @@ coro::Task<bool> Session::AwaitTurn(LoginWait* wait, bool first) {
       first = false;  // who came back stands in front of us, and looks
     }
     const TimeNs wake_at = first ? std::min(look_at, wait->until) : wait->until;
-    if (!listens) {
-      co_await Pause(wake_at - now);
-      continue;
-    }
-    io_->timers().Arm(&pause_, wake_at);
-    outcome = co_await client_.ReadMore();
-    io_->timers().Disarm(&pause_);
-    listens = client_.input().size() < kSentAheadMax;
-    // An interrupted read is no end. Behind an end there may be a whole session sent ahead.
-    if (outcome == Outcome::kStopped && !client_.stopped()) outcome = Outcome::kOk;
-    if (outcome == Outcome::kEnd && !client_.input().empty()) {
-      outcome = Outcome::kOk;
-      listens = false;
-    }
+    outcome = co_await ListenUntil(wake_at, &listens);
   }
   EndOnClient(outcome);
   co_return false;
 }
 
+// Waits until then, or until somebody calls; the client is read meanwhile while *listens. Not kOk:
+// it has gone.
+coro::Task<Outcome> Session::ListenUntil(TimeNs wake_at, bool* listens) {
+  if (!*listens) {
+    co_await Pause(wake_at - io_->Now());
+    co_return Outcome::kOk;
+  }
+  io_->timers().Arm(&pause_, wake_at);
+  Outcome outcome = co_await client_.ReadMore();
+  io_->timers().Disarm(&pause_);
+  *listens = client_.input().size() < kSentAheadMax;
+  // An interrupted read is no end. Behind an end there may be a whole session sent ahead.
+  if (outcome == Outcome::kStopped && !client_.stopped()) outcome = Outcome::kOk;
+  if (outcome == Outcome::kEnd && !client_.input().empty()) {
+    outcome = Outcome::kOk;
+    *listens = false;
+  }
+  co_return outcome;
+}
+
 // Whatever came of it, those who wait behind it do not wait in vain.
 void Session::FinishWait(LoginWait* wait, Attempt attempt) {
   if (wait->queued == nullptr) return;
-  const bool answered = attempt == Attempt::kJoined || attempt == Attempt::kRefused;
+  const bool answered =
+      attempt == Attempt::kJoined || attempt == Attempt::kRefused || attempt == Attempt::kInUse;
   if (wait->turn) wait->stood_in->CallNext(answered ? 2 : 1);
   wait->turn = false;
   wait->queued.reset();

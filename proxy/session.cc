@@ -109,6 +109,7 @@ coro::Task<void> Session::CloseUp() {
   LeaveAffinity();
   LeaveSeat(/*call_next=*/true);
   visit_.reset();
+  if (claim_ != nullptr) claim_->place->Leave();
   bool abort = relay_.has_value() && relay_->abort_client();
   if (!abort && !client_.stopped()) {
     // Our last words must not be overtaken by a reset: end our direction, then read until the
@@ -286,6 +287,7 @@ void Session::WriteRecord() {
   record.handshake = handshake_time_;
   record.upstream = upstream_time_;
   record.total = io_->Now() - accepted_at_;
+  if (claim_ != nullptr) record.in_use = claim_->waited;
   if (joined_) {
     record.login = joined_at_ - accepted_at_;
     record.bytes_from_client = relay_->bytes_from_client();

@@ -32,6 +32,7 @@
 #include "proxy/login_wait.h"
 #include "proxy/lookup_visit.h"
 #include "proxy/mailbox.h"
+#include "proxy/maildrop_claim.h"
 #include "proxy/neighbour.h"
 #include "proxy/policy_visit.h"
 #include "proxy/pop3/client_identity.h"
@@ -117,6 +118,7 @@ class Session : public ListNode<Session> {
   enum class Attempt {
     kJoined,
     kRefused,      // credentials judged wrong; the reply is in refusal_
+    kInUse,        // they are good, the maildrop is locked, and it is to be waited for; likewise
     kUnavailable,  // nobody to judge them
     kCancelled,    // the client broke its SASL exchange off, and has been answered
     kGone,         // the session has ended meanwhile
@@ -183,7 +185,19 @@ class Session : public ListNode<Session> {
   coro::Task<bool> WaitInLine(LoginWait* wait);
   coro::Task<bool> AwaitTurn(LoginWait* wait, bool first);
   void FinishWait(LoginWait* wait, Attempt attempt);
+  coro::Task<Outcome> ListenUntil(TimeNs wake_at, bool* listens);
   static void OnCalled(void* owner);
+  // in_use.cc: logins that meet a locked maildrop.
+  MaildropClaim* ClaimFor(const routing::Decision& route);
+  bool MayAwaitMaildrop(const routing::Decision& route, absl::string_view reply, TimeNs asked_at);
+  void NoteAsked(size_t backend);
+  bool KeepToAsked(routing::Decision* route) const;
+  Attempt RefuseAsTold();
+  coro::Task<Attempt> AwaitMaildrop();
+  void FinishClaim(Attempt attempt);
+  void HoldMaildrop(const routing::Decision& route);
+  static void OnMaildropCall(void* owner, DurationNs idle);
+  bool IsIdleFor(DurationNs idle) const;
   // session_guard.cc: what the snapshot's guard lets pass.
   bool PassDoor();
   coro::Task<bool> AskGuard();
@@ -301,6 +315,7 @@ class Session : public ListNode<Session> {
   std::unique_ptr<GreetedUpstream> greeted_;  // upstream_ is open and waits; null: it is not
   std::unique_ptr<PolicyVisit> policy_;       // of the last attempt; null where it was not asked
   std::unique_ptr<LookupVisit> lookup_;       // of the last attempt; null where no lookup was asked
+  std::unique_ptr<MaildropClaim> claim_;      // null where nobody conciliates
   std::string refusal_;                       // the reply to a refused login
   std::string upstream_error_;
   std::string tls_error_;

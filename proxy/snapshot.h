@@ -44,6 +44,7 @@ struct Snapshot {
   std::shared_ptr<const guard::AddressLists> address_lists;  // null without
   std::shared_ptr<routing::Overrides> overrides;
   std::shared_ptr<routing::Holds> holds;
+  std::shared_ptr<routing::Maildrops> maildrops;
   std::shared_ptr<AddressBook> addresses;  // indices of config.backends
   std::unique_ptr<OfferBook> offers;       // null where nobody is offered anything
   std::vector<std::shared_ptr<routing::LookupService>> lookups;  // by index in config.lookups

@@ -119,6 +119,7 @@ absl::StatusOr<std::shared_ptr<Snapshot>> BuildSnapshot(config::Config config,
   snapshot->affinity = states->affinity();
   snapshot->overrides = states->overrides();
   snapshot->holds = states->holds();
+  snapshot->maildrops = states->maildrops();
   snapshot->backend_pools = PoolLabels(config);
   auto addresses = std::make_shared<AddressBook>(config.backends.size());
   for (size_t i = 0; i < config.backends.size(); ++i) {

@@ -23,6 +23,7 @@
 #include "routing/backend_load.h"
 #include "routing/backend_weight.h"
 #include "routing/holds.h"
+#include "routing/maildrops.h"
 #include "routing/options.h"
 #include "routing/overrides.h"
 #include "routing/pool_queue.h"
@@ -215,12 +216,15 @@ class BackendStates {
   // What operators have said of users, in time with the backends: across reloads.
   const std::shared_ptr<Overrides>& overrides() const { return overrides_; }
   const std::shared_ptr<Holds>& holds() const { return holds_; }
+  // Who holds which user's maildrop, in pools that conciliate.
+  const std::shared_ptr<Maildrops>& maildrops() const { return maildrops_; }
 
  private:
   const std::shared_ptr<Affinity> affinity_ = std::make_shared<Affinity>();
   const std::shared_ptr<ChangeCounter> changes_ = std::make_shared<ChangeCounter>(0);
   const std::shared_ptr<Overrides> overrides_ = std::make_shared<Overrides>();
   const std::shared_ptr<Holds> holds_ = std::make_shared<Holds>();
+  const std::shared_ptr<Maildrops> maildrops_ = std::make_shared<Maildrops>();
   mutable std::mutex mutex_;
   std::map<std::string, std::shared_ptr<PoolQueue>, std::less<>> queues_;
   std::map<std::string, std::shared_ptr<BackendState>, std::less<>> states_;

@@ -50,6 +50,12 @@ struct EjectRules {
   int share_max_percent = 50;  // of a pool's backends, out at the same time
 };
 
+// What is done for a login whose maildrop the backend calls in use.
+struct InUseRules {
+  DurationNs wait = 0;      // for it to become free, at most; 0: nothing is done
+  DurationNs end_idle = 0;  // a session of the user that has been idle so long is ended; 0: never
+};
+
 // Backends that share the users' mail.
 struct PoolOptions {
   std::string name;
@@ -65,6 +71,7 @@ struct PoolOptions {
   // users on to the next one by hash; 0: never. With `failover` and balancing by user only.
   int load_bound_percent = 0;
   QueueRules queue = {};
+  InUseRules in_use = {};
   // How long a backend that comes back takes to its full weight; with `failover` only.
   DurationNs slow_start = 0;
 };
@@ -72,13 +79,13 @@ struct PoolOptions {
 // One entry of the list that is tried in order. Exactly one of `map_file`, `cdb_file`,
 // `rules_file`, `regex`, `users` and `lookup` is set.
 struct RouteOptions {
-  std::string map_file;          // user<TAB>backend-or-pool
-  std::string cdb_file;          // the same as a constant database
-  std::string rules_file;        // expression<TAB>backend-or-pool
-  std::string regex;             // one such expression ...
-  std::string target;            // ... and where it leads; with `regex` only
-  std::string users;             // "name@domain", "name", "*@domain" or "*"
-  std::string lookup;            // name of a lookup, which is asked
+  std::string map_file;    // user<TAB>backend-or-pool
+  std::string cdb_file;    // the same as a constant database
+  std::string rules_file;  // expression<TAB>backend-or-pool
+  std::string regex;       // one such expression ...
+  std::string target;      // ... and where it leads; with `regex` only
+  std::string users;       // "name@domain", "name", "*@domain" or "*"
+  std::string lookup;      // name of a lookup, which is asked
   // With `users` exactly one of pool and backend. With `lookup` at most one: where answers lead
   // that name nothing, and how the addresses they name are reached.
   std::string pool;

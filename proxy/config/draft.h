@@ -115,6 +115,7 @@ struct PoolDraft {
   BalanceDraft balance;
   routing::EjectRules eject;
   bool affinity = true;
+  Setting<routing::InUseRules> in_use;
   std::optional<DurationNs> login_delay;  // nothing: what [guard] says
   UpstreamDraft defaults;
   std::vector<PoolMember> members;
@@ -179,6 +180,12 @@ void ParseLimits(TableReader* reader, UpstreamDraft* upstream);
 // Completes the pool, whose backends are known.
 void ResolveBalance(const BalanceDraft& draft, const Draft& whole, routing::PoolOptions* options,
                     Diagnostics* diagnostics);
+// The `in_use` table of a pool.
+void ParseInUse(TableReader* reader, Diagnostics* diagnostics,
+                Setting<routing::InUseRules>* setting);
+// Compares it with the deadlines of sessions.
+void ValidateInUse(const Setting<routing::InUseRules>& setting, const Timeouts& timeouts,
+                   Diagnostics* diagnostics);
 // Reads an `agent` table.
 void ParseAgent(const TomlNode& table, Diagnostics* diagnostics, Agent* agent);
 // Reads the [guard] table.

@@ -497,6 +497,8 @@ void ValidateUpstreams(Draft* draft, Diagnostics* diagnostics) {
     options.name = pool.name.value;
     options.eject = pool.eject;
     options.affinity = pool.affinity;
+    if (pool.in_use.good) options.in_use = pool.in_use.value;
+    ValidateInUse(pool.in_use, draft->config.timeouts, diagnostics);
     ResolveMembers(pool, names, draft, &options, diagnostics);
     ResolveBalance(pool.balance, *draft, &options, diagnostics);
     draft->config.routing.pools.push_back(std::move(options));

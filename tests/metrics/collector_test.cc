@@ -391,6 +391,8 @@ TEST_F(CollectorTest, EveryMetricOfTheTableIsExported) {
   backend.greeting_seconds.Record(kMillisecond);
   backend.login_seconds.Record(kMillisecond);
   backend.queue_seconds.Record(kMillisecond);
+  for (Counter& counter : backend.in_use) counter.Add();
+  backend.in_use_seconds.Record(kMillisecond);
   facts_.certificates.push_back({"mail.pem", 1.8e9});
   facts_.io = "uring";
   BackendHealth health;

@@ -137,6 +137,7 @@ config::Config Farm::MakeConfig() {
   pool.name = "mail";
   pool.failover = spec_.failover;
   pool.queue = spec_.queue;
+  pool.in_use = spec_.in_use;
   pool.eject = spec_.eject;
   pool.affinity = spec_.affinity;
   for (size_t i = 0; i < spec_.backends.size(); ++i) {
@@ -421,6 +422,7 @@ void Farm::WriteSession(Client* client) {
   ScriptedClient& peer = *client->peer;
   if (spec.deaf_for > 0) peer.StopReadingFor(spec.deaf_for);
   for (const std::string& command : spec.commands) {
+    if (spec.idle_for > 0 && &command == &spec.commands.back()) peer.Wait(spec.idle_for);
     peer.Send(command);
     const bool quit = command == "QUIT\r\n";
     if (quit) peer.Mark(&client->story.quit_said);
@@ -491,10 +493,6 @@ void Farm::NoteTimes() {
   }
 }
 
-std::vector<std::string> Farm::Judge() {
-  return spec_.shared_users ? std::vector<std::string>() : CheckHistory(history_);
-}
-
 bool Farm::WorldAtRest() {
   return worker_->sessions() == 0 && io_.quiet() && (checker_ == nullptr || checker_->done());
 }
@@ -551,7 +549,7 @@ void Farm::Tell() {
     history_.servers.push_back(std::move(story));
   }
   history_.may_turn_away = spec_.sessions_max < spec_.clients.size();
-  history_.may_ask_again = spec_.queue.wait > 0;
+  history_.may_ask_again = spec_.queue.wait > 0 || spec_.in_use.wait > 0;
   history_.errors_injected = io_.errors_injected() > 0;
   for (size_t i = 0; i < kListeners; ++i) {
     history_.connections += stats_.listener(i).connections.Get();

@@ -85,6 +85,7 @@ struct ClientSpec {
   Peer::Pace pace;
   DurationNs starts_after = 0;
   DurationNs deaf_for = 0;      // stops reading for a while after the login
+  DurationNs idle_for = 0;      // says nothing for a while before its last command
   DurationNs resets_after = 0;  // kResetSometime
 };
 
@@ -118,6 +119,7 @@ struct FarmSpec {
   config::Timeouts timeouts;
   bool failover = false;
   routing::QueueRules queue;
+  routing::InUseRules in_use;
   routing::EjectRules eject;
   bool apop = false;
   // Every listener greets in a backend's words (greeting_relay.h): in those of the only one, or
@@ -153,6 +155,7 @@ class Farm : private SessionSink {
   const History& history() const { return history_; }
   uint64_t bytes_moved() const { return io_.bytes_moved(); }
   const MaildropStore& store() const { return store_; }
+  MaildropStore& store() { return store_; }
   SimIo& io() { return io_; }
   metrics::WorkerStats& stats() { return stats_; }
   std::shared_ptr<routing::BackendState> state(size_t backend);
@@ -200,7 +203,9 @@ class Farm : private SessionSink {
   void WriteFarewell(Client* client);
   void Turn();
   void NoteTimes();
-  std::vector<std::string> Judge();
+  std::vector<std::string> Judge() {
+    return spec_.shared_users ? std::vector<std::string>() : CheckHistory(history_);
+  }
   bool WorldAtRest();
   void Tell();
   void CheckBalance();

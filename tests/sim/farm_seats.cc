@@ -13,6 +13,7 @@ void Farm::CheckSeats() {
   };
   const std::shared_ptr<routing::PoolQueue> queue = states_.Queue("mail");
   zero("logins that wait", queue->waiting.load());
+  zero("maildrops held or waited for", static_cast<int64_t>(states_.maildrops()->size()));
   zero("logins in the line of the pool", static_cast<int64_t>(queue->line.size()));
   for (size_t i = 0; i < spec_.backends.size(); ++i) {
     zero("seats at a backend", state(i)->load().seats());

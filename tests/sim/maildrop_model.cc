@@ -206,10 +206,20 @@ MaildropModel::Answer MaildropModel::Accept(const std::string& user) {
   if (drop_ == nullptr) return Refusal();
   Answer answer;
   answer.login = true;
+  if (options_.locks && drop_->locked) {
+    answer.text = "-ERR [IN-USE] another session is there\r\n";
+    return answer;
+  }
+  has_lock_ = options_.locks;
+  drop_->locked = drop_->locked || has_lock_;
   record_.logged_in = true;
   record_.user = user;
   answer.text = absl::StrCat("+OK logged in ", user, "\r\n");
   return answer;
+}
+
+void MaildropModel::Unlock() {
+  if (std::exchange(has_lock_, false)) drop_->locked = false;
 }
 
 size_t MaildropModel::Number(absl::string_view argument) const {
@@ -275,6 +285,7 @@ MaildropModel::Answer MaildropModel::AfterLogin(const std::string& verb,
     drop_->deleted.insert(record_.marked.begin(), record_.marked.end());
     answer.event = Event::kQuit;
     answer.text = "+OK bye\r\n";
+    Unlock();
   }
   return answer;
 }

@@ -113,6 +113,7 @@ void ScriptedServer::OnHeard() {
 
 void ScriptedServer::OnEnd() {
   // A server whose client is gone has nothing left to wait for.
+  model_.Unlock();
   Close();
 }
 
