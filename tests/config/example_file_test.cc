@@ -97,6 +97,8 @@ void AddSource(const std::shared_ptr<routing::LdapOptions>& ldap, Description* o
 void AddSource(const std::shared_ptr<routing::RedisOptions>& redis, Description* out) {
   out->Add("redis", redis->tls.on, redis->tls.insecure, redis->database);
 }
+// No [[lookup]] is one.
+void AddSource(const std::shared_ptr<routing::PolicyOptions>&, Description*) {}
 template <typename Sql>
 void AddSource(const std::shared_ptr<Sql>& sql, Description* out) {
   out->Add("sql", sql->tls.on, sql->tls.insecure);
