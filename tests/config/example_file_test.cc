@@ -49,7 +49,7 @@ void AddClients(const Config& config, Description* out) {
   out->Add("top", config.workers, config.io, config.hostname);
   for (const Listener& listener : config.listeners) {
     out->Add("listener", listener.tls, listener.plaintext_logins, listener.v6only, listener.backlog,
-             listener.proxy_protocol);
+             listener.proxy_protocol, listener.relays_greeting);
   }
   const tls::ServerOptions& tls = config.tls;
   out->Add("tls", tls.version_min, tls.early_greeting, tls.tickets_ecdsa, tls.tickets_rsa);
@@ -144,6 +144,8 @@ std::string WithAnother(const std::string& assignment) {
       {"version_min = \"1.2\"", "\"1.3\""},
       {"mechanisms = [\"plain\", \"login\"]", "[\"plain\"]"},
       {"refused_reply = \"-ERR [AUTH] Authentication failed.\"", "\"-ERR [AUTH] No.\""},
+      {"greeting = \"own\"",
+       "\"backend\"\nserver_names = [{ name = \"s1.example.net\", backend = \"mail1\" }]"},
       {"unlisted = \"allow\"", "\"deny\"\nallow = [\"l\"]"},
       {"balance = \"user-hash\"", "\"maglev\""},
       {"login = \"password\"", "\"sasl\""},

@@ -19,6 +19,7 @@ LOOKUPS = ("auth_http", "postgresql", "mysql", "ldap", "redis")
 # The tables, each with the header that makes it one. Those in {} have a line of their own.
 HEADERS = {
     "[[listener]]": "[[listener]]",
+    "an entry of server_names": "[[listener.server_names]]",
     "[tls]": "[tls]",
     "a certificate": "[[tls.certificates]]",
     "[auth]": "[auth]",
@@ -87,11 +88,13 @@ def tables_of(document):
             yield f"[{name}]", document[name]
     for certificate in document.get("tls", {}).get("certificates", []):
         yield "a certificate", certificate
-    for name in ("sessions", "connections", "failures"):
+    for name in ("sessions", "connections", "failures", "policy"):
         if name in document.get("guard", {}):
             yield name, document["guard"][name]
     for listener in document.get("listener", []):
         yield "[[listener]]", listener
+        for name in listener.get("server_names", []):
+            yield "an entry of server_names", name
     for backend in document.get("backend", []):
         yield from tables_of_upstream("[[backend]]", backend)
     for pool in document.get("pool", []):
@@ -114,7 +117,7 @@ def is_table(value):
 
 def tables_of_upstream(kind, table):
     yield kind, table
-    for name in ("health", "agent", "queue", "eject"):
+    for name in ("health", "agent", "queue", "in_use", "eject"):
         if name in table:
             yield name, table[name]
 
@@ -129,12 +132,14 @@ SECTIONS = {
     "[limits]": ("[limits]",),
     "[guard]": ("[guard]",),
     "Failed logins": ("failures",),
+    "Policy service": ("policy",),
     "[users]": ("[users]",),
     "[[backend]]": ("[[backend]]", "a backend"),
     "Agent": ("agent",),
     "Health checks": ("health",),
     "[[pool]]": ("[[pool]]",),
     "Queue": ("queue",),
+    "Maildrops in use": ("in_use",),
     "Ejection": ("eject",),
     "[[route]]": ("[[route]]",),
     "[[lookup]]": tuple(f"[[lookup]] {type}" for type in LOOKUPS),
@@ -150,6 +155,7 @@ SECTIONS = {
 # Kinds whose keys have no items of their own, but stand in the text of this one.
 EXPLAINED_AT = {
     "a certificate": ("[tls]", "certificates"),
+    "an entry of server_names": ("[[listener]]", "server_names"),
     "sessions": ("[guard]", "sessions"),
     "connections": ("[guard]", "connections"),
 }

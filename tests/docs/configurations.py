@@ -31,11 +31,11 @@ def provide_files(text, directory):
         elif path.endswith("ca.pem"):
             shutil.copy(leaf.ca, here)
         elif path.endswith((".map", ".rules")):
-            backend = re.search(r'\{ name = "([^"]+)"', text).group(1)
+            backend = re.search(r'^  \{ name = "([^"]+)"', text, re.MULTILINE).group(1)
             with open(here, "w", encoding="utf-8") as file:
                 file.write(f"moved@example.org\t{backend}\n")
         elif path.endswith(".cdb"):
-            backend = re.search(r'\{ name = "([^"]+)"', text).group(1)
+            backend = re.search(r'^  \{ name = "([^"]+)"', text, re.MULTILINE).group(1)
             record = f"+17,{len(backend)}:moved@example.org->{backend}\n\n"
             subprocess.run(["cdb", "-c", here], input=record, text=True, check=True)
         elif path.endswith(("/allow", "/deny")):
