@@ -383,6 +383,16 @@ def test_another_url_takes_over_and_keeps_the_connection(world, service):
     assert metrics.get(POLICY + "requests_total", command="report") == 0
 
 
+def test_a_connection_that_the_service_has_ended_is_no_failure(world, service):
+    """It ends each one behind its answer, and announces nothing."""
+    service.allow = lambda request: Reply(raw=b'HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n{"status":0}')
+    here = world([service.url()], {"fail": "closed", "connections": 1, "report": False})
+    for _ in range(6):
+        assert here.log_in().startswith(b"+OK")
+    assert service.connections == 6
+    assert here.proxy.metrics().get(POLICY + "requests_total", command="allow", result="failed") == 0
+
+
 def test_a_failing_url_is_left_for_the_next(world, service):
     with PolicyService(allow=lambda request: Reply(b"oops", status=503)) as bad:
         here = world([bad.url(), service.url()], {"fail": "closed", "connections": 1})
