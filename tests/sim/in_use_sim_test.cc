@@ -303,8 +303,9 @@ TEST_F(InUseSim, AnIdleSessionGivesWay) {
 TEST_F(InUseSim, ATransferIsNeverCut) {
   RunSeeds(40, [](uint64_t seed) {
     FarmSpec spec = OneMaildrop(12 * kSecond, kSecond);
-    // More than the windows hold.
-    spec.message_bytes = size_t{1} << 20;
+    // Much more than the window holds, or so little more that the proxy has read all of it.
+    Random random(seed);
+    spec.message_bytes = seed % 3 == 0 ? size_t{1} << 20 : 33000 + random.Below(6000);
     ClientSpec slow = Program(0, 25 * kSecond);
     slow.deaf_for = 20 * kSecond;
     slow.waits = false;
@@ -320,6 +321,55 @@ TEST_F(InUseSim, ATransferIsNeverCut) {
     if (!absl::StartsWith(told, "-ERR [IN-USE]")) failures.push_back("it was told " + told);
     return failures;
   });
+}
+
+// The backend stands still in the middle of a response: that is for the idle limit to end.
+TEST_F(InUseSim, AResponseThatStandsStillIsNotIdle) {
+  RunSeeds(20, [](uint64_t seed) {
+    FarmSpec spec = OneMaildrop(20 * kSecond, kSecond);
+    spec.timeouts.idle = 60 * kSecond;
+    ServerScript& script = spec.backends[0].scripts[0];
+    script.fault = ServerFault::kStallAt;
+    script.at = 1000;
+    spec.clients = {Program(0, 0), Program(5 * kSecond, 0)};
+    Farm farm(seed, spec);
+    Failures failures = farm.Run();
+    const ClientStory& first = farm.history().clients[0];
+    if (first.reason != CloseReason::kIdleTimeout) {
+      failures.push_back(absl::StrCat("it was ended by ", CloseReasonName(first.reason)));
+    }
+    if (first.end != Peer::End::kReset) failures.push_back("its client did not notice");
+    const std::string& told = farm.history().clients[1].login_reply;
+    if (!absl::StartsWith(told, "-ERR [IN-USE]")) failures.push_back("it was told " + told);
+    return failures;
+  });
+}
+
+// However one logs in, as long as nothing was said that cannot be said again.
+TEST_F(InUseSim, EveryWayToLogInMayWait) {
+  for (const LoginKind kind :
+       {LoginKind::kUserPassAtOnce, LoginKind::kEverythingAtOnce, LoginKind::kAuthPlain,
+        LoginKind::kAuthPlainTwoSteps, LoginKind::kAuthLogin, LoginKind::kXoauth2}) {
+    RunSeeds(5, [kind](uint64_t seed) {
+      FarmSpec spec = OneMaildrop(20 * kSecond, kSecond);
+      spec.sasl = kind == LoginKind::kXoauth2;
+      if (!spec.sasl && seed % 2 == 0) {
+        spec.backends[0].mechanism = config::UpstreamMechanism::kAuthPlain;
+      }
+      ClientSpec second = Program(4 * kSecond, 0);
+      second.login = kind;
+      second.listener = spec.sasl ? 0 : 2;
+      spec.clients = {Program(0, kForEver), second};
+      Farm farm(seed, spec);
+      Failures failures = farm.Run();
+      CheckNothingWasCut(farm, &failures);
+      if (farm.history().clients[1].reason != CloseReason::kQuit) {
+        failures.push_back(absl::StrCat("kind ", static_cast<int>(kind), " was told ",
+                                        farm.history().clients[1].login_reply));
+      }
+      return failures;
+    });
+  }
 }
 
 // Whoever knows a name and no password ends nobody, and learns nothing.
@@ -394,6 +444,27 @@ TEST_F(InUseSim, EndingEachOtherHasAPace) {
     }
     // A minute of them.
     if (logins.size() < 6) failures.push_back(absl::StrCat("only ", logins.size(), " logins"));
+    return failures;
+  });
+}
+
+// Of those who wait for the same session one gets in, and the others do not end that one for it.
+TEST_F(InUseSim, ThoseWhoWaitTogetherDoNotEndEachOther) {
+  RunSeeds(30, [](uint64_t seed) {
+    FarmSpec spec = OneMaildrop(30 * kSecond, 4 * kSecond);
+    spec.clients = {Program(0, kForEver)};
+    for (int i = 0; i < 4; ++i) {
+      spec.clients.push_back(Program(kSecond + i * 200 * kMillisecond, kForEver));
+    }
+    Farm farm(seed, spec);
+    Failures failures = farm.Run();
+    if (Superseded(farm) != 1) failures.push_back(absl::StrCat(Superseded(farm), " were ended"));
+    if (farm.history().clients[0].reason != CloseReason::kSuperseded) {
+      failures.push_back("it was not the first");
+    }
+    if (Waits(&farm, InUseResult::kLoggedIn) != 1 || Waits(&farm, InUseResult::kGaveUp) != 3) {
+      failures.push_back("they were counted wrongly");
+    }
     return failures;
   });
 }

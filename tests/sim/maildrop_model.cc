@@ -92,7 +92,10 @@ MaildropModel::Answer MaildropModel::OnLine(const std::string& line) {
 std::string MaildropModel::Capabilities() const {
   return absl::StrCat("+OK\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nUSER\r\n",
                       options_.pipelining ? "PIPELINING\r\n" : "", options_.stls ? "STLS\r\n" : "",
-                      options_.auth_plain ? "SASL PLAIN\r\n" : "", ".\r\n");
+                      options_.xoauth2      ? "SASL PLAIN XOAUTH2\r\n"
+                      : options_.auth_plain ? "SASL PLAIN\r\n"
+                                            : "",
+                      ".\r\n");
 }
 
 MaildropModel::Answer MaildropModel::BeforeLogin(const std::string& verb,
@@ -142,7 +145,7 @@ MaildropModel::Answer MaildropModel::Xoauth2(const std::string& base64) {
   const std::string user(absl::StripPrefix(fields[0], "user="));
   record_.users_offered.push_back(user);
   answer = Login(user, std::string(absl::StripPrefix(fields[1], "auth=Bearer ")));
-  if (record_.logged_in) return answer;
+  if (record_.logged_in || absl::StrContains(answer.text, "[IN-USE]")) return answer;
   xoauth2_refused_ = true;
   answer.login = false;
   answer.text = "+ eyJzdGF0dXMiOiI0MDEifQ==\r\n";
