@@ -364,6 +364,7 @@ UpstreamAttempt Session::AttemptAt(size_t backend) {
   if (target.proxy_protocol != config::UpstreamProxy::kOff ||
       target.xclient != config::UpstreamXclient::kOff) {
     attempt.identity = Identity();
+    AddForward(target, &attempt.identity);
     attempt.session = SessionName();
   }
   return attempt;

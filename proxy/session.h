@@ -126,6 +126,8 @@ class Session : public ListNode<Session> {
   coro::Task<bool> HearNeighbour();
   void TakeXclient(const pop3::XclientFacts& facts);
   pop3::ClientIdentity Identity() const;
+  // What the operator wants `backend` to be told besides, in front of what a neighbour has told.
+  void AddForward(const config::Backend& backend, pop3::ClientIdentity* identity) const;
   // What the next hop is to call this session: the neighbour's name for it, or our own.
   std::string SessionName() const;
   // client_certificate.cc: after a handshake.
