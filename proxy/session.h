@@ -25,6 +25,7 @@
 #include "proxy/channel.h"
 #include "proxy/coro/task.h"
 #include "proxy/coro/wake.h"
+#include "proxy/digest_md5.h"
 #include "proxy/greeting_relay.h"
 #include "proxy/guard/guard.h"
 #include "proxy/held_logins.h"
@@ -194,6 +195,9 @@ class Session : public ListNode<Session> {
   DurationNs LoginDelayOf(const routing::Decision& route) const;
   // carried_login.cc
   coro::Task<Attempt> CarryExchange(UpstreamAttempt* attempt, UpstreamVerdict* verdict);
+  // digest_login.cc: DIGEST-MD5.
+  std::string ChallengeByDigest();
+  coro::Task<Attempt> ShowProof();
   // referral.cc
   coro::Task<Attempt> FollowReferrals(const routing::Decision* route, size_t backend,
                                       const pop3::Credentials* credentials,
@@ -202,7 +206,7 @@ class Session : public ListNode<Session> {
   bool LeadsToOwnLogin(const routing::Decision& route) const;
   bool LeadsToSecret(const routing::Decision& route) const;
   bool VerifyHere(const pop3::Credentials& credentials, absl::string_view* password) const;
-  static bool Matches(const pop3::Credentials& credentials, absl::string_view secret);
+  bool Matches(const pop3::Credentials& credentials, absl::string_view secret) const;
   // lookup_login.cc: asks until it is known where the user lives; kJoined: `route` says where, and
   // lookup_ how to log in there.
   friend class LookupWait;
@@ -293,6 +297,7 @@ class Session : public ListNode<Session> {
   Channel client_;
   Channel upstream_;
   std::unique_ptr<pop3::LoginDialogue> dialogue_;  // until the login
+  std::unique_ptr<DigestMd5Exchange> digest_md5_;  // the last one begun; null without
   int refused_logins_ = 0;                         // what the dialogue had counted by then
   int bad_commands_ = 0;
   std::optional<Relay> relay_;
