@@ -153,6 +153,9 @@ coro::Task<pop3::Decision> Session::NextDecision() {
       case pop3::Action::kCramChallenge:
         client_.Queue(dialogue_->OnCramChallenge(NewChallenge()));
         break;
+      case pop3::Action::kDigestChallenge:
+        client_.Queue(ChallengeByDigest());
+        break;
       case pop3::Action::kXclient:
         TakeXclient(*decision.xclient);
         [[fallthrough]];

@@ -334,9 +334,12 @@ bool Session::VerifyHere(const pop3::Credentials& credentials, absl::string_view
 }
 
 // Whether the client has this secret: in constant time.
-bool Session::Matches(const pop3::Credentials& credentials, absl::string_view secret) {
+bool Session::Matches(const pop3::Credentials& credentials, absl::string_view secret) const {
   if (!credentials.shows_digest()) {
     return ConstantTimeEquals(secret, credentials.password.view());
+  }
+  if (credentials.by_digest_md5()) {
+    return digest_md5_ != nullptr && digest_md5_->Verify(credentials.digest.view(), secret);
   }
   const absl::StatusOr<std::string> digest = credentials.method == pop3::LoginMethod::kApop
                                                  ? tls::Md5Hex(credentials.challenge, secret)
@@ -387,6 +390,7 @@ UpstreamAttempt Session::AttemptAt(size_t backend) {
   if (target.proxy_protocol != config::UpstreamProxy::kOff ||
       target.xclient != config::UpstreamXclient::kOff) {
     attempt.identity = Identity();
+    AddForward(target, &attempt.identity);
     attempt.session = SessionName();
   }
   return attempt;
@@ -485,6 +489,10 @@ coro::Task<Session::Attempt> Session::TryBackend(const routing::Decision* route,
       upstream_.Close(/*abortive=*/false);
     }
     if (reason_ != CloseReason::kNone) co_return Attempt::kGone;
+    if (verdict.kind == UpstreamVerdict::Kind::kAccepted && credentials->by_digest_md5()) {
+      const Attempt shown = co_await ShowProof();
+      if (shown != Attempt::kJoined) co_return shown;
+    }
     if (verdict.kind == UpstreamVerdict::Kind::kAccepted && visit_ != nullptr &&
         !GuardAccepts(*route)) {
       stats.logins[static_cast<size_t>(metrics::LoginResult::kLimited)].Add();

@@ -199,6 +199,13 @@ Session::Attempt Session::TakeAnswer(const routing::LookupAnswer& answer,
     }
     lookup_->secret = &*answer.login_secret;
     lookup_->judged = true;
+  } else if (credentials.by_digest_md5()) {
+    // No service knows how to judge it, whatever it says: it is for whoever has the secret.
+    if (shared.secrets == nullptr) {
+      LookupUnusable("answers no password, and DIGEST-MD5 needs it");
+      return Attempt::kUnavailable;
+    }
+    lookup_->judged = false;
   } else {
     // What a carried exchange proves, only the backend sees.
     lookup_->judged = traits.judges_credentials && !carried;

@@ -25,6 +25,7 @@
 #include "proxy/channel.h"
 #include "proxy/coro/task.h"
 #include "proxy/coro/wake.h"
+#include "proxy/digest_md5.h"
 #include "proxy/greeting_relay.h"
 #include "proxy/guard/guard.h"
 #include "proxy/held_logins.h"
@@ -132,6 +133,8 @@ class Session : public ListNode<Session> {
   coro::Task<bool> HearNeighbour();
   void TakeXclient(const pop3::XclientFacts& facts);
   pop3::ClientIdentity Identity() const;
+  // What the operator wants `backend` to be told besides, in front of what a neighbour has told.
+  void AddForward(const config::Backend& backend, pop3::ClientIdentity* identity) const;
   // What the next hop is to call this session: the neighbour's name for it, or our own.
   std::string SessionName() const;
   // client_certificate.cc: after a handshake.
@@ -218,6 +221,9 @@ class Session : public ListNode<Session> {
   DurationNs LoginDelayOf(const routing::Decision& route) const;
   // carried_login.cc
   coro::Task<Attempt> CarryExchange(UpstreamAttempt* attempt, UpstreamVerdict* verdict);
+  // digest_login.cc: DIGEST-MD5.
+  std::string ChallengeByDigest();
+  coro::Task<Attempt> ShowProof();
   // referral.cc
   coro::Task<Attempt> FollowReferrals(const routing::Decision* route, size_t backend,
                                       const pop3::Credentials* credentials,
@@ -226,7 +232,7 @@ class Session : public ListNode<Session> {
   bool LeadsToOwnLogin(const routing::Decision& route) const;
   bool LeadsToSecret(const routing::Decision& route) const;
   bool VerifyHere(const pop3::Credentials& credentials, absl::string_view* password) const;
-  static bool Matches(const pop3::Credentials& credentials, absl::string_view secret);
+  bool Matches(const pop3::Credentials& credentials, absl::string_view secret) const;
   // lookup_login.cc: asks until it is known where the user lives; kJoined: `route` says where, and
   // lookup_ how to log in there.
   friend class LookupWait;
@@ -322,6 +328,7 @@ class Session : public ListNode<Session> {
   Channel client_;
   Channel upstream_;
   std::unique_ptr<pop3::LoginDialogue> dialogue_;  // until the login
+  std::unique_ptr<DigestMd5Exchange> digest_md5_;  // the last one begun; null without
   int refused_logins_ = 0;                         // what the dialogue had counted by then
   int bad_commands_ = 0;
   std::optional<Relay> relay_;

@@ -14,6 +14,7 @@
 #include "proxy/config/lookup.h"
 #include "proxy/config/policy.h"
 #include "proxy/guard/options.h"
+#include "proxy/pop3/forward_fields.h"
 #include "proxy/pop3/login_dialogue.h"
 #include "routing/options.h"
 #include "tls/options.h"
@@ -108,7 +109,8 @@ struct Backend {
   Pipelining pipelining = Pipelining::kAuto;
   UpstreamProxy proxy_protocol = UpstreamProxy::kOff;
   UpstreamXclient xclient = UpstreamXclient::kOff;
-  std::string master_user;  // with login = "master"
+  pop3::ForwardFields forward;  // as written, see FillForward()
+  std::string master_user;      // with login = "master"
   // "{user}*{master}": the name to log in with instead of SASL PLAIN with an authorization id.
   std::string master_format;
   std::string master_password_file;  // first line of a file that others may not read

@@ -71,6 +71,7 @@ struct UpstreamDraft {
   Setting<Pipelining> pipelining;
   Setting<UpstreamProxy> proxy_protocol;
   Setting<UpstreamXclient> xclient;
+  Setting<pop3::ForwardFields> forward;
   Setting<std::string> master_user;
   Setting<std::string> master_password_file;
   Setting<std::string> master_format;
@@ -169,7 +170,7 @@ bool ReadCapabilities(TableReader* reader, std::vector<std::string>* lines);
 // Reads `master_format`.
 bool ReadMasterFormat(TableReader* reader, std::string* format);
 // The keys of a backend or pool about what it is told of the client.
-void ParseIntroduction(TableReader* reader, UpstreamDraft* upstream);
+void ParseIntroduction(TableReader* reader, Diagnostics* diagnostics, UpstreamDraft* upstream);
 // Reads a `health` table.
 bool ParseHealth(const TomlNode& table, const std::string& file_name, Diagnostics* diagnostics,
                  HealthDraft* health);

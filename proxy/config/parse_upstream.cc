@@ -61,7 +61,7 @@ void ReadUpstream(TableReader* reader, const std::string& file_name, UpstreamDra
         "pipelining",
         {{"auto", Pipelining::kAuto}, {"on", Pipelining::kOn}, {"off", Pipelining::kOff}}, out);
   });
-  ParseIntroduction(reader, upstream);
+  ParseIntroduction(reader, diagnostics, upstream);
   ReadSetting(*reader, "master_user", &upstream->master_user,
               [&](std::string* out) { return reader->String("master_user", out); });
   ReadPath(reader, "master_password_file", file_name, &upstream->master_password_file);

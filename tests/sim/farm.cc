@@ -94,15 +94,6 @@ void Farm::StartChecks(const std::shared_ptr<const WorkerSnapshot>& snapshot) {
   io_.scheduler().After(spec_.health_for, [this] { worker_->Post([this] { checker_->Stop(); }); });
 }
 
-ConnectAnswer Farm::AnswerConnect(size_t backend) {
-  const BackendSpec& spec = spec_.backends[backend];
-  const DurationNs since = io_.scheduler().now() - begin_;
-  for (const Outage& outage : spec.outages) {
-    if (since >= outage.from && since < outage.until) return ConnectAnswer{outage.kind, 0};
-  }
-  return spec.connects[io_.random().Below(spec.connects.size())];
-}
-
 config::Config Farm::MakeConfig() {
   config::Config config;
   config.hostname = TestTls::kName;
@@ -125,6 +116,7 @@ config::Config Farm::MakeConfig() {
   config.timeouts = spec_.timeouts;
   if (spec_.apop) {
     config.dialogue.apop = true;
+    config.dialogue.mechanisms.push_back(pop3::Mechanism::kDigestMd5);
     std::string secrets;
     for (const ClientSpec& client : spec_.clients) {
       if (client.known) absl::StrAppend(&secrets, client.user, ":", RealPassword(client), "\n");
@@ -236,6 +228,7 @@ void Farm::AddClient(const ClientSpec& spec) {
   story.known = spec.known;
   story.may_log_in = spec.login < LoginKind::kNone && (spec.listener != 1 || spec.secure) &&
                      spec.known && (spec.login != LoginKind::kApop || spec_.apop || spec_.relay) &&
+                     (spec.login != LoginKind::kDigestMd5 || spec_.apop) &&
                      (spec.login != LoginKind::kXoauth2 || spec_.sasl);
   story.session_text = absl::StrJoin(spec.commands, "");
   story.wants_quit = !spec.commands.empty() && spec.commands.back() == "QUIT\r\n";
@@ -353,6 +346,9 @@ void Farm::WriteLogin(Client* client) {
         peer.Expect();
         peer.Send("\r\n");
       }
+      break;
+    case LoginKind::kDigestMd5:
+      WriteDigestLogin(client);
       break;
     case LoginKind::kXclient:
       peer.Send(absl::StrCat("XCLIENT ADDR=", client->address.IpText(),

@@ -40,6 +40,7 @@ enum class LoginKind {
   kAuthPlainTwoSteps,
   kAuthLogin,
   kApop,
+  kDigestMd5,   // FarmSpec::apop only, whose secrets it needs
   kXoauth2,     // the exchange is carried; FarmSpec::sasl only
   kXclient,     // says by XCLIENT who it is; plain listener only
   kWrongFirst,  // a wrong password, then the right one
@@ -198,6 +199,8 @@ class Farm : private SessionSink {
   void WriteScript(Client* client);
   void WriteProxyHeader(Client* client);
   void WriteLogin(Client* client);
+  // digest_farm.cc
+  void WriteDigestLogin(Client* client);
   void WriteHopelessLogin(Client* client);
   void WriteSession(Client* client);
   void WriteFarewell(Client* client);

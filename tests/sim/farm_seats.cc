@@ -7,6 +7,15 @@ std::shared_ptr<routing::BackendState> Farm::state(size_t backend) {
   return states_.Get(absl::StrCat("mail", backend + 1));
 }
 
+ConnectAnswer Farm::AnswerConnect(size_t backend) {
+  const BackendSpec& spec = spec_.backends[backend];
+  const DurationNs since = io_.scheduler().now() - begin_;
+  for (const Outage& outage : spec.outages) {
+    if (since >= outage.from && since < outage.until) return ConnectAnswer{outage.kind, 0};
+  }
+  return spec.connects[io_.random().Below(spec.connects.size())];
+}
+
 void Farm::CheckSeats() {
   const auto zero = [this](absl::string_view what, int64_t value) {
     if (value != 0) Fail(absl::StrCat("balance: ", what, " is ", value));
