@@ -168,7 +168,7 @@ def test_a_session_elsewhere_is_waited_for(start_proxy, census):
 
 def test_programs_that_poll_do_not_end_each_other(start_proxy, census):
     """Two that log in again and again at the same time; with end_idle far below their polling."""
-    proxy = launch(start_proxy, census, {"wait": "50s", "end_idle": "5s"})
+    proxy = launch(start_proxy, census, {"wait": "50s", "end_idle": "10s"})
     rounds, trouble = 15, []
 
     def poll():

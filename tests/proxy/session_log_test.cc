@@ -67,6 +67,14 @@ TEST(SessionLog, NamesTheNeighbourAndTheTlsThatEndedThere) {
   EXPECT_THAT(FormatSession(record, config::LogFormat::kLogfmt, kNow), HasSubstr("resumed=false"));
 }
 
+TEST(SessionLog, TellsHowLongItWaitedForAMaildrop) {
+  SessionRecord record = Joined(nullptr);
+  EXPECT_THAT(FormatSession(record, config::LogFormat::kLogfmt, kNow), Not(HasSubstr("in_use")));
+  record.in_use = 1'250'000'000;
+  EXPECT_THAT(FormatSession(record, config::LogFormat::kLogfmt, kNow),
+              HasSubstr(" in_use_ms=1250.000 login_ms=12.500 "));
+}
+
 TEST(SessionLog, NamesWhatTheGuardRefused) {
   SessionRecord record = Joined(nullptr);
   EXPECT_THAT(FormatSession(record, config::LogFormat::kLogfmt, kNow), Not(HasSubstr("guard")));

@@ -472,7 +472,8 @@ TEST_F(InUseSim, ThoseWhoWaitTogetherDoNotEndEachOther) {
 // --- whatever else goes wrong --------------------------------------------------------------------
 
 TEST_F(InUseSim, RandomFarmsKeepTheirRules) {
-  for (const Weather weather : {Weather::kFair, Weather::kUnruly, Weather::kDraining}) {
+  for (const Weather weather :
+       {Weather::kFair, Weather::kUnruly, Weather::kHostile, Weather::kDraining}) {
     RunSeeds(60, [weather](uint64_t seed) {
       FarmSpec spec = DrawFarm(seed, weather);
       spec.in_use = {3 * kSecond, kSecond};
