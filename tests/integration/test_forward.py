@@ -33,12 +33,15 @@ class Backend:
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection):
-        with connection, connection.makefile("rb") as lines:
-            connection.sendall(b"+OK [XCLIENT] ready\r\n" if self.announces else b"+OK ready\r\n")
-            for line in lines:
-                if line.startswith(b"XCLIENT"):
-                    self.xclients.append(line)
-                connection.sendall(b"+OK\r\n.\r\n" if line == b"CAPA\r\n" else b"+OK\r\n")
+        try:
+            with connection, connection.makefile("rb") as lines:
+                connection.sendall(b"+OK [XCLIENT] ready\r\n" if self.announces else b"+OK ready\r\n")
+                for line in lines:
+                    if line.startswith(b"XCLIENT"):
+                        self.xclients.append(line)
+                    connection.sendall(b"+OK\r\n.\r\n" if line == b"CAPA\r\n" else b"+OK\r\n")
+        except OSError:
+            pass  # the client may end by a reset
 
     def forwarded(self):
         """The fields of the last one, as they came."""
