@@ -318,6 +318,8 @@ bool UpstreamDialogue::Judge(const Line& line) {
   verdict_->reply = pop3::CleanReply(hide ? bare : line.text);
   if (line.status == pop3::Status::kErr) {
     verdict_->detail = absl::StrCat(attempt_->backend->name, ": ", Shown(line, 120));
+    const absl::string_view code = pop3::ParseStatusLine(line.text).code;
+    if (absl::StartsWithIgnoreCase(code, "SYS/")) attempt_->stats->sys_refusals.Add();
   }
   return line.status == pop3::Status::kOk;
 }
@@ -472,6 +474,9 @@ coro::Task<bool> UpstreamDialogue::LogIn() {
   if (judged) {
     attempt_->stats->login_seconds.Record(io()->Now() - started);
   }
+  if (verdict_->kind == UpstreamVerdict::Kind::kAccepted) {
+    attempt_->stats->accepted.Record(io()->Now() - started);
+  }
   co_return accepted;
 }
 
@@ -515,6 +520,7 @@ coro::Task<bool> RunDialogue(UpstreamDialogue* dialogue, UpstreamAttempt* attemp
   ok = co_await dialogue->ReadGreeting();
   if (!ok) co_return false;
   attempt->stats->greeting_seconds.Record(io->Now() - connected);
+  attempt->stats->greetings.Record(io->Now() - connected);
   if (attempt->goal == UpstreamGoal::kGreeted) co_return true;
   if (attempt->backend->tls == config::UpstreamTls::kStls) {
     ok = co_await dialogue->StartTls();

@@ -496,6 +496,7 @@ void ValidateUpstreams(Draft* draft, Diagnostics* diagnostics) {
     routing::PoolOptions options;
     options.name = pool.name.value;
     options.eject = pool.eject;
+    ValidateEject(pool, diagnostics);
     options.affinity = pool.affinity;
     ResolveMembers(pool, names, draft, &options, diagnostics);
     ResolveBalance(pool.balance, *draft, &options, diagnostics);
