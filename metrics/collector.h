@@ -19,6 +19,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/string_view.h"
@@ -47,6 +48,7 @@ struct BackendHealth {
   double ejected_seconds_left = -1;  // negative: not ejected
   std::string eject_reason;          // of the last ejection
   uint64_t ejections = 0;
+  std::vector<std::pair<std::string, uint64_t>> ejections_by;  // the same by reason
   std::string service = "enabled";  // what an operator has said; or "draining", "disabled"
   double service_seconds_ago = -1;  // negative: never changed
   std::string service_by;

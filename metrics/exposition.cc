@@ -239,7 +239,9 @@ void AddBackend(Families& families, const StatusSummary::Backend& row) {
                  row.health->service == "enabled" ? 0.0 : 1.0);
     families.Add(MetricId::kBackendEjected, {name, pool},
                  row.health->ejected_seconds_left > 0 ? 1.0 : 0.0);
-    families.Add(MetricId::kBackendEjections, {name, pool}, row.health->ejections);
+    for (const auto& [reason, count] : row.health->ejections_by) {
+      families.Add(MetricId::kBackendEjections, {name, pool, reason}, count);
+    }
     families.Add(MetricId::kBackendWeight, {name, pool}, row.health->weight_now);
   }
   families.Add(MetricId::kBackendConnects, {name, pool}, totals.connects);

@@ -41,7 +41,7 @@ enum class UpstreamError {
   kLoginTimeout,  // no answer to USER, PASS or AUTH
   kBadReply,      // an answer that is no status line
   kLocal,         // no file descriptor or no memory on our side
-  kOut,           // not asked: health checks had found it down
+  kOut,           // not asked: down, ejected, or its last logins have failed
   kFull,          // not asked: as many sessions or logins in progress as it may have
 };
 inline constexpr int kUpstreamErrorCount = 16;
@@ -115,6 +115,10 @@ struct alignas(64) BackendStats {
   LatencyHistogram queue_seconds;                 // logins that waited for it, also in vain
   std::array<Counter, kInUseResultCount> in_use;
   LatencyHistogram in_use_seconds;  // of each of those
+  // By these a backend is compared with the others of its pool, not shown to anybody.
+  LatencySpread greetings;  // as greeting_seconds
+  LatencySpread accepted;   // as login_seconds, of accepted logins
+  Counter sys_refusals;     // logins answered -ERR [SYS/...]
   Counter bytes_to_backend;
   Counter bytes_from_backend;
   std::array<Counter, kRelayVerbCount> commands;

@@ -231,7 +231,7 @@ coro::Task<Session::Attempt> Session::TryRoute(const pop3::Credentials* credenti
   }
   if (phase_ != Phase::kUpstreamLogin) EnterPhase(Phase::kUpstreamLogin);
   const TimeNs started = io_->Now();
-  const Attempt attempt = co_await TryCandidates(&route, credentials, password);
+  const Attempt attempt = co_await TryCandidates(&route, credentials, password, wait->turn);
   upstream_time_ += io_->Now() - started;
   // With kGone the connection may still be there; it is closed at the end of the session.
   if (attempt != Attempt::kJoined && attempt != Attempt::kGone) LeaveAffinity();
@@ -349,7 +349,7 @@ bool Session::Matches(const pop3::Credentials& credentials, absl::string_view se
 
 coro::Task<Session::Attempt> Session::TryCandidates(const routing::Decision* route,
                                                     const pop3::Credentials* credentials,
-                                                    absl::string_view password) {
+                                                    absl::string_view password, bool turn) {
   for (int i = 0; i < route->candidate_count; ++i) {
     const auto backend = static_cast<size_t>(route->candidates[static_cast<size_t>(i)]);
     // Another login of the same user may get through at the one before, or has.
@@ -359,7 +359,10 @@ coro::Task<Session::Attempt> Session::TryCandidates(const routing::Decision* rou
     }
     if (greeted_ != nullptr && greeted_->backend != backend) LeaveGreeted();
     // A server that no backend names is not one of those whose seats are counted.
-    if (greeted_ == nullptr && !ReachesUnnamedServer() && !TakeSeat(backend)) continue;
+    if (greeted_ == nullptr && !ReachesUnnamedServer() &&
+        (!MayTry(*route, backend, turn) || !TakeSeat(backend))) {
+      continue;
+    }
     Attempt attempt = co_await TryBackend(route, backend, credentials, password);
     if (attempt == Attempt::kRefused && config().backends[backend].referrals > 0) {
       attempt = co_await FollowReferrals(route, backend, credentials, password);

@@ -20,6 +20,19 @@ constexpr int kAskAgainMax = 3;
 
 // --- seats ---------------------------------------------------------------------------------------
 
+bool Session::MayTry(const routing::Decision& route, size_t backend, bool turn) {
+  if (turn || route.pool < 0) return true;
+  const routing::EjectRules& rules = config().routing.pools[static_cast<size_t>(route.pool)].eject;
+  routing::BackendState& state = *snapshot_->shared->backend_states[backend];
+  if (rules.failures == 0 || state.TakeTrial(io_->Now())) return true;
+  may_pass_ = true;
+  NoteBackendOut(backend, metrics::UpstreamError::kOut,
+                 absl::StrCat("not asked: ", rules.failures,
+                              " login attempts in a row or more have failed there, and now one a "
+                              "second may try"));
+  return false;
+}
+
 bool Session::TakeSeat(size_t backend) {
   const Snapshot& shared = *snapshot_->shared;
   routing::BackendState& state = *shared.backend_states[backend];

@@ -163,6 +163,7 @@ absl::Status Server::StartWorkers(const config::Config& config) {
     const std::lock_guard<std::mutex> lock(facts_mutex_);
     facts_.io = absl::StrJoin(kinds.rbegin(), kinds.rend(), "+");
   }
+  health_.ReadFrom(stats);
   collector_ = std::make_unique<metrics::Collector>(
       metrics::BuildInfo{kVersion, tls::LibraryVersion()}, std::move(stats), &registry_,
       [this] { return Facts(); });

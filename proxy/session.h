@@ -166,7 +166,7 @@ class Session : public ListNode<Session> {
   Attempt EnterRoute(routing::Decision* route, LoginWait* wait);
   coro::Task<Attempt> TryCandidates(const routing::Decision* route,
                                     const pop3::Credentials* credentials,
-                                    absl::string_view password);
+                                    absl::string_view password, bool turn);
   coro::Task<Attempt> TryBackend(const routing::Decision* route, size_t backend,
                                  const pop3::Credentials* credentials, absl::string_view password);
   // As far as it does not depend on the user.
@@ -179,6 +179,9 @@ class Session : public ListNode<Session> {
   bool JoinAffinity(routing::Decision* route, LoginWait* wait);
   void LeaveAffinity();
   // login_wait.cc: seats at backends, and waiting for one.
+  // False where a login would only fail as those before it; then why is noted. `turn`: this one
+  // has stood first in line, and is there to find out.
+  bool MayTry(const routing::Decision& route, size_t backend, bool turn);
   bool TakeSeat(size_t backend);
   void LeaveSeat(bool call_next);
   void CallForRoom(size_t backend);

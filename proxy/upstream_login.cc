@@ -313,6 +313,8 @@ bool UpstreamDialogue::Judge(const Line& line) {
   verdict_->reply = pop3::CleanReply(hide ? bare : line.text);
   if (line.status == pop3::Status::kErr) {
     verdict_->detail = absl::StrCat(attempt_->backend->name, ": ", Shown(line, 120));
+    const absl::string_view code = pop3::ParseStatusLine(line.text).code;
+    if (absl::StartsWithIgnoreCase(code, "SYS/")) attempt_->stats->sys_refusals.Add();
   }
   return line.status == pop3::Status::kOk;
 }
@@ -485,8 +487,9 @@ coro::Task<bool> UpstreamDialogue::LogIn() {
   // With a carried exchange it is as much the client's time as the backend's.
   const bool judged = verdict_->kind == UpstreamVerdict::Kind::kAccepted ||
                       verdict_->kind == UpstreamVerdict::Kind::kRefused;
-  if (judged) {
-    attempt_->stats->login_seconds.Record(io()->Now() - started);
+  if (judged) attempt_->stats->login_seconds.Record(io()->Now() - started);
+  if (verdict_->kind == UpstreamVerdict::Kind::kAccepted) {
+    attempt_->stats->accepted.Record(io()->Now() - started);
   }
   co_return accepted;
 }
@@ -515,6 +518,7 @@ coro::Task<bool> UpstreamDialogue::Open() {
   ok = co_await ReadGreeting();
   if (!ok) co_return false;
   attempt_->stats->greeting_seconds.Record(io()->Now() - connected);
+  attempt_->stats->greetings.Record(io()->Now() - connected);
   if (attempt_->goal == UpstreamGoal::kGreeted) co_return true;
   if (attempt_->backend->tls == config::UpstreamTls::kStls) co_return co_await StartTls();
   co_return true;

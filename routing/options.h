@@ -42,12 +42,30 @@ struct QueueRules {
   int waiting_max = 1000;
 };
 
+// What took a backend out. All but the first leave one that answers, if badly.
+enum class EjectCause { kFailures, kSlowGreeting, kSlowLogin, kSysRefusals };
+inline constexpr size_t kEjectCauseCount = 4;
+
+// When a backend that answers is ejected because the others do better; see outliers.h.
+struct OutlierRules {
+  // Slower than so many times the others, by the medians of greetings and of accepted logins, and
+  // slower than slow_floor; 0: never.
+  double slow_factor = 0;
+  DurationNs slow_floor = 500 * kMillisecond;
+  // Such a share of the logins answered [SYS/...], and twice that of the others; 0: never.
+  int sys_percent = 0;
+  DurationNs window = 30 * kSecond;
+  int logins_min = 20;  // in the window; with fewer nothing is known
+  bool on() const { return slow_factor > 0 || sys_percent > 0; }
+};
+
 // When failed logins take a backend out for a while: passive, beside active checks.
 struct EjectRules {
   int failures = 0;                // attempts in a row that failed before the login; 0: never
   DurationNs time = 10 * kSecond;  // the first time; each that follows soon is twice as long
   DurationNs time_max = 300 * kSecond;
   int share_max_percent = 50;  // of a pool's backends, out at the same time
+  OutlierRules outliers = {};
 };
 
 // What is done for a login whose maildrop the backend calls in use.

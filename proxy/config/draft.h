@@ -115,6 +115,7 @@ struct PoolDraft {
   bool backends_good = false;  // every item of the list could be read
   BalanceDraft balance;
   routing::EjectRules eject;
+  Position outliers;  // where `eject` has the first key about them
   bool affinity = true;
   Setting<routing::InUseRules> in_use;
   std::optional<DurationNs> login_delay;  // nothing: what [guard] says
@@ -202,7 +203,8 @@ void ValidateGuard(Draft* draft);
 // A list of networks; wrong ones are reported.
 bool ReadNetworks(TableReader* reader, absl::string_view key, std::vector<IpNetwork>* out);
 // Reads an `eject` table.
-void ParseEject(const TomlNode& table, Diagnostics* diagnostics, routing::EjectRules* rules);
+void ParseEject(const TomlNode& table, Diagnostics* diagnostics, PoolDraft* pool);
+void ValidateEject(const PoolDraft& pool, Diagnostics* diagnostics);
 // Compares the checks of one backend with how it is reached; `setting` is its own or its pool's.
 void ValidateHealth(const Setting<HealthDraft>& setting, bool tls_used, bool master_used,
                     Backend* backend, Diagnostics* diagnostics);

@@ -198,7 +198,7 @@ void ParsePool(const TomlNode& table, Draft* draft, Diagnostics* diagnostics) {
   reader.Bool("affinity", &pool.affinity);
   ParseInUse(&reader, diagnostics, &pool.in_use);
   if (DurationNs delay = 0; ReadLoginDelay(&reader, &delay)) pool.login_delay = delay;
-  if (const TomlNode* eject = reader.Table("eject")) ParseEject(*eject, diagnostics, &pool.eject);
+  if (const TomlNode* eject = reader.Table("eject")) ParseEject(*eject, diagnostics, &pool);
   ReadUpstream(&reader, draft->config.file, &pool.defaults, diagnostics);
   ParseMembers(&reader, static_cast<int>(draft->pools.size()), &pool, draft, diagnostics);
   reader.Finish();

@@ -496,6 +496,7 @@ void ValidateUpstreams(Draft* draft, Diagnostics* diagnostics) {
     routing::PoolOptions options;
     options.name = pool.name.value;
     options.eject = pool.eject;
+    ValidateEject(pool, diagnostics);
     options.affinity = pool.affinity;
     if (pool.in_use.good) options.in_use = pool.in_use.value;
     ValidateInUse(pool.in_use, draft->config.timeouts, diagnostics);

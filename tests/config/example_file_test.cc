@@ -76,6 +76,8 @@ void AddServers(const Config& config, Description* out) {
     out->Add("pool", pool.balance, pool.failover, pool.affinity, pool.eject.failures,
              pool.eject.time, pool.eject.time_max, pool.eject.share_max_percent, pool.queue.wait,
              pool.queue.waiting_max);
+    const routing::OutlierRules& rules = pool.eject.outliers;
+    out->Add("outliers", rules.slow_floor, rules.window, rules.logins_min);
   }
   for (const routing::BackendOptions& backend : config.routing.backends) {
     out->Add("weight", backend.weight, backend.backup);
@@ -225,6 +227,13 @@ TEST(ExampleFile, ShowsTheDefaultsOfTables) {
     const bool member = shown[0] == ',';
     const size_t open = member ? begin : text.find('{', begin) + 1;
     text.erase(open, text.find('}', begin) - open);
+  }
+  const std::string marked_keys[] = {", slow_floor = \"500ms\"",
+                                     ", window = \"30s\", logins_min = 20"};
+  for (const std::string& keys : marked_keys) {
+    const size_t begin = text.find(keys);
+    ASSERT_NE(begin, std::string::npos) << keys;
+    text.erase(begin, keys.size());
   }
   const absl::StatusOr<Config> empty = ParseConfig(text, kExample);
   ASSERT_TRUE(empty.ok()) << empty.status().message();

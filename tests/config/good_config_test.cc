@@ -425,6 +425,27 @@ TEST(GoodConfig, EjectIsOffUntilItIsWritten) {
   EXPECT_EQ(on->routing.pools[1].eject.failures, 5);
   EXPECT_EQ(on->routing.pools[1].eject.time_max, 600 * kSecond);
   EXPECT_EQ(on->routing.pools[1].eject.share_max_percent, 50);
+  const routing::OutlierRules& outliers = on->routing.pools[1].eject.outliers;
+  EXPECT_FALSE(outliers.on());
+  EXPECT_EQ(outliers.slow_floor, 500 * kMillisecond);
+  EXPECT_EQ(outliers.window, 30 * kSecond);
+  EXPECT_EQ(outliers.logins_min, 20);
+}
+
+TEST(GoodConfig, EjectOutliers) {
+  const absl::StatusOr<Config> config =
+      ParseConfig(absl::StrCat(kSmallest, "[[pool]]\nname = \"b\"\nfailover = true\neject = { ",
+                               "slow_factor = 2.5, slow_floor = \"70ms\", sys_percent = 30, ",
+                               "window = \"40s\", logins_min = 12 }\n",
+                               "backends = [{ name = \"b1\", address = \"h:110\" }]"),
+                  "postern.toml");
+  ASSERT_TRUE(config.ok()) << config.status().message();
+  const routing::OutlierRules& outliers = config->routing.pools[1].eject.outliers;
+  EXPECT_EQ(outliers.slow_factor, 2.5);
+  EXPECT_EQ(outliers.slow_floor, 70 * kMillisecond);
+  EXPECT_EQ(outliers.sys_percent, 30);
+  EXPECT_EQ(outliers.window, 40 * kSecond);
+  EXPECT_EQ(outliers.logins_min, 12);
 }
 
 TEST(GoodConfig, HealthDefaults) {

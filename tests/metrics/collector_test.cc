@@ -398,6 +398,7 @@ TEST_F(CollectorTest, EveryMetricOfTheTableIsExported) {
   BackendHealth health;
   health.name = "mail1";
   health.pool = "mail";
+  health.ejections_by = {{"failures", 1}, {"slow_login", 2}};
   facts_.backends.push_back(health);
   facts_.pools.push_back(PoolHealth{"mail", 1, 1, false, 1, 10});
   facts_.guard.tables.push_back({"failures", 1, 2, 32, 3});
@@ -410,6 +411,8 @@ TEST_F(CollectorTest, EveryMetricOfTheTableIsExported) {
   lookup.name = "allow";
   facts_.policy.push_back(lookup);
   const std::string text = collector_.Collect();
+  EXPECT_THAT(text,
+              HasSubstr(R"(ejections_total{backend="mail1",pool="mail",reason="slow_login"} 2)"));
   for (const MetricInfo& metric : kMetrics) {
     if (metric.id == MetricId::kProcessMaxFds) continue;  // absent when unlimited
     EXPECT_THAT(text, HasSubstr(absl::StrCat("# TYPE ", metric.name, " ",

@@ -460,6 +460,28 @@ TEST_F(EjectTest, PanicUsesThoseThatMayAnswer) {
   EXPECT_FALSE(router_->Route("u", states_, 110).panic);
 }
 
+TEST_F(EjectTest, OutliersGoOnlyWhereOthersAreLeft) {
+  const auto eject = [this](size_t backend) {
+    router_->EjectOutlier(0, backend, EjectCause::kSlowLogin, "slow", states_, 100);
+  };
+  states_[0]->SetService(Service::kDisabled, "x", "", 100);
+  eject(1);
+  EXPECT_FALSE(states_[1]->usable(100));
+  eject(2);
+  EXPECT_TRUE(states_[2]->usable(100)) << "one is disabled, one ejected: it is the last";
+  states_[0]->SetService(Service::kEnabled, "x", "", 100);
+  eject(1);
+  EXPECT_EQ(states_[1]->Report(100).ejections, 1u) << "it is out already";
+  eject(2);
+  EXPECT_FALSE(states_[2]->usable(100)) << "two of three are 67 %";
+  // One that is nobody's choice is no reason to send everybody away.
+  states_[0]->SetWeight(0, "x", "", 200);
+  router_->EjectOutlier(0, 1, EjectCause::kSlowLogin, "slow", states_, 1000);
+  router_->EjectOutlier(0, 2, EjectCause::kSlowLogin, "slow", states_, 1000);
+  EXPECT_FALSE(states_[1]->usable(1000));
+  EXPECT_TRUE(states_[2]->usable(1000));
+}
+
 TEST_F(EjectTest, NobodyIsLeftWhenAllAreUnreachable) {
   CheckResult dead;
   dead.reachable = false;

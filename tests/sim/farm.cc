@@ -70,6 +70,7 @@ Farm::Farm(uint64_t seed, FarmSpec spec)
   }
   for (size_t i = 0; i < spec_.backends.size(); ++i) AddBackend(i);
   if (spec_.health.probe != config::Probe::kNone) StartChecks(snapshot);
+  if (spec_.watched_for > 0) StartWatch(shared);
   worker_->Configure(std::move(snapshot), std::move(sockets));
   if (spec_.drain_after >= 0) {
     io_.scheduler().After(spec_.drain_after, [this] {
@@ -181,7 +182,7 @@ void Farm::AddBackend(size_t index) {
       BackendAddress(index, spec.unix_socket), [this, index] { return AnswerConnect(index); },
       [this, index](Endpoint* endpoint) {
         const BackendSpec& backend = spec_.backends[index];
-        ServerScript script = backend.scripts[io_.random().Below(backend.scripts.size())];
+        ServerScript script = DrawScript(index);
         script.implicit_tls = backend.tls == config::UpstreamTls::kImplicit;
         script.model.stls = backend.tls == config::UpstreamTls::kStls;
         script.proxy_header = backend.proxy_protocol != config::UpstreamProxy::kOff;

@@ -20,6 +20,7 @@
 #include "metrics/worker_stats.h"
 #include "proxy/config/config.h"
 #include "proxy/health_checker.h"
+#include "proxy/outlier_watch.h"
 #include "proxy/session_record.h"
 #include "proxy/worker.h"
 #include "routing/backend_state.h"
@@ -97,6 +98,13 @@ struct Outage {
   ConnectAnswer::Kind kind = ConnectAnswer::Kind::kRefuse;
 };
 
+// A time in which its connections are served otherwise.
+struct BadSpell {
+  DurationNs from = 0;
+  DurationNs until = 0;
+  ServerScript script;
+};
+
 struct BackendSpec {
   config::UpstreamTls tls = config::UpstreamTls::kOff;
   config::UpstreamMechanism mechanism = config::UpstreamMechanism::kUserPass;
@@ -110,6 +118,7 @@ struct BackendSpec {
   std::vector<ConnectAnswer> connects = {ConnectAnswer{}};
   std::vector<ServerScript> scripts = {ServerScript{}};
   std::vector<Outage> outages;
+  std::vector<BadSpell> bad_spells;
   routing::LoadLimits limits;
 };
 
@@ -135,6 +144,8 @@ struct FarmSpec {
   // Health checks of all backends, for so long from the beginning; they log in as kCanaryUser.
   config::Health health;
   DurationNs health_for = 60 * kSecond;
+  // Outliers are looked for twice a second, for so long from the beginning; 0: never.
+  DurationNs watched_for = 0;
   std::vector<DurationNs> reloads_after;  // before the end of the checks
   // Several clients are one user. The rules of history.h, which know users by their name, do not
   // apply; servers note the times of their sessions.
@@ -194,6 +205,10 @@ class Farm : private SessionSink {
   void AddBackend(size_t index);
   ConnectAnswer AnswerConnect(size_t backend);
   void StartChecks(const std::shared_ptr<const WorkerSnapshot>& snapshot);
+  // farm_watch.cc: what a backend does at this moment, and who looks for outliers.
+  ServerScript DrawScript(size_t backend);
+  void StartWatch(const std::shared_ptr<const Snapshot>& snapshot);
+  void LookForOutliers();
   void AddClient(const ClientSpec& spec);
   void StartClient(Client* client);
   void WriteScript(Client* client);
@@ -225,6 +240,7 @@ class Farm : private SessionSink {
   metrics::WorkerStats stats_;
   std::unique_ptr<Worker> worker_;
   std::unique_ptr<HealthChecker> checker_;
+  OutlierWatch watch_;
   std::vector<std::unique_ptr<Client>> clients_;
   std::vector<Server> servers_;
   std::unique_ptr<tls::testing::TestDirectory> directory_;  // made when files are needed

@@ -193,6 +193,7 @@ void ScriptedServer::PerformLogin(const MaildropModel::Answer& answer) {
     default:
       break;
   }
+  if (!model_.record().logged_in && script_.refusal_delay > 0) Pause(script_.refusal_delay);
   Say(answer.text);
   if (model_.record().logged_in && script_.at == 0) SayAnswer("");
 }
