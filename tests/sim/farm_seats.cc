@@ -1,11 +1,6 @@
-#include "absl/strings/str_cat.h"
 #include "tests/sim/farm.h"
 
 namespace postern::sim {
-
-std::shared_ptr<routing::BackendState> Farm::state(size_t backend) {
-  return states_.Get(absl::StrCat("mail", backend + 1));
-}
 
 ConnectAnswer Farm::AnswerConnect(size_t backend) {
   const BackendSpec& spec = spec_.backends[backend];
