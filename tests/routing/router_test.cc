@@ -89,8 +89,8 @@ RouterOptions Farm() {
                       {"mail2", 100, false, {}},
                       {"mail3", 100, false, {}},
                       {"old", 100, false, {}}};
-  options.pools = {{"mail", Balance::kRendezvous, {0, 1, 2}, false, {}, true, 0, {}, 0},
-                   {"spare", Balance::kMaglev, {0, 3}, true, {}, true, 0, {}, 0}};
+  options.pools = {{"mail", Balance::kRendezvous, {0, 1, 2}, false, {}, true, 0, {}, {}, 0},
+                   {"spare", Balance::kMaglev, {0, 3}, true, {}, true, 0, {}, {}, 0}};
   return options;
 }
 
@@ -403,7 +403,7 @@ class EjectTest : public ::testing::Test {
     RouterOptions options;
     options.backends = {{"a", 100, false, {}}, {"b", 100, false, {}}, {"c", 100, false, {}}};
     options.pools = {
-        {"mail", Balance::kRendezvous, {0, 1, 2}, true, {2, 10, 40, 67}, true, 0, {}, 0}};
+        {"mail", Balance::kRendezvous, {0, 1, 2}, true, {2, 10, 40, 67}, true, 0, {}, {}, 0}};
     options.routes = {ToPool("*", "mail")};
     router_ = MustCreate(options);
     BackendStates states;

@@ -12,8 +12,6 @@ namespace {
 
 // From a broken connection to the record of its session: what is under way, and the client's end.
 constexpr DurationNs kAftermath = 15 * kSecond;
-// BackendWatch is asked twice a second.
-constexpr DurationNs kWatchEvery = kSecond / 2;
 
 std::string Seconds(DurationNs time) {
   return absl::StrCat(static_cast<double>(time / kMillisecond) / 1000, " s");
