@@ -86,8 +86,6 @@ coro::Task<void> Session::RelayBytes() {
   ArmDeadline(joined_at_ + std::min(config().timeouts.idle, kLongSession));
   const CloseReason reason = co_await relay_->Run();
   End(reason);
-  stats.sessions_active.Add(-1);
-  stats.closed[static_cast<size_t>(reason_)].Add();
   stats.bytes_to_backend.Add(relay_->bytes_from_client());
   stats.bytes_from_backend.Add(relay_->bytes_from_upstream());
   stats.bytes_spliced.Add(relay_->bytes_moved());
@@ -97,6 +95,9 @@ coro::Task<void> Session::RelayBytes() {
   stats.messages_retrieved.Add(counts.messages_retrieved);
   listener_stats().bytes_in.Add(relay_->bytes_from_client());
   listener_stats().bytes_out.Add(relay_->bytes_from_upstream());
+  // The end is counted last: who reads that a session is over finds the rest of it counted.
+  stats.sessions_active.Add(-1);
+  stats.closed[static_cast<size_t>(reason_)].Add();
 }
 
 coro::Task<void> Session::CloseUp() {
