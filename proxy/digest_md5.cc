@@ -40,9 +40,12 @@ Secret KeyOf(const pop3::DigestResponse& response, absl::string_view secret) {
   const Secret user = InLatin1(response.user);
   const Secret realm = InLatin1(response.realm);
   const Secret password = InLatin1(secret);
-  const absl::StatusOr<std::string> key =
+  absl::StatusOr<std::string> key =
       tls::Md5Hex(absl::StrCat(user.view(), ":", realm.view(), ":"), password.view());
-  return key.ok() ? Secret(*key) : Secret();
+  if (!key.ok()) return Secret();
+  Secret kept(*key);
+  WipeMemory(key->data(), key->size());
+  return kept;
 }
 
 }  // namespace
@@ -111,6 +114,9 @@ class GnuExchange : public DigestMd5Exchange {
                            key.view().size());
     // Whose secret it must be was read by us, and is read by the library: both must read the same.
     const bool right = Step(response, GSASL_OK, &proof_) && Says(GSASL_AUTHID, user);
+    // The library frees what it has without a thought, and this is as good as the password here.
+    const char* copy = gsasl_property_fast(session_.get(), GSASL_DIGEST_MD5_HASHED_PASSWORD);
+    if (copy != nullptr) WipeMemory(const_cast<char*>(copy), key.view().size());
     // Its nonce is used up.
     session_.reset();
     return right;

@@ -64,11 +64,15 @@ coro::Task<bool> Session::WaitWhileHeld() {
   }
   const HeldLogins::Place place(context_->held, this);
   const TimeNs until = io_->Now() + config().timeouts.hold;
-  while (reason_ == CloseReason::kNone && expire_reason_ == CloseReason::kNone &&
-         io_->Now() < until && holds.Covers(user_)) {
-    co_await Pause(until - io_->Now());
+  // The client is read meanwhile: one that goes makes room for another.
+  bool listens = true;
+  Outcome outcome = co_await client_.Flush();
+  while (outcome == Outcome::kOk && reason_ == CloseReason::kNone &&
+         expire_reason_ == CloseReason::kNone && io_->Now() < until && holds.Covers(user_)) {
+    outcome = co_await ListenUntil(until, &listens);
   }
   holds.LeaveWait();
+  if (outcome != Outcome::kOk) EndOnClient(outcome);
   if (reason_ != CloseReason::kNone || expire_reason_ != CloseReason::kNone) co_return false;
   if (!holds.Covers(user_)) co_return true;
   upstream_error_ = "the user is on hold";

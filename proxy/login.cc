@@ -48,10 +48,11 @@ coro::Task<bool> Session::LogIn() {
       co_return false;
     }
     // Unknown users and wrong passwords are answered at the same moment after the question, with
-    // the same words, so that nobody can find out who exists.
+    // the same words, so that nobody can find out who exists. What everybody waits for, whatever
+    // comes of the login, comes on top: otherwise a long wait would leave nothing of the delay.
     const DurationNs delay =
         std::max(config().timeouts.refused_delay, lookup_ != nullptr ? lookup_->refused_delay : 0);
-    co_await Pause(asked_at + delay + GuardDelay() - io_->Now());
+    co_await Pause(asked_at + delay + GuardDelay() + PolicyDelay() - io_->Now());
     if (reason_ != CloseReason::kNone) co_return false;
     EnterPhase(Phase::kLogin);
     client_.Queue(refusal_);
@@ -127,6 +128,7 @@ coro::Task<Session::Attempt> Session::TryLogin(pop3::Credentials* credentials) {
   if (attempt == Attempt::kJoined) CountLogin(metrics::LoginResult::kAccepted);
   credentials->password.Wipe();
   credentials->sasl_message.Wipe();
+  digest_md5_.reset();  // has the user's secret
   if (lookup_ != nullptr) lookup_->Wipe();
   co_return attempt;
 }

@@ -15,6 +15,7 @@ struct PolicyVisit {
   // For the log: "allowed", "tarpitted", "refused" or "unanswered"; empty: not known yet.
   absl::string_view verdict;
   DurationNs tarpit = 0;
+  DurationNs took = 0;    // the question, and the tarpit behind it
   bool rejected = false;  // refused by it
 };
 

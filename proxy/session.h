@@ -219,6 +219,7 @@ class Session : public ListNode<Session> {
   std::string PolicyHash(const pop3::Credentials& credentials) const;
   routing::LookupQuestion PolicyQuestion(const routing::PolicyOutcome* report) const;
   // How much longer the answer to this login takes than to others.
+  DurationNs PolicyDelay() const { return policy_ == nullptr ? 0 : policy_->took; }
   DurationNs GuardDelay() const { return visit_ == nullptr ? 0 : visit_->delay(); }
   void NoteGuardRefusal(GuardRefusal refusal);
   DurationNs LoginDelayOf(const routing::Decision& route) const;

@@ -59,6 +59,7 @@ routing::LookupQuestion Session::PolicyQuestion(const routing::PolicyOutcome* re
 // kJoined: go on.
 coro::Task<Session::Attempt> Session::AskPolicy(const pop3::Credentials* credentials) {
   policy_ = std::make_unique<PolicyVisit>();
+  const TimeNs began = io_->Now();
   policy_->password_hash = PolicyHash(*credentials);
   guard_refusal_ = GuardRefusal::kNone;
   routing::LookupService* service = snapshot_->shared->policy[kAllowAsker].get();
@@ -68,8 +69,10 @@ coro::Task<Session::Attempt> Session::AskPolicy(const pop3::Credentials* credent
   // The deadline or a shutdown came in between: the dialogue says the last words.
   if (expire_reason_ != CloseReason::kNone) co_return Attempt::kUnavailable;
   const Attempt taken = TakePolicyAnswer(*answer);
+  policy_->took = io_->Now() - began;
   if (taken != Attempt::kJoined || policy_->tarpit == 0) co_return taken;
   co_await Pause(policy_->tarpit);
+  policy_->took = io_->Now() - began;
   if (reason_ != CloseReason::kNone) co_return Attempt::kGone;
   if (expire_reason_ != CloseReason::kNone) co_return Attempt::kUnavailable;
   co_return Attempt::kJoined;

@@ -75,6 +75,11 @@ void CheckFiles(const config::Config& config, DoctorReport* report) {
   for (const config::Lookup& lookup : config.lookups) {
     CheckPasswordFile(lookup.password_file, "a password of lookups", &seen, report);
   }
+  if (config.policy.on()) {
+    CheckPasswordFile(config.policy.nonce_file, "the nonce of [guard.policy]", &seen, report);
+    CheckPasswordFile(config.policy.askers[0].password_file, "the key of [guard.policy]", &seen,
+                      report);
+  }
   CheckPasswordFile(config.admin.token_file, "the token of the admin endpoint", &seen, report);
 }
 

@@ -185,8 +185,13 @@ void ValidateGuard(Draft* draft) {
       }
     }
   }
-  config->guard.login_delays =
-      std::any_of(delays.begin(), delays.end(), [](DurationNs delay) { return delay > 0; });
+  for (const ListenerDraft& listener : draft->listeners) {
+    if (listener.backend.written || !listener.server_names.empty()) delays.push_back(general);
+  }
+  // Users who are moved by hand meet the pool of their new home, to which no route need lead.
+  const auto is_delay = [](DurationNs delay) { return delay > 0; };
+  config->guard.login_delays = std::any_of(delays.begin(), delays.end(), is_delay) ||
+                               std::any_of(of_pools.begin(), of_pools.end(), is_delay);
   AnnounceLoginDelay(delays, config);
 }
 

@@ -53,6 +53,17 @@ TEST(ListenerBackend, IsReadAndFound) {
   EXPECT_THAT(ReachableBackends(*config), ElementsAre(0u, 1u));
 }
 
+TEST(ListenerBackend, MeetsTheGeneralLoginDelay) {
+  Parts parts;
+  parts.routes = "login_delay = \"0s\"\n" + parts.routes;
+  parts.rest = "[guard]\nlogin_delay = \"5m\"\n";
+  EXPECT_FALSE(Parse(parts)->guard.login_delays);
+  parts.listener = "backend = \"mail1\"";
+  EXPECT_TRUE(Parse(parts)->guard.login_delays);
+  parts.listener = "server_names = [{ name = \"a.example\", backend = \"mail1\" }]";
+  EXPECT_TRUE(Parse(parts)->guard.login_delays);
+}
+
 TEST(ListenerBackend, IsOffByDefault) {
   const absl::StatusOr<Config> config = Parse(Parts{});
   ASSERT_TRUE(config.ok()) << config.status();

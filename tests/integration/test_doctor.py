@@ -131,10 +131,12 @@ def test_files_are_looked_at_one_by_one(doctor, farm, certificates, tmp):
     gone = os.path.join(tmp, "gone")
     lookup = {"name": "users", "type": "redis", "servers": ["127.0.0.1:9"], "key": "{user}",
               "user": "postern", "password_file": gone}  # fmt: skip
-    config = only(backend, auth={"secrets": secrets}, lookup=[lookup])
+    nonce = os.path.join(tmp, "nonce-gone")
+    policy = {"urls": ["http://127.0.0.1:9/"], "hash_nonce_file": nonce}
+    config = only(backend, auth={"secrets": secrets}, lookup=[lookup], guard={"policy": policy})
     code, text = doctor(config, certificate=old)
     assert code == 1
-    for word in (secrets, missing, gone, old.chain, "expired"):
+    for word in (secrets, missing, gone, nonce, old.chain, "expired"):
         assert word in text, text
     assert "others" in text and "hidden-secret" not in text
     soon = certificates.leaf(("elsewhere.test",), days=3)

@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import socket
+import struct
 import subprocess
 import time
 
@@ -266,6 +268,29 @@ def test_hold_and_release(start_proxy, census, tmp):
         assert client.line().startswith(b"-ERR [SYS/TEMP]")
     verb(proxy, "hold", "--hash-range", "f-0", code=1)
     verb(proxy, "hold", "a", "--hash-range", "0-f", code=2)
+
+
+@pytest.mark.parametrize("end", ["closes", "resets"])
+def test_who_goes_while_held_makes_room(start_proxy, census, tmp, end):
+    proxy = launch(start_proxy, census, tmp, timeouts={"hold": "10m", "login": "10m"})
+    verb(proxy, "hold", "a@x.test")
+    client = connect(proxy)
+    client.command("USER a@x.test")
+    client.send(f"PASS {PASSWORD}\r\n".encode())
+    proxy.wait_for_metric(1, "postern_held_logins")
+    if end == "resets":
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
+    proxy.wait_for_metric_to_fall(0, "postern_held_logins")
+    assert reasons(proxy, 1) == ["client_closed" if end == "closes" else "client_reset"]
+    # A session that was sent ahead, with its end behind it, still waits.
+    with connect(proxy) as ahead:
+        ahead.send(f"USER a@x.test\r\nPASS {PASSWORD}\r\nNOOP\r\nQUIT\r\n".encode())
+        ahead.socket.shutdown(socket.SHUT_WR)
+        proxy.wait_for_metric(1, "postern_held_logins")
+        verb(proxy, "release", "a@x.test")
+        lines = [ahead.line() for _ in range(4)]
+        assert all(line.startswith(b"+OK") for line in lines), lines
 
 
 @pytest.mark.parametrize("user", ["a@x.test", "a@direct.test"])

@@ -6,7 +6,9 @@ import hashlib
 import hmac
 import os
 import re
+import shutil
 import ssl
+import subprocess
 import threading
 import time
 
@@ -486,6 +488,29 @@ def test_https_is_verified(start_proxy, farm, certificates):
         # Without its CA nothing is even asked.
         asked = len(service.requests)
         proxy = start_proxy(config(farm, [url]))
+        assert log_in(proxy).startswith(b"-ERR [SYS/TEMP]")
+        assert len(service.requests) == asked
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can put other files in /etc/ssl/certs")
+def test_a_ca_of_its_own_stands_alone(start_proxy, farm, certificates, tmp):
+    """With `ca` the system's authorities count no more, whoever got them to sign something."""
+    good = certificates.leaf(("localhost",), ca="farm-ca")
+    system = os.path.join(tmp, "system")
+    os.mkdir(system)
+    shutil.copy(good.ca, system)
+    shutil.copy(good.ca, os.path.join(system, "ca-certificates.crt"))
+    subprocess.run(["openssl", "rehash", system], check=True, capture_output=True)
+    mount = ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/ssl/certs && exec "$@"', system]
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(good.chain, good.key)
+    with AuthService(lambda request: reply(Auth_Server="mail1"), context=context) as service:
+        urls = [service.url().replace("127.0.0.1", "localhost")]
+        proxy = start_proxy(config(farm, urls), command=mount)
+        assert log_in(proxy).startswith(b"+OK")
+        asked = len(service.requests)
+        other = certificates.leaf(("localhost",), ca="other-ca")
+        proxy = start_proxy(config(farm, urls, {"ca": other.ca}), command=mount)
         assert log_in(proxy).startswith(b"-ERR [SYS/TEMP]")
         assert len(service.requests) == asked
 

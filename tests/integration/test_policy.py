@@ -243,6 +243,17 @@ def test_a_tarpit_is_capped(world, service):
     assert fields["tarpit_ms"] == "1000.000"
 
 
+def test_behind_a_tarpit_nobody_learns_who_exists(world, service):
+    """The delay of refusals begins behind it: else an unknown user would be refused at once."""
+    service.allow = lambda request: verdict(2)
+    here = world([service.url()], timeouts={"refused_delay": "1s"})
+    for user in ("nobody@else.test", USER):
+        began = time.monotonic()
+        with here.connect() as client:
+            assert client.login(user, "wrong") == WRONG
+            assert time.monotonic() - began >= 3
+
+
 def test_the_login_deadline_ends_a_tarpit(world, service):
     service.allow = lambda request: verdict(300)
     here = world([service.url()], {"tarpit_max": "5m"}, timeouts={"login": "2s"})
