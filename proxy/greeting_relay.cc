@@ -7,6 +7,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "proxy/base/check.h"
+#include "proxy/config/reachable.h"
 #include "proxy/pop3/relayed_greeting.h"
 #include "proxy/session.h"
 
@@ -40,7 +41,7 @@ routing::Decision Session::RouteUser() const {
   if (own_backend_ < 0) return shared.router->Route(user_, shared.backend_states, io_->Now());
   routing::Decision decision;
   decision.known = true;
-  if (shared.backend_states[static_cast<size_t>(own_backend_)]->usable(io_->Now())) {
+  if (shared.backend_states[static_cast<size_t>(own_backend_)]->usable_alone(io_->Now())) {
     decision.candidates[0] = own_backend_;
     decision.candidate_count = 1;
   } else {
@@ -49,18 +50,48 @@ routing::Decision Session::RouteUser() const {
   return decision;
 }
 
+// Whether somebody may be greeted by it now, who then has a seat there. False: blocked_by_ says
+// why.
+bool Session::MayGreet(routing::Decision* route, size_t backend) {
+  const routing::BackendState& state = *snapshot_->shared->backend_states[backend];
+  // A pool that this backend is all of has nobody else to try in a panic.
+  route->panic = !state.usable_alone(io_->Now()) && route->pool >= 0 && state.usable_in_panic();
+  if (!route->panic && !state.usable_alone(io_->Now())) {
+    NoteBackendOut(backend, metrics::UpstreamError::kOut, state.Why(io_->Now()));
+    return false;
+  }
+  if (IsWaitedFor(backend)) {
+    NoteBackendOut(backend, metrics::UpstreamError::kFull, "others wait for it");
+    return false;
+  }
+  return MayTry(*route, backend, /*turn=*/false) && TakeSeat(backend);
+}
+
+// Who has been greeted has a seat already, and neither waits for one nor lacks room. True: the
+// route leads to that backend.
+bool Session::IsSeated(routing::Decision* route) const {
+  if (greeted_ == nullptr || !route->known) return false;
+  const auto backend = static_cast<int>(greeted_->backend);
+  if (route->candidate_count == 0 && route->full && route->out == backend) {
+    route->candidates[0] = backend;
+    route->candidate_count = 1;
+    route->full = false;
+    route->out = -1;
+  }
+  return route->candidate_count > 0 && route->candidates[0] == backend;
+}
+
 // Opens the connection and takes a seat for it. False when that came to nothing.
 coro::Task<bool> Session::OpenGreeted(size_t backend) {
   backend_ = static_cast<int>(backend);
   metrics::BackendStats& stats = backend_stats(backend);
-  const routing::BackendState& state = *snapshot_->shared->backend_states[backend];
-  if (!state.usable(io_->Now())) {
-    NoteBackendOut(backend, metrics::UpstreamError::kOut, state.Why(io_->Now()));
-    stats.errors[static_cast<size_t>(metrics::UpstreamError::kOut)].Add();
-    co_return false;
-  }
-  if (!TakeSeat(backend)) {
-    stats.errors[static_cast<size_t>(metrics::UpstreamError::kFull)].Add();
+  routing::Decision route;
+  route.known = true;
+  route.pool = own_backend_ >= 0 ? -1 : config::FirstPoolOf(config(), static_cast<int>(backend));
+  route.candidates[0] = static_cast<int>(backend);
+  route.candidate_count = 1;
+  if (!MayGreet(&route, backend)) {
+    stats.errors[static_cast<size_t>(blocked_by_)].Add();
     co_return false;
   }
   std::string greeting;
@@ -79,7 +110,9 @@ coro::Task<bool> Session::OpenGreeted(size_t backend) {
     }
     if (reason_ != CloseReason::kNone || expire_reason_ != CloseReason::kNone) break;
     attempt.address = (*addresses)[static_cast<size_t>(i) % addresses->size()];
+    tests_ejected_ = snapshot_->shared->backend_states[backend]->ejected(io_->Now());
     UpstreamVerdict verdict = co_await LogInUpstream(&attempt);
+    NoteOutcome(route, backend, verdict);
     // Given up while its last step was done: nobody would read from it.
     const bool open = verdict.kind == UpstreamVerdict::Kind::kAccepted && !upstream_.stopped();
     if (open) {
@@ -156,7 +189,7 @@ std::unique_ptr<GreetedUpstream> Session::UseGreeted(UpstreamAttempt* attempt) {
 // After a refusal that the backend left the connection open with. Whether it may be used again.
 bool Session::KeepGreeted(std::unique_ptr<GreetedUpstream> greeted, const UpstreamAttempt& attempt,
                           const UpstreamVerdict& verdict) {
-  if (greeted == nullptr || !attempt.stays || upstream_.stopped() ||
+  if (greeted == nullptr || !attempt.stays || upstream_.stopped() || !upstream_.input().empty() ||
       verdict.kind != UpstreamVerdict::Kind::kRefused || reason_ != CloseReason::kNone) {
     return false;
   }

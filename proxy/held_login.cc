@@ -3,25 +3,11 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "proxy/config/reachable.h"
 #include "proxy/held_logins.h"
 #include "proxy/session.h"
 
 namespace postern {
-namespace {
-
-// The first pool that has the backend: it says what happens when logins fail there.
-int PoolOf(const config::Config& config, int backend) {
-  const std::vector<routing::PoolOptions>& pools = config.routing.pools;
-  for (size_t i = 0; i < pools.size(); ++i) {
-    const std::vector<int>& members = pools[i].backends;
-    if (std::find(members.begin(), members.end(), backend) != members.end()) {
-      return static_cast<int>(i);
-    }
-  }
-  return -1;
-}
-
-}  // namespace
 
 // Where an operator has moved the user, if that is so, whatever the routes and lookups say.
 void Session::FollowOperator(const pop3::Credentials& credentials, routing::Decision* route) {
@@ -40,7 +26,7 @@ void Session::FollowOperator(const pop3::Credentials& credentials, routing::Deci
     return;
   }
   const auto backend = static_cast<int>(place - states.begin());
-  route->pool = PoolOf(config(), backend);
+  route->pool = config::FirstPoolOf(config(), backend);
   if (credentials.shows_digest() && JudgedByLookup() && lookup_->secret == nullptr &&
       config().backends[static_cast<size_t>(backend)].login != config::UpstreamLogin::kMaster) {
     upstream_error_ = absl::StrCat(

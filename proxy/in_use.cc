@@ -76,6 +76,7 @@ bool Session::MayAwaitMaildrop(const routing::Decision& route, absl::string_view
 // The backend has seen the password, and so nobody else may.
 void Session::NoteAsked(size_t backend) {
   claim_->only = static_cast<int>(backend);
+  blocked_ = -1;  // whoever was in front of it has no part in what follows
   claim_->server = ReachesUnnamedServer() ? (*lookup_->addresses)[0] : SocketAddress();
 }
 
@@ -95,7 +96,8 @@ bool Session::KeepToAsked(routing::Decision* route) const {
     const std::vector<int>& members =
         config().routing.pools[static_cast<size_t>(route->pool)].backends;
     if (std::find(members.begin(), members.end(), only) == members.end()) return false;
-    may_ask = snapshot_->shared->backend_states[static_cast<size_t>(only)]->usable(io_->Now());
+    may_ask =
+        snapshot_->shared->backend_states[static_cast<size_t>(only)]->usable_alone(io_->Now());
   }
   route->candidate_count = may_ask ? 1 : 0;
   route->candidates[0] = only;
@@ -107,11 +109,11 @@ bool Session::KeepToAsked(routing::Decision* route) const {
 Session::Attempt Session::RefuseAsTold() {
   refusal_ = claim_->words;
   CountLogin(metrics::LoginResult::kRefused);
-  return Attempt::kRefused;
+  backend_ = claim_->only;
+  return RefuseHere();
 }
 
-// kInUse: the backend is to be asked again. kRefused: its words are the answer. kUnavailable: the
-// login or the session is over.
+// kInUse: the backend is to be asked again. kUnavailable: the login or the session is over.
 coro::Task<Session::Attempt> Session::AwaitMaildrop() {
   routing::Maildrops* const table = snapshot_->shared->maildrops.get();
   MaildropClaim* const claim = claim_.get();
@@ -127,10 +129,8 @@ coro::Task<Session::Attempt> Session::AwaitMaildrop() {
     if (reason_ != CloseReason::kNone || expire_reason_ != CloseReason::kNone) break;
     const TimeNs now = io_->Now();
     const bool known = table->Holders(user_) > 0;
-    if (claim->freed || (!known && now >= ask_at)) {
+    if (claim->freed || now >= (known ? claim->until : ask_at)) {
       attempt = Attempt::kInUse;
-    } else if (now >= claim->until) {
-      attempt = Attempt::kRefused;
     } else {
       TimeNs wake_at = known ? claim->until : ask_at;
       if (known && claim->rules->end_idle > 0) {
@@ -148,11 +148,6 @@ coro::Task<Session::Attempt> Session::AwaitMaildrop() {
   if (claim->freed) claim->pause = kPauseMin;
   if (outcome != Outcome::kOk) EndOnClient(outcome);
   claim->words = std::exchange(refusal_, config().auth.refused_reply);
-  if (attempt == Attempt::kRefused) {
-    RefuseAsTold();
-    metrics::BackendStats& stats = backend_stats(static_cast<size_t>(backend_));
-    stats.logins[static_cast<size_t>(metrics::LoginResult::kRefused)].Add();
-  }
   co_return attempt;
 }
 

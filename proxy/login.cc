@@ -165,9 +165,10 @@ coro::Task<Session::Attempt> Session::FindRoute(const pop3::Credentials* credent
 
 // The line of the route, and the place in the table of live users. kJoined: go on.
 Session::Attempt Session::EnterRoute(routing::Decision* route, LoginWait* wait) {
+  const bool seated = IsSeated(route);
   ChooseLine(route, wait);
   if (route->known && !JoinAffinity(route, wait)) return Attempt::kUnavailable;
-  if (!wait->turn && wait->line != nullptr && wait->line->size() > 0) {
+  if (!seated && !wait->turn && wait->line != nullptr && wait->line->size() > 0) {
     LeaveAffinity();
     may_pass_ = true;
     const int first = route->candidate_count > 0 ? route->candidates[0] : route->out;
@@ -368,6 +369,8 @@ coro::Task<Session::Attempt> Session::TryCandidates(const routing::Decision* rou
     Attempt attempt = co_await TryBackend(route, backend, credentials, password);
     if (attempt == Attempt::kRefused && config().backends[backend].referrals > 0) {
       attempt = co_await FollowReferrals(route, backend, credentials, password);
+      // The way to that maildrop is the referral's and not the route's, so nobody can wait on it.
+      if (attempt == Attempt::kInUse) attempt = RefuseHere();
     }
     // With kGone the connection may still be there.
     if (attempt != Attempt::kJoined && attempt != Attempt::kGone && greeted_ == nullptr) {
@@ -381,6 +384,13 @@ coro::Task<Session::Attempt> Session::TryCandidates(const routing::Decision* rou
     if (password_sent_) break;
   }
   co_return Attempt::kUnavailable;
+}
+
+// Its words are in refusal_.
+Session::Attempt Session::RefuseHere() {
+  metrics::BackendStats& stats = backend_stats(static_cast<size_t>(backend_));
+  stats.logins[static_cast<size_t>(metrics::LoginResult::kRefused)].Add();
+  return Attempt::kRefused;
 }
 
 UpstreamAttempt Session::AttemptAt(size_t backend) {
@@ -471,7 +481,9 @@ coro::Task<Session::Attempt> Session::TryBackend(const routing::Decision* route,
     // anything that a connection was not kept open for ever.
     const bool lost = greeted != nullptr && verdict.kind == UpstreamVerdict::Kind::kFailed;
     if (!ReachesUnnamedServer() && !lost) NoteOutcome(*route, backend, verdict);
-    if (verdict.kind == UpstreamVerdict::Kind::kChallenge) {
+    // The client has taken part in such an exchange, and would have to once more.
+    const bool carried_on = verdict.kind == UpstreamVerdict::Kind::kChallenge;
+    if (carried_on) {
       const Attempt carried = co_await CarryExchange(&attempt, &verdict);
       if (carried != Attempt::kJoined) {
         upstream_.Close(/*abortive=*/false);
@@ -511,13 +523,9 @@ coro::Task<Session::Attempt> Session::TryBackend(const routing::Decision* route,
       co_return Attempt::kJoined;
     }
     if (verdict.kind == UpstreamVerdict::Kind::kRefused) {
-      if (MayAwaitMaildrop(*route, verdict.reply, asked_at)) {
-        refusal_ = std::move(verdict.reply);
-        co_return Attempt::kInUse;
-      }
-      stats.logins[static_cast<size_t>(metrics::LoginResult::kRefused)].Add();
       refusal_ = std::move(verdict.reply);
-      co_return Attempt::kRefused;
+      const bool wait = !carried_on && MayAwaitMaildrop(*route, refusal_, asked_at);
+      co_return wait ? Attempt::kInUse : RefuseHere();
     }
     password_sent_ = password_sent_ || verdict.password_sent;
     may_pass_ = verdict.retry_same && verdict.error != metrics::UpstreamError::kLocal;

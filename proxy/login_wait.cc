@@ -64,6 +64,14 @@ void Session::LeaveSeat(bool call_next) {
   if (call_next) CallForRoom(backend);
 }
 
+bool Session::IsWaitedFor(size_t backend) const {
+  const Snapshot& shared = *snapshot_->shared;
+  if (shared.backend_states[backend]->line().size() > 0) return true;
+  const auto& queues = shared.queues_of_backend[backend];
+  return std::any_of(queues.begin(), queues.end(),
+                     [](const auto& queue) { return queue->line.size() > 0; });
+}
+
 // There is room at `backend`: for somebody who can go nowhere else, or else for anybody.
 void Session::CallForRoom(size_t backend) {
   const Snapshot& shared = *snapshot_->shared;
@@ -108,7 +116,8 @@ void Session::ChooseLine(routing::Decision* route, LoginWait* wait) const {
     route->candidates[0] = wanted;
     route->out = may_ask ? -1 : wanted;
   }
-  const bool anybody = config().routing.pools[pool].failover && wait->only < 0 && !route->moved;
+  const bool tied = wait->only >= 0 || (claim_ != nullptr && claim_->only >= 0) || route->moved;
+  const bool anybody = config().routing.pools[pool].failover && !tied;
   wait->line = anybody ? &wait->queue->line : &state.line();
 }
 

@@ -82,9 +82,17 @@ void Session::TakeXclient(const pop3::XclientFacts& facts) {
   }
   neighbour_->protocol = "xclient";
   neighbour_->told_tls = true;
-  if (!facts.client.empty()) client_address_ = facts.client;
   if (!facts.session.empty()) neighbour_->session = facts.session;
   pop3::ClientIdentity& told = neighbour_->told;
+  if (!facts.client.empty()) {
+    client_address_ = facts.client;
+    // What a PROXY header has said of whom it named is not true of this one.
+    told.tls_version.clear();
+    told.tls_cipher.clear();
+    told.certificate_name.clear();
+    told.server_name.clear();
+    told.alpn_pop3 = false;
+  }
   if (!facts.destination.empty()) told.destination = facts.destination;
   if (!facts.server_name.empty()) told.server_name = facts.server_name;
   if (!facts.forward.empty()) told.forward = facts.forward;

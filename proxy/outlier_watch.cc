@@ -32,7 +32,10 @@ void OutlierWatch::LookAtPool(size_t pool, TimeNs now, Windows* kept) {
     const routing::BackendState& state = *snapshot_->backend_states[backend];
     const auto key = std::make_pair(options.name, state.name());
     Watched& watched = (*kept)[key];
-    if (const auto before = windows_.find(key); before != windows_.end()) {
+    watched.stats_id = snapshot_->backend_stats[backend];
+    // A backend may have got other counters by a reload, which know nothing of the past.
+    const auto before = windows_.find(key);
+    if (before != windows_.end() && before->second.stats_id == watched.stats_id) {
       watched = std::move(before->second);
     }
     const routing::LoginTally total = TallyOf(backend);

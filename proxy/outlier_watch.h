@@ -29,6 +29,7 @@ class OutlierWatch {
  private:
   struct Watched {
     routing::LoginWindow window;
+    size_t stats_id = 0;            // whose numbers it has
     TimeNs suspect_since = kNever;  // worse than the others at each look since then
   };
   using Windows = std::map<std::pair<std::string, std::string>, Watched>;

@@ -150,6 +150,8 @@ class Session : public ListNode<Session> {
   // greeting_relay.cc: see there.
   int OwnBackend() const;
   routing::Decision RouteUser() const;
+  bool MayGreet(routing::Decision* route, size_t backend);
+  bool IsSeated(routing::Decision* route) const;
   coro::Task<bool> OpenGreeted(size_t backend);
   coro::Task<bool> RelayGreeting(size_t backend);
   void LeaveGreeted();
@@ -185,6 +187,7 @@ class Session : public ListNode<Session> {
   bool TakeSeat(size_t backend);
   void LeaveSeat(bool call_next);
   void CallForRoom(size_t backend);
+  bool IsWaitedFor(size_t backend) const;
   void SeatJoined();
   void ChooseLine(routing::Decision* route, LoginWait* wait) const;
   bool MayWait(LoginWait* wait);
@@ -199,6 +202,7 @@ class Session : public ListNode<Session> {
   void NoteAsked(size_t backend);
   bool KeepToAsked(routing::Decision* route) const;
   Attempt RefuseAsTold();
+  Attempt RefuseHere();
   coro::Task<Attempt> AwaitMaildrop();
   void FinishClaim(Attempt attempt);
   void HoldMaildrop(const routing::Decision& route);

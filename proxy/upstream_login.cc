@@ -311,12 +311,9 @@ bool UpstreamDialogue::Judge(const Line& line) {
   const bool hide = attempt_->foreign_password && RepeatsSecret(line.text);
   const absl::string_view bare = line.status == pop3::Status::kOk ? "+OK" : "";
   verdict_->reply = pop3::CleanReply(hide ? bare : line.text);
-  if (line.status == pop3::Status::kErr) {
-    verdict_->detail = absl::StrCat(attempt_->backend->name, ": ", Shown(line, 120));
-    const absl::string_view code = pop3::ParseStatusLine(line.text).code;
-    if (absl::StartsWithIgnoreCase(code, "SYS/")) attempt_->stats->sys_refusals.Add();
-  }
-  return line.status == pop3::Status::kOk;
+  if (line.status == pop3::Status::kOk) return true;
+  verdict_->detail = absl::StrCat(attempt_->backend->name, ": ", Shown(line, 120));
+  return false;
 }
 
 bool UpstreamDialogue::MayPipeline() const {
@@ -326,6 +323,7 @@ bool UpstreamDialogue::MayPipeline() const {
 }
 
 bool UpstreamDialogue::TakeIntroduction(const Line& line) {
+  introduces_ = false;
   if (line.status == pop3::Status::kOk) return true;
   return Fail(UpstreamError::kXclient,
               absl::StrCat("XCLIENT: \"", EscapeForLog(line.text, 80), "\""));
@@ -339,7 +337,6 @@ coro::Task<bool> UpstreamDialogue::Introduce() {
   if (MayPipeline()) co_return true;  // the login follows at once, and the answers in order
   const bool sent = co_await Send();
   if (!sent) co_return false;
-  introduces_ = false;
   const Line line = co_await ReadLine(UpstreamError::kLoginTimeout);
   if (!line.ok) co_return false;
   if (!TakeIntroduction(line)) co_return false;
@@ -373,8 +370,10 @@ coro::Task<bool> UpstreamDialogue::LogInWithUserPass() {
   if (pipelining) {
     const Line line = co_await ReadLine(UpstreamError::kLoginTimeout);
     if (!line.ok) co_return false;
-    // The answer to PASS follows and says nothing new.
-    if (line.status != pop3::Status::kOk) co_return Judge(line);
+    if (line.status != pop3::Status::kOk) {
+      attempt_->stays = false;  // the answer to PASS follows, and says nothing new
+      co_return Judge(line);
+    }
   }
   const Line line = co_await ReadLine(UpstreamError::kLoginTimeout);
   if (!line.ok) co_return false;
@@ -419,7 +418,6 @@ coro::Task<bool> UpstreamDialogue::LogInWithSasl(absl::string_view mechanism,
       const Line line = co_await ReadLine(UpstreamError::kLoginTimeout);
       if (!line.ok) co_return false;
       if (!TakeIntroduction(line)) co_return false;
-      introduces_ = false;
     }
     const Line line = co_await ReadLine(UpstreamError::kLoginTimeout);
     if (!line.ok) co_return false;
@@ -484,12 +482,14 @@ coro::Task<bool> UpstreamDialogue::LogIn() {
   } else {
     accepted = co_await LogInWithUserPass();
   }
-  // With a carried exchange it is as much the client's time as the backend's.
+  // A carried exchange takes the client's time, too, and backends are not compared by it.
   const bool judged = verdict_->kind == UpstreamVerdict::Kind::kAccepted ||
                       verdict_->kind == UpstreamVerdict::Kind::kRefused;
   if (judged) attempt_->stats->login_seconds.Record(io()->Now() - started);
   if (verdict_->kind == UpstreamVerdict::Kind::kAccepted) {
     attempt_->stats->accepted.Record(io()->Now() - started);
+  } else if (absl::StartsWithIgnoreCase(pop3::ParseStatusLine(verdict_->reply).code, "SYS/")) {
+    attempt_->stats->sys_refusals.Add();
   }
   co_return accepted;
 }

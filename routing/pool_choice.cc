@@ -212,8 +212,9 @@ void PoolChoice::ChooseHome(const View& view, uint64_t user_hash, Decision* deci
     decision->out = pool_->backends.front();
     return;
   }
-  // Whether the backend has room is not asked here: the user can go nowhere else.
-  bool may_serve = view.usable(home);
+  // Whether the backend has room is not asked here, nor whether it is as quick as others that may
+  // be its neighbours in another pool: the user can go nowhere else.
+  bool may_serve = view.state(home).usable_alone(view.now);
   if (!may_serve && !AnyUsable(view, /*backup=*/false)) {
     decision->panic = true;
     may_serve = view.state(home).usable_in_panic();

@@ -1,5 +1,6 @@
 #include "proxy/config/reachable.h"
 
+#include <algorithm>
 #include <set>
 
 namespace postern::config {
@@ -24,6 +25,17 @@ std::vector<size_t> ReachableBackends(const Config& config) {
     }
   }
   return std::vector<size_t>(reachable.begin(), reachable.end());
+}
+
+int FirstPoolOf(const Config& config, int backend) {
+  const std::vector<routing::PoolOptions>& pools = config.routing.pools;
+  for (size_t i = 0; i < pools.size(); ++i) {
+    const std::vector<int>& members = pools[i].backends;
+    if (std::find(members.begin(), members.end(), backend) != members.end()) {
+      return static_cast<int>(i);
+    }
+  }
+  return -1;
 }
 
 }  // namespace postern::config

@@ -85,7 +85,8 @@ std::string WriteForward(const ForwardFields& fields, size_t bytes_max) {
   std::string text;
   for (const auto& [name, value] : fields) {
     const std::string field = absl::StrCat(text.empty() ? "" : "\t", name, "=", Escape(value));
-    if (text.size() + field.size() > text_max) break;
+    // A long one of words that the client has a say in must not push out what stands behind it.
+    if (text.size() + field.size() > text_max) continue;
     text += field;
   }
   return EncodeBase64(text);

@@ -27,7 +27,7 @@ bool IsForwardName(absl::string_view name);
 std::optional<ForwardFields> ReadForward(absl::string_view base64);
 
 // The same backwards, in at most `bytes_max` bytes of base64: fields that do not fit any more are
-// left out, from the first such one on. Empty when there are none.
+// left out. Empty when there are none.
 std::string WriteForward(const ForwardFields& fields, size_t bytes_max);
 
 // `own` in front of those of `told` that are not among them by name.

@@ -51,8 +51,9 @@ RelayedGreeting ReadRelayedGreeting(absl::string_view line) {
   if (status.status != Status::kOk) return greeting;
   absl::string_view text = status.text;
   // What a server says to a proxy ("[XCLIENT]") is not for the proxy's clients.
-  if (absl::StartsWith(text, "[") && text.find(']') != absl::string_view::npos) {
+  while (absl::StartsWith(text, "[") && text.find(']') != absl::string_view::npos) {
     text.remove_prefix(text.find(']') + 1);
+    text = absl::StripLeadingAsciiWhitespace(text);
   }
   const absl::string_view brackets = OnlyBrackets(status.text);
   if (brackets.size() > 2 && brackets.size() <= kRelayedChallengeBytesMax &&

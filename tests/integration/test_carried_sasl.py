@@ -2,6 +2,7 @@
 a scripted server."""
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import os
@@ -193,6 +194,10 @@ class Scripted:
         self._thread.start()
 
     def _run(self, scripts):
+        with contextlib.suppress(OSError):  # resets by a proxy that has heard enough
+            self._serve(scripts)
+
+    def _serve(self, scripts):
         for script in scripts:
             connection, _ = self.listening.accept()
             with connection, connection.makefile("rb") as lines:
@@ -284,6 +289,20 @@ def test_a_challenge_that_is_none_does_not_reach_the_client(name, start_proxy, s
         assert answer == b"-ERR [SYS/TEMP] Account is temporarily unavailable"
         assert client.at_end()
     assert server.heard == [f"AUTH XOAUTH2 {first}".encode()]
+
+
+def test_an_exchange_is_not_repeated_for_a_maildrop_in_use(start_proxy, scripted):
+    """The client has had its part in it: what the backend says is told, however the pool waits."""
+    server = scripted(*[[b"+ c2VydmVy\r\n", b"-ERR [IN-USE] locked\r\n"]] * 3)
+    settings = config(server.address)
+    settings["pool"] = [{"name": "mail", "backends": settings.pop("backend"), "in_use": {"wait": "20s"}}]
+    settings["route"] = [{"users": "*", "pool": "mail"}]
+    proxy = start_proxy(settings)
+    with Pop3Connection(proxy.ports["pop3s"], "implicit") as client:
+        first = b64(f"n,,n={USER},r=abcdef")
+        assert client.command(f"AUTH SCRAM-SHA-256 {first}") == b"+ c2VydmVy"
+        assert client.command(b64("c=biws,r=abcdef,p=AAAA")) == b"-ERR [IN-USE] locked"
+    assert [line[:5] for line in server.heard].count(b"AUTH ") == 1
 
 
 def test_challenges_without_end(start_proxy, scripted):

@@ -352,3 +352,68 @@ def test_control_bytes_go_nowhere(start_proxy, start_backend):
             assert client.command(line).startswith(b"-ERR APOP needs")
         client.quit()
     assert not backend.said
+
+
+@pytest.mark.parametrize("failover", [False, True])
+def test_who_was_greeted_waits_for_no_seat(failover, start_proxy, start_backend):
+    """The only seat is taken by a connection that greeted; its login stands in no line for one, and
+    whoever does stand there gets it afterwards."""
+    backend = start_backend(b"+OK ready <1.%d@h>\r\n")
+    pool = {"name": "mail", "failover": failover, "queue": {"wait": "50s"},
+            "backends": [{"name": "mail1", "address": backend.address, "max_sessions": 1}]}  # fmt: skip
+    plain = {"tls": "off", "plaintext_logins": True}
+    proxy = start_proxy(
+        {
+            "listener": [{"name": "relays", "greeting": "backend", **plain}, {"name": "own", **plain}],
+            "pool": [pool],
+            "route": [{"users": "*", "pool": "mail"}],
+        }
+    )
+    with Pop3Connection(proxy.ports["relays"]) as greeted, Pop3Connection(proxy.ports["own"]) as other:
+        other.ok(f"USER {USER}")
+        other.send(b"PASS any\r\n")
+        proxy.wait_for_metric(1, "postern_pool_waiting_logins", pool="mail")
+        # Nobody is greeted while somebody waits for the seat.
+        with Pop3Connection(proxy.ports["relays"], greeting=False) as third:
+            assert third.line() == AWAY
+        assert apop(greeted, user="bert@map.test").startswith(b"+OK"), proxy.log()
+        greeted.quit()
+        assert other.line().startswith(b"+OK")
+        other.quit()
+
+
+class Picky(Backend):
+    """Refuses the USER of `nobody`, and the PASS behind it."""
+
+    def _serve(self, connection, number):
+        try:
+            with connection, connection.makefile("rb") as lines:
+                connection.sendall(self.greeting.replace(b"%d", b"%d" % number))
+                bad = False
+                for line in lines:
+                    with self.lock:
+                        self.said.append((number, line.rstrip()))
+                    bad = line == b"USER nobody\r\n" or (bad and line.startswith(b"PASS"))
+                    if line == b"CAPA\r\n":
+                        connection.sendall(b"+OK\r\nPIPELINING\r\n.\r\n")
+                    else:
+                        connection.sendall(b"-ERR [AUTH] no\r\n" if bad else b"+OK hello\r\n")
+        except OSError:
+            pass
+        finally:
+            with self.lock:
+                self.open -= 1
+
+
+def test_an_answer_that_nobody_read_is_nobody_elses(start_proxy, start_backend):
+    """USER and PASS go out together; where USER is refused the connection is not used again."""
+    backend = Picky(b"+OK ready <1.%d@h>\r\n")
+    try:
+        proxy = start_proxy(config(backend.address))
+        with Pop3Connection(proxy.ports["plain"]) as client:
+            assert client.login("nobody", "any").startswith(b"-ERR [AUTH]")
+            assert client.login(USER, "any").startswith(b"+OK"), proxy.log()
+            client.quit()
+        assert [number for number, line in backend.said if line == b"PASS any"] == [1, 2]
+    finally:
+        backend.close()

@@ -107,6 +107,8 @@ def test_what_the_backend_says_last_is_told(start_proxy, census):
         assert second.command("CAPA").startswith(b"+OK")
         assert first.command("NOOP").startswith(b"+OK")
     assert waits(proxy, "gave_up") == 1
+    metrics = proxy.metrics()
+    assert metrics.get("postern_backend_logins_total", backend="mail1", result="refused") == 1
     assert proxy.metrics().get("postern_listener_logins_total", listener="plain", result="refused") == 1
 
 

@@ -297,6 +297,18 @@ def test_xclient_is_for_the_trusted_only(start_proxy, farm):
             wire.command("QUIT")
 
 
+def test_what_a_header_says_is_not_true_of_whom_xclient_names(start_proxy, farm):
+    proxy = start_proxy({**farm.config(), "listener": xclient_listeners(["203.0.113.9"])})
+    with Wire(proxy.ports["proxied"]) as wire:
+        wire.send(V2_SSL)
+        assert b"XCLIENT" in wire.line()
+        wire.send(b"XCLIENT ADDR=198.51.100.4 PORT=4712 CLIENT-TRANSPORT=insecure\r\n")
+        wire.command("QUIT")
+    (line,) = proxy.session_lines()
+    assert " client=198.51.100.4:4712 " in line
+    assert "TLSv1.3" not in line and "sni=" not in line, line
+
+
 def test_a_dovecot_proxy_in_front(start_proxy, farm, tmp):
     """A sender that somebody else wrote; what it says reaches the server behind us."""
     certificate = farm.certificate

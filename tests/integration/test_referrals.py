@@ -155,3 +155,18 @@ def test_what_is_no_referral_is_a_refusal(answer, start_proxy, farm, referring):
     referring[0].answer = answer
     proxy = start_proxy(config(referring, farm.servers["mail1"].address()))
     assert log_in(proxy) == f"-ERR {answer}".encode()
+
+
+def test_a_maildrop_in_use_behind_a_referral_is_told(start_proxy, referring):
+    """The way there is not the route's: nobody waits, and the password is shown to nobody twice."""
+    referring[0].answer = f"[REFERRAL/{USER}@{referring[1].address}] there"
+    referring[1].answer = "[IN-USE] locked"
+    settings = config(referring, "127.0.0.1:9")
+    backends = settings["backend"]
+    settings["pool"] = [{"name": "mail", "backends": [backends.pop(0)], "in_use": {"wait": "20s"}}]
+    settings["route"] = [{"users": "*", "pool": "mail"}]
+    proxy = start_proxy(settings)
+    assert log_in(proxy) == b"-ERR [IN-USE] locked"
+    assert [server.passwords() for server in referring] == [1, 1]
+    refused = proxy.metrics().labels("postern_backend_logins_total", "backend")
+    assert refused == {"first": 1, "second": 1}, refused

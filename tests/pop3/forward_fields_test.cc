@@ -48,9 +48,12 @@ TEST(ForwardFields, AreCutBetweenThem) {
   const ForwardFields fields = {{"a", "12345"}, {"b", "1234567"}, {"c", "1"}};
   // "a=12345" is 7 bytes, with "b" 17.
   EXPECT_THAT(*ReadForward(WriteForward(fields, 12)), ElementsAre(Pair("a", "12345")));
-  EXPECT_THAT(*ReadForward(WriteForward(fields, 23)), ElementsAre(Pair("a", "12345")));
+  // What stands behind one that is too long still has its place.
+  EXPECT_THAT(*ReadForward(WriteForward(fields, 23)),
+              ElementsAre(Pair("a", "12345"), Pair("c", "1")));
   EXPECT_EQ(ReadForward(WriteForward(fields, 24))->size(), 2u);
-  EXPECT_EQ(WriteForward(fields, 8), "");
+  EXPECT_THAT(*ReadForward(WriteForward(fields, 8)), ElementsAre(Pair("c", "1")));
+  EXPECT_EQ(WriteForward(fields, 3), "");
 }
 
 TEST(ForwardFields, OursComeFirst) {

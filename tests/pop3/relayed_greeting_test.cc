@@ -28,6 +28,7 @@ TEST(RelayedGreeting, TextAndChallenge) {
       {"+OK [XCLIENT] Dovecot ready. <1f3a.2.65f.xY+/z9==@mail-1>", "Dovecot ready.",
        "<1f3a.2.65f.xY+/z9==@mail-1>"},
       {"+OK [XCLIENT] Dovecot ready.", "Dovecot ready.", ""},
+      {"+OK [X] [XCLIENT] a [XCLIENT]", "a [XCLIENT]", ""},
       {"+OK <1.2@h> Cyrus POP3 v2.5 server ready", "Cyrus POP3 v2.5 server ready", "<1.2@h>"},
       {"+OK a <1.2@h> b", "a b", "<1.2@h>"},
       {"+OK <1.2@[10.0.0.1]>", "", "<1.2@[10.0.0.1]>"},

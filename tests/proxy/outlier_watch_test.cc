@@ -17,13 +17,14 @@ class OutlierWatchTest : public ::testing::Test {
  protected:
   void SetUp() override {
     log::Configure(log::Level::kError);
-    for (metrics::WorkerStats& worker : workers_) worker.Grow(0, 3);
+    for (metrics::WorkerStats& worker : workers_) worker.Grow(0, 4);
     watch_.ReadFrom({&workers_[0], &workers_[1]});
     Load(/*slow_factor=*/3);
   }
   void TearDown() override { log::Configure(log::Level::kInfo); }
 
-  void Load(double slow_factor) {
+  // `stats_of_a`: which counters are a's.
+  void Load(double slow_factor, size_t stats_of_a = 0) {
     auto snapshot = std::make_shared<Snapshot>();
     routing::RouterOptions& options = snapshot->config.routing;
     options.backends = {{"a", 100, false, {}}, {"b", 100, false, {}}, {"c", 100, false, {}}};
@@ -33,6 +34,7 @@ class OutlierWatchTest : public ::testing::Test {
     pool.failover = true;
     pool.eject.time = 60 * kSecond;
     pool.eject.outliers.slow_factor = slow_factor;
+    pool.eject.outliers.sys_percent = 20;
     pool.eject.outliers.window = 20 * kSecond;
     pool.eject.outliers.logins_min = 10;
     options.pools = {pool};
@@ -41,7 +43,7 @@ class OutlierWatchTest : public ::testing::Test {
     route.pool = "mail";
     options.routes = {route};
     snapshot->router = routing::Router::Create(options).value();
-    snapshot->backend_stats = {0, 1, 2};
+    snapshot->backend_stats = {stats_of_a, 1, 2};
     snapshot->backend_states = {states_.Get("a"), states_.Get("b"), states_.Get("c")};
     watch_.Configure(std::move(snapshot));
   }
@@ -65,6 +67,21 @@ class OutlierWatchTest : public ::testing::Test {
   OutlierWatch watch_;
   TimeNs now_ = 1000 * kSecond;
 };
+
+// As when the pool that a backend counts for is another one by now.
+TEST_F(OutlierWatchTest, ForgetsWhatOtherCountersHaveSaid) {
+  workers_[0].backend(0).sys_refusals.Add(5);
+  Serve(30, kFast);
+  Load(/*slow_factor=*/3, /*stats_of_a=*/3);
+  for (int i = 0; i < 60; ++i) {
+    for (size_t id : {size_t{1}, size_t{2}, size_t{3}}) {
+      workers_[0].backend(id).accepted.Record(kFast);
+    }
+    now_ += kSecond;
+    watch_.Look(now_);
+  }
+  EXPECT_EQ(ejections(), 0u) << states_.Get("a")->Report(now_).eject_reason;
+}
 
 TEST_F(OutlierWatchTest, IsSlowForAWhileAndComesBack) {
   Serve(30, kFast);

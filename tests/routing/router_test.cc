@@ -482,6 +482,23 @@ TEST_F(EjectTest, OutliersGoOnlyWhereOthersAreLeft) {
   EXPECT_TRUE(states_[2]->usable(1000));
 }
 
+// A member of two pools may be an outlier in the one, and the only home of a user in the other.
+TEST_F(EjectTest, AnOutlierStaysTheHomeOfWhoHasNoOther) {
+  RouterOptions options;
+  options.backends = {{"a", 100, false, {}}, {"b", 100, false, {}}, {"c", 100, false, {}}};
+  options.pools = {
+      {"homes", Balance::kRendezvous, {0, 1, 2}, false, {2, 10, 40, 67}, true, 0, {}, {}, 0}};
+  options.routes = {ToPool("*", "homes")};
+  const std::unique_ptr<const Router> homes = MustCreate(options);
+  const int home = homes->Route("u", states_, 100).candidates[0];
+  router_->EjectOutlier(0, static_cast<size_t>(home), EjectCause::kSlowLogin, "slow", states_, 100);
+  ASSERT_FALSE(states_[static_cast<size_t>(home)]->usable(101));
+  const Decision decision = homes->Route("u", states_, 101);
+  EXPECT_EQ(decision.candidate_count, 1);
+  EXPECT_EQ(decision.candidates[0], home);
+  EXPECT_FALSE(decision.panic);
+}
+
 TEST_F(EjectTest, NobodyIsLeftWhenAllAreUnreachable) {
   CheckResult dead;
   dead.reachable = false;

@@ -272,6 +272,37 @@ TEST_F(InUseSim, ThePasswordStaysWithWhoHasSeenIt) {
   });
 }
 
+// Whoever can go to one backend only holds nobody up who can go elsewhere.
+TEST_F(InUseSim, WhoWaitsForABackendThatIsAwayIsInNobodysWay) {
+  RunSeeds(20, [](uint64_t seed) {
+    FarmSpec spec = OneMaildrop(60 * kSecond, 0);
+    spec.failover = true;
+    spec.queue.wait = 20 * kSecond;
+    spec.backends.assign(3, spec.backends[0]);
+    for (BackendSpec& backend : spec.backends) {
+      backend.outages = {{4 * kSecond, 30 * kSecond, ConnectAnswer::Kind::kRefuse}};
+    }
+    spec.backends[seed % 3].outages.clear();
+    spec.clients = {Program(0, 6 * kSecond), Program(kSecond, 0)};
+    for (int i = 0; i < 20; ++i) {
+      ClientSpec other = Program(8 * kSecond + i * 200 * kMillisecond, 0);
+      other.user = absl::StrCat("other", i, "@example.net");
+      spec.clients.push_back(other);
+    }
+    Farm farm(seed, spec);
+    Failures failures = farm.Run();
+    for (size_t i = 2; i < spec.clients.size(); ++i) {
+      const ClientStory& client = farm.history().clients[i];
+      if (!client.logged_in || client.total > 2 * kSecond) {
+        failures.push_back(
+            absl::StrCat(client.name, client.logged_in ? " was in, after " : " was told so after ",
+                         client.total / kMillisecond, " ms"));
+      }
+    }
+    return failures;
+  });
+}
+
 // --- ending idle sessions ------------------------------------------------------------------------
 
 TEST_F(InUseSim, AnIdleSessionGivesWay) {

@@ -115,6 +115,48 @@ TEST(RelayedApop, NobodyToGreet) {
   EXPECT_EQ(client.reason, CloseReason::kUpstreamUnavailable);
 }
 
+// Slower than others is better than nobody, for whoever has nobody else.
+TEST(RelayedApop, AnOutlierStillGreets) {
+  for (const size_t backends : {size_t{1}, size_t{2}}) {
+    FarmSpec spec;
+    spec.relay = true;
+    spec.backends.assign(backends, BackendSpec{});
+    spec.clients = {ApopClient(0)};
+    Farm farm(1, std::move(spec));
+    routing::EjectRules rules;
+    rules.time = 600 * kSecond;
+    for (size_t i = 0; i < backends; ++i) {
+      farm.state(i)->Eject(rules, routing::EjectCause::kSlowLogin, "slow", farm.io().Now());
+    }
+    EXPECT_EQ(farm.Run(), std::vector<std::string>());
+    EXPECT_TRUE(farm.history().clients[0].logged_in) << backends;
+  }
+}
+
+// Without a check, and where nobody can be greeted: only one a second waits for the timeout.
+TEST(RelayedApop, ADeadBackendIsTriedByOneASecond) {
+  FarmSpec spec;
+  spec.relay = true;
+  spec.backends[0].outages = {{0, 40 * kSecond, ConnectAnswer::Kind::kBlackhole}};
+  spec.timeouts.upstream_connect = 2 * kSecond;
+  spec.eject.failures = 3;
+  for (size_t i = 0; i < 1000; ++i) {
+    spec.clients.push_back(ApopClient(i));
+    spec.clients[i].starts_after = static_cast<DurationNs>(i) * kSecond / 20;
+  }
+  Farm farm(1, std::move(spec));
+  EXPECT_EQ(farm.Run(), std::vector<std::string>());
+  int waited = 0;
+  int at_once = 0;
+  for (size_t i = 200; i < 800; ++i) {
+    const DurationNs total = farm.history().clients[i].total;
+    ++(total <= 100 * kMillisecond ? at_once : waited);
+  }
+  EXPECT_LE(waited, 31);
+  EXPECT_GE(at_once, 500);
+  for (size_t i = 900; i < 1000; ++i) EXPECT_TRUE(farm.history().clients[i].logged_in) << i;
+}
+
 TEST(RelayedApop, SeatsAreLimited) {
   FarmSpec spec;
   spec.relay = true;
