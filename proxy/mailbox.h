@@ -19,11 +19,14 @@ class Mailbox {
 
   // `task` runs on the loop's thread soon. Any thread.
   void Post(std::function<void()> task) {
+    bool first = false;
     {
       const std::lock_guard<std::mutex> lock(mutex_);
+      first = tasks_.empty();
       tasks_.push_back(std::move(task));
     }
-    io_->Wake();
+    // Whoever posted the first one wakes the loop, which then takes them all.
+    if (first) io_->Wake();
   }
   // Runs what was posted, in order. The loop's thread.
   void Run() {

@@ -7,7 +7,7 @@
 // with rate `weight`, so shares are exactly proportional to the weights, and taking a backend away
 // changes nothing for anybody else. All of it is integer arithmetic, the logarithm is fixed-point
 // with an error below 0.05 %: floating point may differ between compilers and CPUs (fused
-// multiply-add), and one differing bit moves a user. Costs time in proportion to the backends.
+// multiply-add), and one differing bit moves a user. rendezvous.h has how it is found fast.
 //
 // Maglev (Eisenbud et al., NSDI 2016): a table filled once, then one look at it per user, however
 // many backends there are. Taking one of N away may also move a few per cent of the others' users.
@@ -25,6 +25,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/types/span.h"
 #include "routing/options.h"
+#include "routing/rendezvous.h"
 
 namespace postern::routing {
 
@@ -47,47 +48,27 @@ class Balancer {
   // goes where the next candidate would have been.
   int PickUsable(uint64_t user_hash, absl::Span<int> best,
                  absl::FunctionRef<bool(int index)> usable) const;
-  static constexpr size_t kPickMax = 4;
+  static constexpr size_t kPickMax = Rendezvous::kBestMax;
   // The same by the weights of this moment, in thousandths: `weight` says them, also for members
   // without a weight; 0: not to be picked. One member's weight moves users to or from that member
   // only. In Maglev's table a lower weight lets a share of the member's users through, always the
   // same ones, and a higher one changes nothing.
-  int PickWeighted(uint64_t user_hash, absl::Span<int> best,
+  int PickWeighted(uint64_t user_hash, absl::Span<int> best, const WeightBounds& bounds,
                    absl::FunctionRef<uint32_t(int index)> weight) const;
 
   // Members that may be picked.
-  size_t size() const { return seeds_.size(); }
+  size_t size() const { return lots_.size(); }
 
  private:
-  struct Lot {
-    uint64_t hash;
-    uint64_t cost;  // -ln(u), fixed-point; 0 where all weights are equal
-    uint64_t weight;
-    size_t member;
-  };
-  // The best of the lots that were offered, in order.
-  struct BestLots;
-  static bool Better(const Lot& a, const Lot& b);
-  static bool CostMayBeat(uint64_t hash, uint64_t weight, const Lot& lot);
-
-  template <typename Usable>
-  int PickIf(uint64_t user_hash, absl::Span<int> best, const Usable& usable) const;
   void FillMaglevTable();
-  // `hash` is that of user and member together.
-  Lot Draw(uint64_t hash, size_t member) const;
-  // False when drawing this member's lot could not give one better than `lot`.
-  bool MayBeat(uint64_t hash, size_t member, const Lot& lot) const;
-  size_t BestByHash(uint64_t user_hash) const;
+  const Rendezvous::Member& MaglevChoice(uint64_t user_hash) const {
+    return turns_[maglev_[user_hash % maglev_.size()]];
+  }
 
-  // One entry per member with a weight, sorted by name.
-  std::vector<uint64_t> seeds_;
-  std::vector<uint32_t> weights_;
-  std::vector<int> indices_;
-  bool equal_weights_ = true;
-  // Of all members, sorted by name.
-  std::vector<uint64_t> all_seeds_;
-  std::vector<int> all_indices_;
-  std::vector<uint16_t> maglev_;  // positions in the vectors above; empty: rendezvous
+  const Rendezvous lots_;
+  // Both empty: rendezvous.
+  std::vector<Rendezvous::Member> turns_;  // those that have a weight, by name
+  std::vector<uint16_t> maglev_;           // positions in it
 };
 
 }  // namespace postern::routing

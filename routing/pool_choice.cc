@@ -82,15 +82,18 @@ bool PoolChoice::WeightsDiffer(const View& view) const {
   if (seen_change_.load(std::memory_order_acquire) != change) {
     TimeNs until = 0;
     uint32_t most = 0;
+    uint64_t sum = 0;
     for (const int index : pool_->backends) {
       const BackendWeight& weight = view.state(index).weight();
       until = std::max(until, weight.DiffersUntil(view.backend(index).weight));
-      if (!view.backend(index).backup) {
-        most = std::max(most, weight.Settled(view.backend(index).weight));
-      }
+      if (view.backend(index).backup) continue;
+      const uint32_t settled = weight.Settled(view.backend(index).weight);
+      most = std::max(most, settled);
+      sum += settled;
     }
     differ_until_.store(until, std::memory_order_relaxed);
     weight_max_now_.store(most, std::memory_order_relaxed);
+    weight_sum_now_.store(sum, std::memory_order_relaxed);
     seen_change_.store(change, std::memory_order_release);
   }
   return view.now < differ_until_.load(std::memory_order_relaxed);
@@ -161,11 +164,11 @@ int PoolChoice::ChooseOpen(const View& view, uint64_t user_hash, absl::Span<int>
   int count = 0;
   if (!IsByUser(pool_->balance)) {
     const auto seats = [&view](int index) { return view.state(index).load().seats(); };
-    const uint32_t most = differ ? weight_max_now_.load(std::memory_order_relaxed) : weight_max_;
+    const uint32_t most = differ ? weights_now().most : weight_max_;
     return spread_.Choose(most, weight, seats, best);
   }
   if (differ) {
-    count = primaries_.PickWeighted(user_hash, best, weight);
+    count = primaries_.PickWeighted(user_hash, best, weights_now(), weight);
   } else {
     count = primaries_.Pick(user_hash, best);
     if (!std::all_of(best.begin(), best.begin() + count, open)) {
@@ -202,7 +205,7 @@ void PoolChoice::ChooseHome(const View& view, uint64_t user_hash, Decision* deci
   int home = -1;
   const absl::Span<int> best = absl::MakeSpan(&home, 1);
   const int count = WeightsDiffer(view)
-                        ? primaries_.PickWeighted(user_hash, best,
+                        ? primaries_.PickWeighted(user_hash, best, weights_now(),
                                                   [&view](int index) {
                                                     return view.state(index).weight().Settled(
                                                         view.backend(index).weight);

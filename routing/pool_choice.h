@@ -46,6 +46,11 @@ class PoolChoice {
   void ChooseOtherwise(const View& view, uint64_t user_hash, absl::Span<int> best,
                        Decision* decision) const;
   bool WeightsDiffer(const View& view) const;
+  // As WeightsDiffer() has found them.
+  WeightBounds weights_now() const {
+    return {weight_max_now_.load(std::memory_order_relaxed),
+            weight_sum_now_.load(std::memory_order_relaxed)};
+  }
   bool AnyUsable(const View& view, bool backup) const;
   // The pool's sessions, and the weights of those who share them.
   void Sum(const View& view, int64_t* seats, int64_t* weights) const;
@@ -61,6 +66,7 @@ class PoolChoice {
   mutable std::atomic<uint64_t> seen_change_;
   mutable std::atomic<TimeNs> differ_until_{0};
   mutable std::atomic<uint32_t> weight_max_now_{0};
+  mutable std::atomic<uint64_t> weight_sum_now_{0};
   // Sums of a large pool, see Sum().
   mutable std::atomic<TimeNs> summed_at_;
   mutable std::atomic<int64_t> seats_{0};

@@ -18,15 +18,15 @@ uint64_t StableHash(absl::string_view bytes);
 // drawn at random, so nobody can prepare names that collide.
 uint64_t SeededHash(absl::string_view bytes, uint64_t seed);
 
+// The steps of MixBits(). FoldBits(a ^ b) is FoldBits(a) ^ FoldBits(b), and it leaves the upper 33
+// bits as they are.
+constexpr uint64_t FoldBits(uint64_t x) { return x ^ (x >> 33); }
+inline constexpr uint64_t kFirstFactor = 0xff51afd7ed558ccdULL;
+inline constexpr uint64_t kSecondFactor = 0xc4ceb9fe1a85ec53ULL;
+constexpr uint64_t StirBits(uint64_t x) { return FoldBits(x * kFirstFactor) * kSecondFactor; }
+
 // Spreads every input bit over the whole word (a bijection; the finalizer of MurmurHash3).
-constexpr uint64_t MixBits(uint64_t x) {
-  x ^= x >> 33;
-  x *= 0xff51afd7ed558ccdULL;
-  x ^= x >> 33;
-  x *= 0xc4ceb9fe1a85ec53ULL;
-  x ^= x >> 33;
-  return x;
-}
+constexpr uint64_t MixBits(uint64_t x) { return FoldBits(StirBits(FoldBits(x))); }
 
 }  // namespace postern::routing
 

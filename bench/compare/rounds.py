@@ -25,7 +25,8 @@ class Row:
 
 
 def rows_of(scenario, peer_names):
-    setup = {"certificate": scenario.certificate, "port": "tls" if scenario.tls else "plain"}
+    setup = {"certificate": scenario.certificate, "port": "tls" if scenario.tls else "plain",
+             **scenario.setup}
     if scenario.resume:
         setup["tickets"] = True
     rows = [] if scenario.variants_only else [

@@ -26,6 +26,9 @@ class Scenario:
     arrivals: str = "poisson"
     longer: float = 1  # with a rate: so many times the usual length of a run
     wrong_percent: float = 0
+    population: int = 0  # how many users there are; 0: the load generator's default
+    setup: dict = dataclasses.field(default_factory=dict)  # of all rows; see peers/peer.py
+    checks_each_s: float = 0  # connections of the proxy's own to the stores, at most
     variants: tuple = ()  # further rows: (name, peer, title, what differs)
     variants_only: bool = False
     without: tuple = ()  # peers that cannot do it; the note says why
@@ -110,6 +113,27 @@ ALL = (
         without=("perdition",) if rate > 250 else (),
         figures=("p50_ms", "p90_ms", "p99_ms", "cpu_us"),
         note="Perdition cannot take so many." if rate > 250 else "") for rate in (100, 250, 500)),
+    Scenario(
+        "h", "Plain login that asks an auth_http service",
+        "The plain login, but where each user lives is asked of an HTTP service in nginx's protocol. "
+        "The same service for both, an nginx on the other core, and the same answers.",
+        first=1000, setup={"lookup": "asked"}, without=("haproxy", "dovecot", "perdition"),
+        variants=(("postern-remembers", "postern", "Postern, answers remembered",
+                   {"lookup": "remembered"}),),
+        note="Postern's threads ask over connections that stay, and are counted; nothing is "
+             "remembered (ttl and negative_ttl are 0s), but in the last row. nginx opens a "
+             "connection for each login and remembers nothing."),
+    *(Scenario(
+        key, f"A farm's features, {words} login",
+        f"A {words} login through a pool of two without any further feature, and through one that has "
+        "them all: active checks, an agent, ejection, slow start, affinity, a load bound, limits of "
+        "sessions and logins, a queue, the whole guard with a delay between logins, a state file.",
+        group="o", tls=tls, variants_only=True, first=first, population=10**9, checks_each_s=10,
+        variants=(("postern-pool", "postern", "Postern, a pool", {"pool": "bare"}),
+                  ("postern-farm", "postern", "Postern, everything on", {"pool": "farm"})),
+        note="A billion users, because nobody may log in twice within the delay. All limits are too "
+             "high to refuse anybody.")
+      for key, words, tls, first in (("o", "plain", "", 1000), ("o-tls", "TLS 1.3", TLS13, 200))),
     Scenario(
         "w", "Waits of a single client",
         "TLS 1.3 logins one after the other, 20 a second: what a person's mail program meets. From "

@@ -20,8 +20,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "proxy/base/check.h"
+#include "proxy/base/log.h"
 #include "routing/backend_state.h"
 #include "routing/balancer.h"
+#include "routing/lot_filter.h"
 #include "routing/router.h"
 #include "routing/stable_hash.h"
 #include "routing/user_key.h"
@@ -176,8 +178,29 @@ BENCHMARK(PickRendezvousWeighted)->Arg(10)->Arg(100)->Arg(1000);
 BENCHMARK(PickRendezvousFailover)->Arg(10)->Arg(100)->Arg(1000);
 BENCHMARK(PickMaglev)->Arg(10)->Arg(100)->Arg(1000);
 
+// A thousand lots, by what the CPU offers: 0 is plain C++.
+void FilterLots(benchmark::State& state) {
+  const std::vector<LotFilter> filters = LotFilters();
+  const auto which = static_cast<size_t>(state.range(0));
+  if (which >= filters.size()) return state.SkipWithError("this CPU has no such instructions");
+  std::vector<uint64_t> seeds(1008);
+  for (size_t i = 0; i < seeds.size(); ++i) seeds[i] = MixBits(i);
+  std::vector<uint16_t> passing(seeds.size());
+  // What four candidates are looked for with.
+  const uint64_t least = ~uint64_t{0} / 1008 * (1008 - 11);
+  uint64_t user = 1;
+  for (auto _ : state) {
+    user = MixBits(user + 1);
+    benchmark::DoNotOptimize(
+        filters[which](seeds.data(), seeds.size(), user, least, passing.data()));
+  }
+}
+BENCHMARK(FilterLots)->DenseRange(0, 2);
+
 // What a login pays for its pool's choice, by what the backends can take at this moment.
-void ChooseInPool(benchmark::State& state, Balance balance, int load_bound_percent) {
+// `one_set`: an operator has given one backend another weight.
+void ChooseInPool(benchmark::State& state, Balance balance, int load_bound_percent,
+                  bool one_set = false) {
   RouterOptions options;
   PoolOptions pool;
   pool.name = "mail";
@@ -196,6 +219,8 @@ void ChooseInPool(benchmark::State& state, Balance balance, int load_bound_perce
     states.push_back(known.Get(backend.name));
     for (uint64_t seats = 50 + random() % 4; seats > 0; --seats) states.back()->load().TryEnter({});
   }
+  log::Configure(log::Level::kError);
+  if (one_set) states.front()->SetWeight(50, "bench", "", kSecond);
   options.pools = {pool};
   RouteOptions route;
   route.users = "*";
@@ -212,6 +237,9 @@ void ChooseInPool(benchmark::State& state, Balance balance, int load_bound_perce
   }
 }
 void ChooseByHash(benchmark::State& state) { ChooseInPool(state, Balance::kRendezvous, 0); }
+void ChooseByHashOneSet(benchmark::State& state) {
+  ChooseInPool(state, Balance::kRendezvous, 0, /*one_set=*/true);
+}
 void ChooseByMaglev(benchmark::State& state) { ChooseInPool(state, Balance::kMaglev, 0); }
 void ChooseBounded(benchmark::State& state) { ChooseInPool(state, Balance::kRendezvous, 125); }
 void ChooseByTurns(benchmark::State& state) { ChooseInPool(state, Balance::kRoundRobin, 0); }
@@ -219,6 +247,7 @@ void ChooseLeastSessions(benchmark::State& state) {
   ChooseInPool(state, Balance::kLeastSessions, 0);
 }
 BENCHMARK(ChooseByHash)->Arg(10)->Arg(100)->Arg(1000);
+BENCHMARK(ChooseByHashOneSet)->Arg(10)->Arg(100)->Arg(1000);
 BENCHMARK(ChooseByMaglev)->Arg(10)->Arg(100)->Arg(1000);
 BENCHMARK(ChooseBounded)->Arg(10)->Arg(100)->Arg(1000);
 BENCHMARK(ChooseByTurns)->Arg(10)->Arg(100)->Arg(1000);

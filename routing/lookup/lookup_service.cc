@@ -199,6 +199,8 @@ AnswerPtr LookupService::Core::Enqueue(LookupQuestion question, const LookupKey&
   flight->waiters.push_back(*ticket);
   if (remembered) flights.emplace(key, flight);
   queue.push_back(std::move(flight));
+  // A thread that is woken under the lock takes the core, finds the lock taken and sleeps again.
+  lock.unlock();
   work.notify_one();
   return nullptr;
 }

@@ -8,6 +8,7 @@ all its reports, and says clearly what it does not understand.
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -33,11 +34,11 @@ class SmokeTest(unittest.TestCase):
     def test_postern_alone(self):
         with tempfile.TemporaryDirectory(prefix="postern-compare-test-") as directory:
             results, page = pathlib.Path(directory, "r.json"), pathlib.Path(directory, "r.html")
-            done = run("--quick", "--peers", "postern", "--only", "a,b,x", "--json", results,
+            done = run("--quick", "--peers", "postern", "--only", "a,b,x,o", "--json", results,
                        "--html", page, *self.cores)
             self.assertEqual(done.returncode, 0, done.stderr)
             report = json.loads(results.read_text())
-            self.assertEqual(list(report["scenarios"]), ["b", "a", "x"])
+            self.assertEqual(list(report["scenarios"]), ["b", "a", "x", "o", "o-tls"])
             for scenario in report["scenarios"].values():
                 for row in scenario["rows"].values():
                     for entry in row["rounds"]:
@@ -51,6 +52,18 @@ class SmokeTest(unittest.TestCase):
             self.assertNotIn("VOID", done.stdout)
             again = run("--from", results, *self.cores)
             self.assertEqual((again.returncode, again.stdout), (0, done.stdout))
+
+    @unittest.skipUnless(shutil.which("nginx"), "nginx is the auth_http service")
+    def test_auth_http(self):
+        with tempfile.TemporaryDirectory(prefix="postern-compare-test-") as directory:
+            results = pathlib.Path(directory, "r.json")
+            done = run("--quick", "--peers", "postern", "--only", "h", "--json", results,
+                       *self.cores)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            rows = json.loads(results.read_text())["scenarios"]["h"]["rows"]
+            self.assertEqual(list(rows), ["postern", "postern-remembers"])
+            for row in rows.values():
+                self.assertEqual([entry["void"] for entry in row["rounds"]], [[]])
 
     def test_mistakes(self):
         for arguments, words in ((["--only", "a,zz"], "no scenario is called 'zz'"),

@@ -155,7 +155,7 @@ class GoalsTest(unittest.TestCase):
 
 class ChecksTest(unittest.TestCase):
     def setUp(self):
-        self.expected = {"sessions": 200, "others": 40, "tls": scenarios.TLS13, "resumed": False,
+        self.expected = {"sessions": 200, "others": 40, "checks_max": 0, "tls": scenarios.TLS13, "resumed": False,
                          "messages": 2, "message_bytes_min": 1000, "wrong_percent": 0}
         self.result = {"sessions": 200, "failed": 0, "failures": {}, "logins": 200,
                        "refused_as_expected": 0, "tls_handshakes": 200, "tls_resumed": 0,
@@ -175,6 +175,16 @@ class ChecksTest(unittest.TestCase):
 
     def test_a_session_that_went_past_the_stores(self):
         self.served["even"] -= 1
+        self.assert_void("the stores served 239 sessions")
+
+    def test_checks_of_the_proxy_itself(self):
+        self.served["even"] += 3
+        self.assert_void("the stores served 243 sessions")
+        self.expected["checks_max"] = 3
+        self.assertEqual(self.problems(), [])
+        self.served["even"] += 1
+        self.assert_void("the stores served 244 sessions")
+        self.served["even"] -= 5
         self.assert_void("the stores served 239 sessions")
 
     def test_users_that_are_not_routed(self):

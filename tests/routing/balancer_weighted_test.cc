@@ -1,6 +1,7 @@
 // Picking by the weights of the moment.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <set>
 #include <vector>
@@ -25,11 +26,20 @@ Balancer Make(Balance kind, bool last_has_weight = true) {
   return Balancer(kind, members);
 }
 
+WeightBounds BoundsOf(const std::vector<uint32_t>& weights) {
+  WeightBounds bounds;
+  for (const uint32_t weight : weights) {
+    bounds.most = std::max(bounds.most, weight);
+    bounds.sum += weight;
+  }
+  return bounds;
+}
+
 uint64_t HashOf(int user) { return StableHash(absl::StrCat("user", user)); }
 
 int PickOne(const Balancer& balancer, int user, const std::vector<uint32_t>& weights) {
   int best = -1;
-  const int count = balancer.PickWeighted(HashOf(user), absl::MakeSpan(&best, 1),
+  const int count = balancer.PickWeighted(HashOf(user), absl::MakeSpan(&best, 1), BoundsOf(weights),
                                           [&](int i) { return weights[static_cast<size_t>(i)]; });
   return count == 0 ? -1 : best;
 }
@@ -43,7 +53,7 @@ TEST_P(PickWeightedTest, WithTheConfiguredWeightsItIsPick) {
     std::array<int, 4> plain{};
     std::array<int, 4> weighted{};
     ASSERT_EQ(balancer.Pick(HashOf(user), absl::MakeSpan(plain)), 4);
-    ASSERT_EQ(balancer.PickWeighted(HashOf(user), absl::MakeSpan(weighted),
+    ASSERT_EQ(balancer.PickWeighted(HashOf(user), absl::MakeSpan(weighted), BoundsOf(weights),
                                     [&](int i) { return weights[static_cast<size_t>(i)]; }),
               4);
     EXPECT_EQ(plain, weighted) << user;

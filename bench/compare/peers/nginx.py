@@ -5,6 +5,7 @@ import os
 import shutil
 
 from .peer import Peer, first_line
+from .responder import Responder, write_config
 
 MODULE = "/usr/lib/nginx/modules/ngx_mail_module.so"
 
@@ -25,48 +26,14 @@ class Nginx(Peer):
     def version(cls, lab):
         return first_line("nginx", "-v").removeprefix("nginx version: nginx/")
 
-    def _write(self, name, modules, text):
-        return self.write(f"{name}.conf", f"""{modules}
-daemon off;
-worker_processes 1;
-worker_rlimit_nofile {min(16384, self.lab.descriptors_max)};
-error_log {self.dir}/{name}-error.log error;
-pid {self.dir}/{name}.pid;
-events {{ worker_connections {min(16000, self.lab.descriptors_max - 64)}; }}
-{text}""")
-
     def start(self):
-        auth = self.network.port()
         self.tls, self.plain = self.network.port(), self.network.port()
-        temporary = "\n".join(f"  {kind}_temp_path {self.dir}/temporary;" for kind in
-                              ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
-        responder = self._write("responder", "", f"""
-http {{
-  access_log off;
-{temporary}
-  map $http_auth_user $store {{
-    ~[02468]@  {self.stores.ports["even"]};
-    default    {self.stores.ports["odd"]};
-  }}
-  server {{
-    listen 127.0.0.1:{auth};
-    location / {{
-      add_header Auth-Status OK;
-      add_header Auth-Server 127.0.0.1;
-      add_header Auth-Port $store;
-      return 204;
-    }}
-  }}
-}}
-""")
-        self.responder = self.lab.start(
-            "nginx-responder", ["nginx", "-c", responder, "-p", self.dir], self.network,
-            self.lab.other_core, [auth])
+        self.responder = Responder(self)
         no_tickets = "" if self.setup.get("tickets", True) else "ssl_conf_command NumTickets 0;"
-        proxy = self._write("proxy", f"load_module {MODULE};", f"""
+        proxy = write_config(self, "proxy", f"load_module {MODULE};", f"""
 mail {{
   server_name localhost;
-  auth_http 127.0.0.1:{auth}/auth;
+  auth_http {self.responder.address}/auth;
   pop3_auth plain;
   proxy_buffer {self.setup.get("buffer", "16k")};
   proxy_pass_error_message on;
@@ -86,5 +53,5 @@ mail {{
     def stop(self):
         super().stop()
         if self.responder:
-            self.lab.stop(self.responder)
+            self.responder.stop()
             self.responder = None
