@@ -93,6 +93,7 @@ coro::Task<Outcome> Channel::ShakeHands() {
 coro::Task<Outcome> Channel::ReadMore() {
   if (stopped_) co_return Outcome::kStopped;
   if (end_seen_) co_return Outcome::kEnd;
+  interrupted_ = false;
   const size_t before = input_.size();
   for (;;) {
     StartReceive();
@@ -111,7 +112,7 @@ coro::Task<Outcome> Channel::ReadMore() {
       const Outcome sent = co_await Flush();
       if (sent != Outcome::kOk) co_return sent;
     }
-    if (stopped_) co_return Outcome::kStopped;
+    if (stopped_ || interrupted_) co_return Outcome::kStopped;
   }
 }
 
@@ -200,6 +201,7 @@ Outcome Channel::Ended(int result) {
 
 void Channel::InterruptRead() {
   if (recv_op_.in_flight()) io_->Cancel(&recv_op_);
+  interrupted_ = true;
 }
 
 void Channel::Stop(bool abortive) {

@@ -137,6 +137,7 @@ class Channel {
   bool stopped_ = false;
   bool timed_out_ = false;
   bool connecting_ = false;
+  bool interrupted_ = false;  // the read in progress is to end, also while it answers something
   bool sensitive_ = false;
   bool end_seen_ = false;
   std::unique_ptr<tls::Engine> tls_;

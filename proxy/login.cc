@@ -104,7 +104,7 @@ coro::Task<Session::Attempt> Session::TryLogin(pop3::Credentials* credentials) {
   for (;;) {
     attempt = co_await TryRoute(credentials, &wait);
     if (attempt == Attempt::kInUse) {
-      FinishWait(&wait, attempt);
+      FinishWait(&wait);
       attempt = co_await AwaitMaildrop();
       if (attempt == Attempt::kInUse) continue;
       break;
@@ -113,7 +113,7 @@ coro::Task<Session::Attempt> Session::TryLogin(pop3::Credentials* credentials) {
     const bool again = co_await WaitInLine(&wait);
     if (!again) break;
   }
-  FinishWait(&wait, attempt);
+  FinishWait(&wait);
   if (claim_ != nullptr) FinishClaim(attempt);
   // A login that was held in vain is told so.
   if (attempt == Attempt::kUnavailable && reason_ != CloseReason::kNone &&
@@ -135,7 +135,7 @@ coro::Task<Session::Attempt> Session::TryLogin(pop3::Credentials* credentials) {
 
 // Where the user may go now, as far as that is known without asking any backend. kJoined: go on.
 coro::Task<Session::Attempt> Session::FindRoute(const pop3::Credentials* credentials,
-                                                routing::Decision* route,
+                                                LoginWait* wait, routing::Decision* route,
                                                 absl::string_view* password) {
   const Snapshot& shared = *snapshot_->shared;
   *route = RouteUser();
@@ -151,6 +151,7 @@ coro::Task<Session::Attempt> Session::FindRoute(const pop3::Credentials* credent
     co_return Attempt::kRefused;
   }
   while (shared.holds->Covers(user_)) {
+    PassTurn(wait, 1);
     const bool released = co_await WaitWhileHeld();
     if (!released) {
       const bool told = reason_ == CloseReason::kNone || reason_ == CloseReason::kHeld;
@@ -172,7 +173,11 @@ Session::Attempt Session::EnterRoute(routing::Decision* route, LoginWait* wait) 
     LeaveAffinity();
     may_pass_ = true;
     const int first = route->candidate_count > 0 ? route->candidates[0] : route->out;
-    NoteBackendOut(static_cast<size_t>(first), metrics::UpstreamError::kFull, "others wait for it");
+    const bool usable =
+        snapshot_->shared->backend_states[static_cast<size_t>(first)]->usable(io_->Now());
+    NoteBackendOut(static_cast<size_t>(first),
+                   usable ? metrics::UpstreamError::kFull : metrics::UpstreamError::kOut,
+                   "others wait for it");
     return Attempt::kUnavailable;
   }
   if (route->known && route->candidate_count > 0) return Attempt::kJoined;
@@ -199,7 +204,7 @@ coro::Task<Session::Attempt> Session::TryRoute(const pop3::Credentials* credenti
   password_sent_ = may_pass_ = false;
   routing::Decision route;
   absl::string_view password;
-  const Attempt found = co_await FindRoute(credentials, &route, &password);
+  const Attempt found = co_await FindRoute(credentials, wait, &route, &password);
   if (found != Attempt::kJoined) co_return found;
   // Nothing waits between the last question for a hold and the join: who holds a user and then
   // hears that every worker has done something since knows all of the user's logins.
@@ -211,6 +216,13 @@ coro::Task<Session::Attempt> Session::TryRoute(const pop3::Credentials* credenti
   if (asked_before && !KeepToAsked(&route)) co_return RefuseAsTold();
   const Attempt entered = EnterRoute(&route, wait);
   if (entered != Attempt::kJoined) co_return entered;
+  if (!KeepsTo(*wait, &route)) {
+    LeaveAffinity();
+    upstream_error_ =
+        "the user is to be elsewhere by now, and another backend has seen the password";
+    may_pass_ = false;
+    co_return Attempt::kUnavailable;
+  }
   if (!CanShowDigest(*credentials, route)) {
     LeaveAffinity();
     co_return Attempt::kUnavailable;
@@ -234,7 +246,7 @@ coro::Task<Session::Attempt> Session::TryRoute(const pop3::Credentials* credenti
   }
   if (phase_ != Phase::kUpstreamLogin) EnterPhase(Phase::kUpstreamLogin);
   const TimeNs started = io_->Now();
-  const Attempt attempt = co_await TryCandidates(&route, credentials, password, wait->turn);
+  const Attempt attempt = co_await TryCandidates(&route, credentials, password, wait);
   upstream_time_ += io_->Now() - started;
   // With kGone the connection may still be there; it is closed at the end of the session.
   if (attempt != Attempt::kJoined && attempt != Attempt::kGone) LeaveAffinity();
@@ -352,7 +364,7 @@ bool Session::Matches(const pop3::Credentials& credentials, absl::string_view se
 
 coro::Task<Session::Attempt> Session::TryCandidates(const routing::Decision* route,
                                                     const pop3::Credentials* credentials,
-                                                    absl::string_view password, bool turn) {
+                                                    absl::string_view password, LoginWait* wait) {
   for (int i = 0; i < route->candidate_count; ++i) {
     const auto backend = static_cast<size_t>(route->candidates[static_cast<size_t>(i)]);
     // Another login of the same user may get through at the one before, or has.
@@ -363,12 +375,12 @@ coro::Task<Session::Attempt> Session::TryCandidates(const routing::Decision* rou
     if (greeted_ != nullptr && greeted_->backend != backend) LeaveGreeted();
     // A server that no backend names is not one of those whose seats are counted.
     if (greeted_ == nullptr && !ReachesUnnamedServer() &&
-        (!MayTry(*route, backend, turn) || !TakeSeat(backend))) {
+        (!MayTry(*route, backend, wait->turn) || !TakeSeat(backend))) {
       continue;
     }
-    Attempt attempt = co_await TryBackend(route, backend, credentials, password);
+    Attempt attempt = co_await TryBackend(route, backend, credentials, password, wait);
     if (attempt == Attempt::kRefused && config().backends[backend].referrals > 0) {
-      attempt = co_await FollowReferrals(route, backend, credentials, password);
+      attempt = co_await FollowReferrals(route, backend, credentials, password, wait);
       // The way to that maildrop is the referral's and not the route's, so nobody can wait on it.
       if (attempt == Attempt::kInUse) attempt = RefuseHere();
     }
@@ -434,7 +446,7 @@ void Session::NoteOutcome(const routing::Decision& route, size_t backend,
 
 coro::Task<Session::Attempt> Session::TryBackend(const routing::Decision* route, size_t backend,
                                                  const pop3::Credentials* credentials,
-                                                 absl::string_view password) {
+                                                 absl::string_view password, LoginWait* wait) {
   const config::Backend& target = config().backends[backend];
   metrics::BackendStats& stats = backend_stats(backend);
   backend_ = static_cast<int>(backend);
@@ -481,6 +493,9 @@ coro::Task<Session::Attempt> Session::TryBackend(const routing::Decision* route,
     // anything that a connection was not kept open for ever.
     const bool lost = greeted != nullptr && verdict.kind == UpstreamVerdict::Kind::kFailed;
     if (!ReachesUnnamedServer() && !lost) NoteOutcome(*route, backend, verdict);
+    // It is there, so more than one may try. What else this login waits for, its client above all,
+    // is nothing to those behind it.
+    if (verdict.kind != UpstreamVerdict::Kind::kFailed) PassTurn(wait, 2);
     // The client has taken part in such an exchange, and would have to once more.
     const bool carried_on = verdict.kind == UpstreamVerdict::Kind::kChallenge;
     if (carried_on) {
@@ -524,8 +539,8 @@ coro::Task<Session::Attempt> Session::TryBackend(const routing::Decision* route,
     }
     if (verdict.kind == UpstreamVerdict::Kind::kRefused) {
       refusal_ = std::move(verdict.reply);
-      const bool wait = !carried_on && MayAwaitMaildrop(*route, refusal_, asked_at);
-      co_return wait ? Attempt::kInUse : RefuseHere();
+      const bool in_use = !carried_on && MayAwaitMaildrop(*route, refusal_, asked_at);
+      co_return in_use ? Attempt::kInUse : RefuseHere();
     }
     password_sent_ = password_sent_ || verdict.password_sent;
     may_pass_ = verdict.retry_same && verdict.error != metrics::UpstreamError::kLocal;

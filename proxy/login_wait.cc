@@ -72,15 +72,20 @@ bool Session::IsWaitedFor(size_t backend) const {
                      [](const auto& queue) { return queue->line.size() > 0; });
 }
 
-// There is room at `backend`: for somebody who can go nowhere else, or else for anybody.
+// There is room at `backend`: for somebody who can go nowhere else, or else for anybody, pool by
+// pool in turn. At one that is out nobody has any use for it, and its sessions end at a speed that
+// is not the line's.
 void Session::CallForRoom(size_t backend) {
   const Snapshot& shared = *snapshot_->shared;
   const auto& queues = shared.queues_of_backend[backend];
   if (queues.empty()) return;
-  WaitLine& line = shared.backend_states[backend]->line();
-  if (line.size() > 0) return line.CallForRoom(io_->Now());
-  for (const std::shared_ptr<routing::PoolQueue>& queue : queues) {
-    if (queue->line.size() > 0) return queue->line.CallForRoom(io_->Now());
+  routing::BackendState& state = *shared.backend_states[backend];
+  if (!state.usable_for_live_users(io_->Now())) return;
+  if (state.line().size() > 0) return state.line().CallForRoom(io_->Now());
+  const size_t first = queues.size() > 1 ? state.NextQueue() : 0;
+  for (size_t i = 0; i < queues.size(); ++i) {
+    WaitLine& line = queues[(first + i) % queues.size()]->line;
+    if (line.size() > 0) return line.CallForRoom(io_->Now());
   }
 }
 
@@ -121,6 +126,15 @@ void Session::ChooseLine(routing::Decision* route, LoginWait* wait) const {
   wait->line = anybody ? &wait->queue->line : &state.line();
 }
 
+// Whether nobody is asked but the backend that has seen the password.
+bool Session::KeepsTo(const LoginWait& wait, routing::Decision* route) const {
+  if (wait.only < 0) return true;
+  const SocketAddress server = ReachesUnnamedServer() ? (*lookup_->addresses)[0] : SocketAddress();
+  if (route->candidates[0] != wait.only || !(server == wait.server)) return false;
+  route->candidate_count = 1;
+  return true;
+}
+
 // After an attempt that came to nothing: whether another one later may do better.
 bool Session::MayWait(LoginWait* wait) {
   if (wait->queue == nullptr || wait->line == nullptr || !may_pass_) return false;
@@ -129,6 +143,7 @@ bool Session::MayWait(LoginWait* wait) {
     // Nobody but the one who has seen the password may see it, and that one not for ever.
     if (asked_ < 0 || ++wait->asked_again > kAskAgainMax) return false;
     wait->only = asked_;
+    wait->server = ReachesUnnamedServer() ? (*lookup_->addresses)[0] : SocketAddress();
     wait->line = &snapshot_->shared->backend_states[static_cast<size_t>(asked_)]->line();
   }
   const TimeNs now = io_->Now();
@@ -158,7 +173,7 @@ coro::Task<bool> Session::WaitInLine(LoginWait* wait) {
   WaitLine* line = wait->line;
   // Nothing is sent to any backend meanwhile, so the user is at none.
   LeaveAffinity();
-  if (wait->turn && wait->stood_in != line) wait->stood_in->CallNext(1);
+  if (wait->stood_in != line) PassTurn(wait, 1);
   wait->turn = false;
   wait->stood_in = line;
   const bool first = wait->queued->Join(line);
@@ -213,13 +228,15 @@ coro::Task<Outcome> Session::ListenUntil(TimeNs wake_at, bool* listens) {
   co_return outcome;
 }
 
+// Somebody else's turn, before this login waits for what has nothing to do with the line.
+void Session::PassTurn(LoginWait* wait, size_t count) {
+  if (std::exchange(wait->turn, false)) wait->stood_in->CallNext(count);
+}
+
 // Whatever came of it, those who wait behind it do not wait in vain.
-void Session::FinishWait(LoginWait* wait, Attempt attempt) {
+void Session::FinishWait(LoginWait* wait) {
   if (wait->queued == nullptr) return;
-  const bool answered =
-      attempt == Attempt::kJoined || attempt == Attempt::kRefused || attempt == Attempt::kInUse;
-  if (wait->turn) wait->stood_in->CallNext(answered ? 2 : 1);
-  wait->turn = false;
+  PassTurn(wait, 1);
   wait->queued.reset();
   wait->counted_in->waiting.fetch_sub(1, std::memory_order_relaxed);
   if (backend_ < 0) return;

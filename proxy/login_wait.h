@@ -36,6 +36,7 @@ struct LoginWait {
   bool turn = false;
   // The one backend that may be asked, because it has seen the password; -1: any.
   int only = -1;
+  SocketAddress server;  // where a lookup had named one that no backend names
   int asked_again = 0;
 };
 

@@ -48,7 +48,7 @@ int Session::ReferredBackend(size_t from, const pop3::Referral& referral) const 
 coro::Task<Session::Attempt> Session::FollowReferrals(const routing::Decision* route,
                                                       size_t backend,
                                                       const pop3::Credentials* credentials,
-                                                      absl::string_view password) {
+                                                      absl::string_view password, LoginWait* wait) {
   int left = config().backends[backend].referrals;
   std::vector<size_t> asked;
   for (;;) {
@@ -85,7 +85,7 @@ coro::Task<Session::Attempt> Session::FollowReferrals(const routing::Decision* r
       password_sent_ = true;  // somebody has seen it, so nobody waits with it
       co_return Attempt::kUnavailable;
     }
-    const Attempt attempt = co_await TryBackend(route, backend, credentials, password);
+    const Attempt attempt = co_await TryBackend(route, backend, credentials, password, wait);
     if (attempt != Attempt::kRefused) co_return attempt;
   }
 }

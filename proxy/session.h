@@ -163,14 +163,15 @@ class Session : public ListNode<Session> {
   coro::Task<bool> LogIn();
   coro::Task<Attempt> TryLogin(pop3::Credentials* credentials);
   coro::Task<Attempt> TryRoute(const pop3::Credentials* credentials, LoginWait* wait);
-  coro::Task<Attempt> FindRoute(const pop3::Credentials* credentials, routing::Decision* route,
-                                absl::string_view* password);
+  coro::Task<Attempt> FindRoute(const pop3::Credentials* credentials, LoginWait* wait,
+                                routing::Decision* route, absl::string_view* password);
   Attempt EnterRoute(routing::Decision* route, LoginWait* wait);
   coro::Task<Attempt> TryCandidates(const routing::Decision* route,
                                     const pop3::Credentials* credentials,
-                                    absl::string_view password, bool turn);
+                                    absl::string_view password, LoginWait* wait);
   coro::Task<Attempt> TryBackend(const routing::Decision* route, size_t backend,
-                                 const pop3::Credentials* credentials, absl::string_view password);
+                                 const pop3::Credentials* credentials, absl::string_view password,
+                                 LoginWait* wait);
   // As far as it does not depend on the user.
   UpstreamAttempt AttemptAt(size_t backend);
   void NoteOutcome(const routing::Decision& route, size_t backend, const UpstreamVerdict& verdict);
@@ -193,7 +194,9 @@ class Session : public ListNode<Session> {
   bool MayWait(LoginWait* wait);
   coro::Task<bool> WaitInLine(LoginWait* wait);
   coro::Task<bool> AwaitTurn(LoginWait* wait, bool first);
-  void FinishWait(LoginWait* wait, Attempt attempt);
+  void PassTurn(LoginWait* wait, size_t count);
+  bool KeepsTo(const LoginWait& wait, routing::Decision* route) const;
+  void FinishWait(LoginWait* wait);
   coro::Task<Outcome> ListenUntil(TimeNs wake_at, bool* listens);
   static void OnCalled(void* owner);
   // in_use.cc: logins that meet a locked maildrop.
@@ -235,7 +238,7 @@ class Session : public ListNode<Session> {
   // referral.cc
   coro::Task<Attempt> FollowReferrals(const routing::Decision* route, size_t backend,
                                       const pop3::Credentials* credentials,
-                                      absl::string_view password);
+                                      absl::string_view password, LoginWait* wait);
   int ReferredBackend(size_t from, const pop3::Referral& referral) const;
   bool LeadsToOwnLogin(const routing::Decision& route) const;
   bool LeadsToSecret(const routing::Decision& route) const;

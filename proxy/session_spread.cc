@@ -36,27 +36,22 @@ struct SessionSpread::Task {
 SessionSpread::SessionSpread(io::Io* io, Walk walk) : io_(io), walk_(std::move(walk)) {}
 
 SessionSpread::~SessionSpread() {
-  for (const auto& [backend, task] : tasks_) io_->timers().Disarm(&task->timer);
+  for (const auto& [key, task] : tasks_) io_->timers().Disarm(&task->timer);
 }
 
 void SessionSpread::Begin(const std::string& backend, DurationNs over, CloseReason reason) {
-  Forget(backend);
+  Stop(backend, reason);
   auto task = std::make_shared<Task>(this, backend);
   task->reason = reason;
   task->end = io_->Now() + over;
   task->step = std::clamp(over / kSteps, kStepMin, kStepMax);
-  tasks_[backend] = task;
+  tasks_[{backend, reason}] = task;
   // The first look only counts: nothing is due yet.
   Look(task);
 }
 
 void SessionSpread::Stop(const std::string& backend, CloseReason reason) {
-  const auto found = tasks_.find(backend);
-  if (found != tasks_.end() && found->second->reason == reason) Forget(backend);
-}
-
-void SessionSpread::Forget(const std::string& backend) {
-  const auto found = tasks_.find(backend);
+  const auto found = tasks_.find({backend, reason});
   if (found == tasks_.end()) return;
   found->second->stopped = true;
   io_->timers().Disarm(&found->second->timer);
@@ -66,7 +61,7 @@ void SessionSpread::Forget(const std::string& backend) {
 void SessionSpread::OnTimer(io::Timer&, void* owner) {
   const auto* task = static_cast<Task*>(owner);
   SessionSpread* spread = task->spread;
-  spread->Look(spread->tasks_.at(task->backend));
+  spread->Look(spread->tasks_.at({task->backend, task->reason}));
 }
 
 void SessionSpread::Look(const std::shared_ptr<Task>& task) {
@@ -96,7 +91,7 @@ void SessionSpread::Look(const std::shared_ptr<Task>& task) {
 void SessionSpread::Looked(const std::shared_ptr<Task>& task) {
   task->left = task->seen - task->ended;
   if (task->last) {
-    tasks_.erase(task->backend);
+    tasks_.erase({task->backend, task->reason});
     return;
   }
   io_->timers().Arm(&task->timer, std::min(io_->Now() + task->step, task->end));

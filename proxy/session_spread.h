@@ -12,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "proxy/base/close_reason.h"
 #include "proxy/base/time.h"
@@ -32,23 +33,23 @@ class SessionSpread {
   SessionSpread& operator=(const SessionSpread&) = delete;
   ~SessionSpread();
 
-  // Takes the place of what was begun for this backend before.
+  // Takes the place of what was begun for this backend and this reason before. What was begun for
+  // another reason goes on beside it: a drain does not end because the backend is down for a while.
   void Begin(const std::string& backend, DurationNs over, CloseReason reason);
-  // Ends no more of them, if it was begun for this reason.
+  // Ends no more of them for this reason.
   void Stop(const std::string& backend, CloseReason reason);
   bool busy() const { return !tasks_.empty(); }
 
  private:
   struct Task;
 
-  void Forget(const std::string& backend);
   static void OnTimer(io::Timer& timer, void* owner);
   void Look(const std::shared_ptr<Task>& task);
   void Looked(const std::shared_ptr<Task>& task);
 
   io::Io* io_;
   Walk walk_;
-  std::map<std::string, std::shared_ptr<Task>> tasks_;  // by backend
+  std::map<std::pair<std::string, CloseReason>, std::shared_ptr<Task>> tasks_;  // by backend
 };
 
 }  // namespace postern

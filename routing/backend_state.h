@@ -187,6 +187,9 @@ class BackendState {
   void SetSlowStart(DurationNs time) { weight_.SetSlowStart(time); }
   const BackendWeight& weight() const { return weight_; }
 
+  // Where to begin among the queues of several pools, so that each has its turn.
+  size_t NextQueue() { return next_queue_.fetch_add(1, std::memory_order_relaxed); }
+
   BackendLoad& load() { return load_; }
   const BackendLoad& load() const { return load_; }
   // Of those who can go to this backend only.
@@ -225,6 +228,7 @@ class BackendState {
   BackendWeight weight_;
   WaitLine line_;
   BackendLoad load_;
+  std::atomic<size_t> next_queue_{0};
 };
 
 // In the order of RouterOptions::backends.

@@ -78,22 +78,30 @@ int PoolChoice::ByName(uint64_t user_hash, absl::Span<int> best) const {
 
 // Whether any weight is not the configured one now. The members are looked at once for each change.
 bool PoolChoice::WeightsDiffer(const View& view) const {
-  const uint64_t change = view.state(pool_->backends.front()).weight().changes();
-  if (seen_change_.load(std::memory_order_acquire) != change) {
+  const BackendWeight& any = view.state(pool_->backends.front()).weight();
+  if (seen_change_.load(std::memory_order_acquire) != any.changes()) {
+    const std::lock_guard<std::mutex> lock(look_mutex_);
+    // Of before the look: what changes meanwhile is looked at again.
+    const uint64_t change = any.changes();
     TimeNs until = 0;
     uint32_t most = 0;
+    uint32_t most_of_backups = 0;
     uint64_t sum = 0;
     for (const int index : pool_->backends) {
       const BackendWeight& weight = view.state(index).weight();
       until = std::max(until, weight.DiffersUntil(view.backend(index).weight));
-      if (view.backend(index).backup) continue;
       const uint32_t settled = weight.Settled(view.backend(index).weight);
+      if (view.backend(index).backup) {
+        most_of_backups = std::max(most_of_backups, settled);
+        continue;
+      }
       most = std::max(most, settled);
       sum += settled;
     }
     differ_until_.store(until, std::memory_order_relaxed);
     weight_max_now_.store(most, std::memory_order_relaxed);
     weight_sum_now_.store(sum, std::memory_order_relaxed);
+    backup_max_now_.store(most_of_backups, std::memory_order_relaxed);
     seen_change_.store(change, std::memory_order_release);
   }
   return view.now < differ_until_.load(std::memory_order_relaxed);
@@ -181,22 +189,34 @@ int PoolChoice::ChooseOpen(const View& view, uint64_t user_hash, absl::Span<int>
   return count;
 }
 
+int PoolChoice::PickNow(const View& view, const Balancer& balancer, uint64_t user_hash,
+                        absl::Span<int> best, absl::FunctionRef<bool(int index)> fit) const {
+  if (!WeightsDiffer(view)) return balancer.PickUsable(user_hash, best, fit);
+  WeightBounds bounds = weights_now();
+  if (&balancer == &backups_) {
+    bounds.most = backup_max_now_.load(std::memory_order_relaxed);
+    bounds.sum = uint64_t{bounds.most} * backups_.size();
+  }
+  return balancer.PickWeighted(user_hash, best, bounds,
+                               [&](int index) { return fit(index) ? view.worth(index) : 0; });
+}
+
 // Nobody but backups and the unwell is left.
 void PoolChoice::ChooseOtherwise(const View& view, uint64_t user_hash, absl::Span<int> best,
                                  Decision* decision) const {
   const auto open = [&view](int index) { return view.open(index); };
+  const auto may_answer = [&view](int index) { return view.state(index).usable_in_panic(); };
   int home = -1;
   if (primaries_.Pick(user_hash, absl::MakeSpan(&home, 1)) == 0) home = pool_->backends.front();
   decision->full = AnyUsable(view, /*backup=*/false);
   if (!decision->full) {
-    decision->candidate_count = backups_.PickUsable(user_hash, best, open);
+    decision->candidate_count = PickNow(view, backups_, user_hash, best, open);
     if (decision->candidate_count > 0) return;
     decision->full = AnyUsable(view, /*backup=*/true);
   }
   if (!decision->full) {
     decision->panic = true;
-    decision->candidate_count = primaries_.PickUsable(
-        user_hash, best, [&view](int index) { return view.state(index).usable_in_panic(); });
+    decision->candidate_count = PickNow(view, primaries_, user_hash, best, may_answer);
   }
   if (decision->candidate_count == 0) decision->out = home;
 }
@@ -243,8 +263,8 @@ void PoolChoice::Choose(uint64_t user_hash, const BackendStateList& states, Time
   // All who could serve are in the list: behind them the backups may stand in.
   if (count == best.size() || backups_.size() == 0) return;
   if (!IsByUser(pool_->balance) && !spread_.sees_all()) return;
-  decision->candidate_count += backups_.PickUsable(user_hash, best.subspan(count),
-                                                   [&view](int index) { return view.open(index); });
+  decision->candidate_count += PickNow(view, backups_, user_hash, best.subspan(count),
+                                       [&view](int index) { return view.open(index); });
 }
 
 }  // namespace postern::routing

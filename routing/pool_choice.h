@@ -9,7 +9,9 @@
 
 #include <atomic>
 #include <cstdint>
+#include <mutex>
 
+#include "absl/functional/function_ref.h"
 #include "absl/types/span.h"
 #include "routing/backend_state.h"
 #include "routing/balancer.h"
@@ -46,6 +48,9 @@ class PoolChoice {
   void ChooseOtherwise(const View& view, uint64_t user_hash, absl::Span<int> best,
                        Decision* decision) const;
   bool WeightsDiffer(const View& view) const;
+  // The best of those that are `fit`, by the weights of this moment.
+  int PickNow(const View& view, const Balancer& balancer, uint64_t user_hash, absl::Span<int> best,
+              absl::FunctionRef<bool(int index)> fit) const;
   // As WeightsDiffer() has found them.
   WeightBounds weights_now() const {
     return {weight_max_now_.load(std::memory_order_relaxed),
@@ -67,6 +72,9 @@ class PoolChoice {
   mutable std::atomic<TimeNs> differ_until_{0};
   mutable std::atomic<uint32_t> weight_max_now_{0};
   mutable std::atomic<uint64_t> weight_sum_now_{0};
+  mutable std::atomic<uint32_t> backup_max_now_{0};
+  // Of whoever looks after a change: the numbers above belong together.
+  mutable std::mutex look_mutex_;
   // Sums of a large pool, see Sum().
   mutable std::atomic<TimeNs> summed_at_;
   mutable std::atomic<int64_t> seats_{0};

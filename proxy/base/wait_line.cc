@@ -34,7 +34,7 @@ WaitLine::Left WaitLine::Leave(Place* place, bool keep) {
   if (left.was_in) {
     place->Unlink();
     size_.fetch_sub(1, std::memory_order_relaxed);
-    if (places_.empty()) last_room_at_ = 0;
+    if (places_.empty()) ForgetSpeed();
   }
   if (!keep) place->number_ = 0;
   return left;
@@ -56,8 +56,14 @@ size_t WaitLine::CallNext(size_t count) {
     ++called;
     place->call_(place->owner_);
   }
-  if (places_.empty()) last_room_at_ = 0;
+  if (places_.empty()) ForgetSpeed();
   return called;
+}
+
+// What is known of yesterday's line says nothing about the next one.
+void WaitLine::ForgetSpeed() {
+  last_room_at_ = 0;
+  room_gap_ = 0;
 }
 
 void WaitLine::CallForRoom(TimeNs now) {

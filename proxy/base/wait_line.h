@@ -67,6 +67,8 @@ class WaitLine {
   DurationNs ExpectedWait() const;
 
  private:
+  void ForgetSpeed();
+
   mutable std::mutex mutex_;
   IntrusiveList<Place> places_;  // by number
   uint64_t last_number_ = 0;

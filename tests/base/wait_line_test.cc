@@ -98,6 +98,7 @@ TEST(WaitLine, LearnsHowFastItMoves) {
   for (size_t i = 0; i < 3; ++i) line.Join(&guests[i].place);
   EXPECT_EQ(line.ExpectedWait(), 0);
   line.CallForRoom(now += 3600 * kSecond);
+  EXPECT_EQ(line.ExpectedWait(), 0) << "nor is what the last line has known";
   line.CallForRoom(now += 2 * kSecond);
   EXPECT_EQ(line.ExpectedWait(), 2 * 2 * kSecond);
   line.CallNext(1);

@@ -223,6 +223,24 @@ def test_sessions_of_a_dead_backend_end(start_proxy, census, tmp):
     assert reasons(proxy, 1) == ["backend_down"]
 
 
+def test_a_drain_outlives_a_failure(start_proxy, census, tmp):
+    """The backend is found down, whose sessions would end over a day, and well again: the drain goes on."""
+    settings, token = config(census, tmp)
+    settings["pool"][0]["backends"][0]["health"] = {
+        "probe": "login", "user": "canary", "password_file": token, "interval": "100ms",
+        "fast_interval": "100ms", "fall": 1, "rise": 1, "end_over": "24h"}
+    settings["admin"] = {"address": f"127.0.0.1:{free_port()}", "token_file": token}
+    census.answers["canary"] = []
+    proxy = start_proxy(settings)
+    with connect(proxy, "a@x.test") as one, connect(proxy, "b@x.test") as other:
+        assert one.command("NOOP").startswith(b"+OK")
+        verb(proxy, "drain", "mail1", "--over", "5s")
+        census.answers["canary"] = [b"-ERR [SYS/TEMP] broken\r\n"] * 3
+        logged(proxy, "backend mail1: up again")
+        assert one.at_end() and other.at_end()
+    assert reasons(proxy, 2) == ["drained"] * 2
+
+
 def test_hold_and_release(start_proxy, census, tmp):
     proxy = launch(start_proxy, census, tmp, timeouts={"hold": "1500ms"}, limits={"held_logins": 2})
     assert verb(proxy, "hold", "a@X.test", "--reason", "disks") == "a@X.test: on hold\n"

@@ -1,6 +1,7 @@
 """Logins wait for a backend that is full or restarts, and nobody notices; weights change live."""
 
 import collections
+import contextlib
 import json
 import os
 import re
@@ -190,6 +191,26 @@ def test_a_full_backend_is_waited_for(start_proxy, stores):
     inside[1][0].quit()
     wait_until(lambda: backend_row(proxy, "store0")["load"]["seats"] == 0, what="the seats")
     assert proxy.metrics().get("postern_backend_queue_seconds_count", backend="store0") == 1
+
+
+def test_who_is_held_lets_the_others_pass(start_proxy, stores, tmp):
+    """The first in line for a backend that is away is put on hold: the others are served all the same."""
+    settings = with_token(config(stores[:1], queue={"wait": "50s"}), tmp)
+    proxy = start_proxy({**settings, "timeouts": {"hold": "10m", "login": "10m"}})
+    stores[0].kill()
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(Pop3Connection(proxy.ports["plain"], timeout=40)) for _ in range(4)]
+        for number, client in enumerate(clients):
+            assert client.command(f"USER user{number}@pool.test").startswith(b"+OK")
+            client.send(b"PASS any\r\n")
+            proxy.wait_for_metric(number + 1, "postern_pool_waiting_logins", pool="mail")
+        verb(proxy, "hold", "user0@pool.test")
+        proxy.wait_for_metric(1, "postern_held_logins")
+        stores[0].start()
+        for client in clients[1:]:
+            assert client.line().startswith(b"+OK"), proxy.log()
+        verb(proxy, "release", "user0@pool.test")
+        assert clients[0].line().startswith(b"+OK")
 
 
 def test_a_waiting_client_that_goes_gives_its_place_up(start_proxy, stores):

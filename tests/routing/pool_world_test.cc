@@ -113,7 +113,7 @@ class World {
         return state.Eject(rules, "sim", now_);
       }
       default:
-        return state.SetWeight(Below(0, 300), "sim", "", now_);
+        return state.SetWeight(random_() % 3 == 0 ? 0 : Below(1, 300), "sim", "", now_);
     }
   }
   void Mend(int i) {
@@ -125,10 +125,13 @@ class World {
     state.SetWeight(BackendWeight::kAsConfigured, "sim", "", now_);
   }
 
+  bool Wanted(int i) const {
+    const auto index = static_cast<size_t>(i);
+    return states_[index]->weight().Now(options_.backends[index].weight, now_) > 0;
+  }
   bool Open(int i) const {
     const auto index = static_cast<size_t>(i);
-    return states_[index]->usable(now_) &&
-           states_[index]->weight().Now(options_.backends[index].weight, now_) > 0 &&
+    return states_[index]->usable(now_) && Wanted(i) &&
            states_[index]->load().HasRoom(options_.backends[index].limits);
   }
   bool AnyUsable(bool backup) const {
@@ -155,6 +158,7 @@ class World {
     for (int i = 0; i < decision.candidate_count; ++i) {
       const int candidate = decision.candidates[static_cast<size_t>(i)];
       if (!decision.panic && !Open(candidate)) Fail("a candidate that is out or full");
+      if (!Wanted(candidate)) Fail("a candidate whose weight is 0");
     }
     if (open && decision.candidate_count == 0) Fail("refused while a backend had room");
     if (decision.full && AnyOpen(false)) Fail("told full while a backend had room");

@@ -2,6 +2,7 @@
 // is full; and who waits in vain, or goes, leaves nothing behind.
 #include <algorithm>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -345,6 +346,42 @@ TEST_F(QueueSim, ThePasswordStaysWithWhoHasSeenIt) {
     if (logged_in < 14) failures.push_back(absl::StrCat("only ", logged_in, " were logged in"));
     return failures;
   });
+}
+
+// Neither where another session of the user lives by now.
+TEST_F(QueueSim, AnotherSessionElsewhereIsNoReasonToShowAPassword) {
+  size_t vanished = 0;
+  RunSeeds(20, [&vanished](uint64_t seed) {
+    FarmSpec spec;
+    spec.failover = true;
+    spec.shared_users = true;
+    spec.backends.assign(2, BackendSpec{});
+    spec.queue.wait = 20 * kSecond;
+    BackendSpec& bad = spec.backends[seed % 2];
+    ServerScript vanishes;
+    vanishes.fault = ServerFault::kCloseAtPass;
+    bad.bad_spells = {{0, kSecond / 2, vanishes}};
+    bad.outages = {{kSecond / 2, 60 * kSecond, ConnectAnswer::Kind::kRefuse}};
+    ClientSpec first = PlainClient(1, 0);
+    first.password = "of the first";
+    first.password_right = false;
+    ClientSpec second = PlainClient(1, 3 * kSecond / 2);
+    second.idle_for = 15 * kSecond;
+    spec.clients = {first, second};
+    Farm farm(seed, spec);
+    Failures failures = farm.Run();
+    std::set<size_t> seen_by;
+    for (const ServerStory& server : farm.history().servers) {
+      const auto& offered = server.record.passwords_offered;
+      if (std::find(offered.begin(), offered.end(), first.password) == offered.end()) continue;
+      seen_by.insert(server.backend);
+    }
+    if (seen_by.size() > 1) failures.push_back("two backends have seen the first one's password");
+    if (!farm.history().clients[1].logged_in) failures.push_back("the second was turned away");
+    vanished += seen_by.count(seed % 2);
+    return failures;
+  });
+  EXPECT_GT(vanished, 0u) << "the user is never where this happens";
 }
 
 }  // namespace
