@@ -17,8 +17,10 @@
 #include <string>
 #include <thread>
 #include <vector>
+#include <utility>
 
 #include "absl/strings/match.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "proxy/base/socket_address.h"
 
@@ -465,3 +467,35 @@ TEST(IsLocalOnly, KnowsLoopback) {
 
 }  // namespace
 }  // namespace postern::admin
+// A body of a few bytes that would become half a gigabyte, and that before anybody is asked whether
+// the sender may change anything.
+TEST_F(UnixSocketTest, NeverDecompressesABody) {
+  // {"reason":"x"}
+  const std::pair<const char*, const char*> bodies[] = {
+      {"gzip",
+       "1f8b0800000000000203ab562a4a4d2ccecf53b2"
+       "52aa50aa0500d72e5f130e000000"},
+      {"br", "8b06807b22726561736f6e223a2278227d03"}};
+  std::atomic<int> changes{0};
+  handlers_.change = [&changes](const BackendChange&) {
+    ++changes;
+    return absl::OkStatus();
+  };
+  Start();
+  const auto post = [this](const std::string& encoding, const std::string& body) {
+    Client client(address_);
+    client.Send(absl::StrCat("POST /api/v1/backends/b1/drain HTTP/1.1\r\nHost: x\r\n", encoding,
+                             "Content-Length: ", body.size(), "\r\nConnection: close\r\n\r\n",
+                             body));
+    return client.ReadToEnd();
+  };
+  EXPECT_THAT(post("", "{\"reason\":\"x\"}"), StartsWith("HTTP/1.1 200 "));
+  for (const auto& [encoding, hex] : bodies) {
+    EXPECT_THAT(
+        post(absl::StrCat("Content-Encoding: ", encoding, "\r\n"), absl::HexStringToBytes(hex)),
+        StartsWith("HTTP/1.1 400 "))
+        << encoding;
+  }
+  EXPECT_EQ(changes, 1);
+}
+
