@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -16,11 +17,11 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
-#include <vector>
 #include <utility>
+#include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "proxy/base/socket_address.h"
 
@@ -418,6 +419,23 @@ TEST_F(UnixSocketTest, ServesWithModeForTheGroupAndCleansUp) {
   EXPECT_NE(stat(path_.c_str(), &status), 0);
 }
 
+// Nor must connections on which nothing was ever said.
+TEST_F(UnixSocketTest, SilentConnectionsMakeWay) {
+  options_.threads = 1;
+  options_.idle_timeout = 3600 * kSecond;
+  Start();
+  std::vector<std::unique_ptr<Client>> silent;
+  for (int i = 0; i < 5; ++i) silent.push_back(std::make_unique<Client>(address_));
+  EXPECT_THAT(Get("/healthz"), StartsWith("HTTP/1.1 200 "));
+  for (const auto& client : silent) EXPECT_EQ(client->ReadToEnd(), "");
+  // When nobody else wants the thread, a late first request is still served.
+  Client late(address_);
+  pollfd closed = {late.fd(), POLLIN, 0};
+  EXPECT_EQ(poll(&closed, 1, 400), 0);
+  ASSERT_TRUE(late.Send("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"));
+  EXPECT_THAT(late.ReadAnswer(), HasSubstr("\r\n\r\nok\n"));
+}
+
 TEST_F(UnixSocketTest, ReplacesAStaleSocket) {
   const SocketAddress address = SocketAddress::Parse(options_.address).value();
   const int stale = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -454,19 +472,6 @@ TEST_F(UnixSocketTest, MissingDirectoryIsASentence) {
   EXPECT_THAT(std::string(status.message()), HasSubstr("create the directory"));
 }
 
-TEST(IsLocalOnly, KnowsLoopback) {
-  for (const char* address : {"127.0.0.1:9110", "127.8.9.10:1", "[::1]:9110", "unix:/run/a.sock",
-                              "[::ffff:127.0.0.1]:9110"}) {
-    EXPECT_TRUE(IsLocalOnly(address)) << address;
-  }
-  for (const char* address : {"0.0.0.0:9110", "[::]:9110", "*:9110", "192.0.2.1:9110",
-                              "[2001:db8::1]:9110", "128.0.0.1:1", "", "garbage"}) {
-    EXPECT_FALSE(IsLocalOnly(address)) << address;
-  }
-}
-
-}  // namespace
-}  // namespace postern::admin
 // A body of a few bytes that would become half a gigabyte, and that before anybody is asked whether
 // the sender may change anything.
 TEST_F(UnixSocketTest, NeverDecompressesABody) {
@@ -499,3 +504,16 @@ TEST_F(UnixSocketTest, NeverDecompressesABody) {
   EXPECT_EQ(changes, 1);
 }
 
+TEST(IsLocalOnly, KnowsLoopback) {
+  for (const char* address : {"127.0.0.1:9110", "127.8.9.10:1", "[::1]:9110", "unix:/run/a.sock",
+                              "[::ffff:127.0.0.1]:9110"}) {
+    EXPECT_TRUE(IsLocalOnly(address)) << address;
+  }
+  for (const char* address : {"0.0.0.0:9110", "[::]:9110", "*:9110", "192.0.2.1:9110",
+                              "[2001:db8::1]:9110", "128.0.0.1:1", "", "garbage"}) {
+    EXPECT_FALSE(IsLocalOnly(address)) << address;
+  }
+}
+
+}  // namespace
+}  // namespace postern::admin
