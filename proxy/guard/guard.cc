@@ -170,9 +170,11 @@ GuardRefusal Guard::BeginLogin(const Options& options, const SocketAddress& clie
     return GuardRefusal::kNone;
   }
   double share = 0;
-  const uint64_t account = visit->known_ ? visit->pair_ : key;
+  // Where users have no limit, a known network would have none at all: it is then one like others.
+  const bool own_account = visit->known_ && rules.user > 0;
+  const uint64_t account = own_account ? visit->pair_ : key;
   if (IsExhausted(account, rules.user, rules, now, &share)) return GuardRefusal::kFailuresUser;
-  if (!visit->known_) {
+  if (!own_account) {
     if (IsExhausted(visit->ip_, rules.ip, rules, now, &share)) return GuardRefusal::kFailuresIp;
     if (IsExhausted(visit->prefix_, rules.prefix, rules, now, &share)) {
       return GuardRefusal::kFailuresPrefix;
@@ -202,7 +204,8 @@ void Guard::EndLogin(const Options& options, bool wrong, TimeNs now, Visit* visi
     const auto note = [&](uint64_t key, int limit) {
       if (limit > 0) failures_->Add(key, rules.forget, limit, now);
     };
-    if (visit->known_) {
+    // Without limits of users a known network has no account of its own: see BeginLogin().
+    if (visit->known_ && rules.user > 0) {
       note(visit->pair_, rules.user);
     } else {
       note(visit->user_, rules.user);

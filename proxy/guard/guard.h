@@ -15,7 +15,8 @@
 //
 // **Nobody is locked out from afar.** A user's network in which a login succeeded is known for a
 // while, and has an account of failures of its own: what fails as this user elsewhere, or as other
-// users here, does not count, and what fails as this user here does not count elsewhere.
+// users here, does not count, and what fails as this user here does not count elsewhere. Where
+// users have no limit (failures.user = 0) there is no such account.
 //
 // **Nobody learns who exists.** Unknown users fail like known ones. What would tell of a user (as
 // many sessions as may be, logged in just now) is said after a good login only, or to a network

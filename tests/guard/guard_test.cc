@@ -227,6 +227,21 @@ TEST_F(GuardTest, NobodyIsLockedOutByOthers) {
   EXPECT_EQ(LogIn("192.0.2.1", "alice", true), GuardRefusal::kFailuresUser) << "known no longer";
 }
 
+// Without a limit of its own a known network would have none at all.
+TEST_F(GuardTest, AKnownNetworkIsLimitedWhereUsersAreNot) {
+  options_.failures.on = true;
+  options_.failures.user = 0;
+  options_.failures.ip = 5;
+  options_.failures.prefix = 8;
+  Prepare();
+  EXPECT_EQ(LogIn("192.0.2.1", "alice", true), GuardRefusal::kNone);
+  EXPECT_EQ(FailUntilRefused("192.0.2.1", "alice", GuardRefusal::kFailuresIp), 5);
+  EXPECT_EQ(FailUntilRefused("192.0.2.2", "alice", GuardRefusal::kFailuresPrefix), 3);
+  // Others of the network share its account, as they do when nobody is known.
+  EXPECT_EQ(LogIn("192.0.2.3", "bob", true), GuardRefusal::kFailuresPrefix);
+  EXPECT_EQ(LogIn("198.51.100.1", "bob", true), GuardRefusal::kNone);
+}
+
 TEST_F(GuardTest, NoVerdictIsNoFailure) {
   options_.failures.on = true;
   options_.failures.user = 3;
