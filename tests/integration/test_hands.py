@@ -336,6 +336,31 @@ def test_move_one_user(proxy, census, user):
     assert verb(proxy, "moves") == "USER  BACKEND\n"
 
 
+def test_a_move_ends_no_login_that_waits(start_proxy, tmp):
+    """One that has found its maildrop locked is nowhere; it goes on when the user has moved."""
+    stores = Census(locks=True)
+    try:
+        settings, token = config(stores, tmp)
+        settings["pool"][0]["in_use"] = {"wait": "50s"}
+        settings["admin"] = {"address": f"127.0.0.1:{free_port()}", "token_file": token}
+        proxy = start_proxy(settings)
+        user = "a@x.test"
+        with connect(proxy, user) as first, connect(proxy) as second:
+            second.command(f"USER {user}")
+            second.send(f"PASS {PASSWORD}\r\n".encode())
+            wait_until(lambda: stores.locked_out, 20, proxy.log)
+            out = verb(proxy, "move", user, "--to", "mail2", "--patience", "2s")
+            assert f"{user}: moved to mail2" in out, out
+            assert first.at_end()
+            assert second.line().startswith(b"+OK"), proxy.log()
+            second.quit()
+        assert stores.of(user) == ["mail1", "mail2"] and not stores.violations
+        logged(proxy, f"user {user} moved to mail2, 0 failed, 1 sessions ended")
+        assert sorted(reasons(proxy, 2)) == ["kicked", "quit"]
+    finally:
+        stores.stop()
+
+
 def test_mistakes_of_a_move(proxy):
     assert "no backend mail9" in verb(proxy, "move", "a@x.test", "--to", "mail9", code=1)
     assert "is no user" in verb(proxy, "move", "@", "--to", "mail2", code=1)
