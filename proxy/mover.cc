@@ -8,6 +8,7 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
+#include "proxy/base/check.h"
 #include "proxy/base/escape.h"
 #include "proxy/base/log.h"
 
@@ -36,7 +37,49 @@ Mover::Mover(Parts parts) : parts_(std::move(parts)), thread_([this] { Run(); })
 
 Mover::~Mover() { Stop(); }
 
+std::string Mover::UnderWay(absl::string_view user,
+                            const std::shared_ptr<routing::BackendState>& to) const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return UnderWayLocked(user, to);
+}
+
+std::string Mover::UnderWayLocked(absl::string_view user,
+                                  const std::shared_ptr<routing::BackendState>& to) const {
+  const auto found = under_way_.find(user);
+  if (found == under_way_.end() || found->second.to == to) return "";
+  const Journey& journey = found->second;
+  return absl::StrCat("move ", journey.id, " to ",
+                      journey.to == nullptr ? "where the routes say" : journey.to->name(),
+                      " is in progress, and this one says otherwise; try again when it is over");
+}
+
+void Mover::TurnAway(Order* order) const {
+  size_t kept = 0;
+  for (size_t i = 0; i < order->users.size(); ++i) {
+    std::string why = UnderWayLocked(order->users[i], order->to);
+    if (!why.empty()) {
+      order->settled.push_back({order->users[i], order->from[i], "failed", 0, std::move(why)});
+      continue;
+    }
+    if (kept != i) {
+      order->users[kept] = std::move(order->users[i]);
+      order->from[kept] = std::move(order->from[i]);
+    }
+    ++kept;
+  }
+  order->users.resize(kept);
+  order->from.resize(kept);
+}
+
+void Mover::Leave(const std::string& user) {
+  const auto found = under_way_.find(user);
+  CHECK(found != under_way_.end());
+  if (--found->second.orders == 0) under_way_.erase(found);
+}
+
 absl::StatusOr<MoveReport> Mover::Start(Order order) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  TurnAway(&order);
   auto job = std::make_shared<Job>();
   job->order = std::move(order);
   job->open = job->order.users.size();
@@ -48,7 +91,10 @@ absl::StatusOr<MoveReport> Mover::Start(Order order) {
   }
   // Behind those: the indices of the order are the report's.
   for (MoveReport::User& user : job->order.settled) job->report.users.push_back(std::move(user));
-  const std::lock_guard<std::mutex> lock(mutex_);
+  if (job->open == 0) {
+    job->report.over = true;
+    return job->report;
+  }
   if (stopping_) return absl::UnavailableError("the server is stopping");
   const auto busy = std::count_if(jobs_.begin(), jobs_.end(), [](const auto& known) {
     return known->state != Job::State::kOver;
@@ -61,6 +107,9 @@ absl::StatusOr<MoveReport> Mover::Start(Order order) {
   // At once: who hears of the move may rely on it.
   for (const std::string& user : job->order.users) parts_.states->holds()->AddForMove(user);
   job->report.id = next_id_++;
+  for (const std::string& user : job->order.users) {
+    ++under_way_.try_emplace(user, Journey{job->report.id, job->order.to, 0}).first->second.orders;
+  }
   jobs_.push_back(job);
   changed_.notify_all();
   return job->report;
@@ -198,6 +247,7 @@ void Mover::Finish(Job* job, const std::vector<size_t>& ready) {
   const std::lock_guard<std::mutex> lock(mutex_);
   for (const size_t i : ready) {
     MoveReport::User& user = job->report.users[i];
+    Leave(user.user);
     user.state = status.ok() ? "moved" : "failed";
     user.why = std::string(status.message());
     user.sessions = 0;
@@ -226,6 +276,7 @@ void Mover::Fail(Job* job, const std::string& why) {
   const std::lock_guard<std::mutex> lock(mutex_);
   for (MoveReport::User& user : job->report.users) {
     if (user.state != "waiting") continue;
+    Leave(user.user);
     user.state = "failed";
     user.why = why;
   }

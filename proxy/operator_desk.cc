@@ -244,6 +244,11 @@ absl::StatusOr<MoveReport> OperatorDesk::Move(const MoveOrder& order, const Sign
         const auto first = static_cast<size_t>(route.candidates[0]);
         from = snapshot->backend_states[first]->name();
       }
+    // Asked before the table: what ends meanwhile is in it then.
+    if (const std::string why = mover_.UnderWay(*user, accepted.to); !why.empty()) {
+      told.users.push_back({*user, "", "failed", 0, why});
+      continue;
+    }
     }
     // Whoever has no override is where the routes say; with one to there, the move is done.
     if (moved_to == accepted.to) {

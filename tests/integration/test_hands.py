@@ -361,6 +361,35 @@ def test_a_move_ends_no_login_that_waits(start_proxy, tmp):
         stores.stop()
 
 
+def test_a_later_order_does_not_undo_an_earlier_one(proxy, census):
+    user, other = "a@x.test", "b@x.test"
+    with connect(proxy, user) as client:
+        moving = begin(proxy, "move", user, "--to", "mail2", "--patience", "1h")
+        try:
+            assert moving.stdout.readline() == f"{user}: on hold, 1 session\n"
+            # "Already where the routes say" would be true for a moment only.
+            said = r"a@x\.test: not moved: move 1 to mail2 is in progress, .*"
+            assert re.search(said, verb(proxy, "move", user, "--back", code=1))
+            assert re.search(said, verb(proxy, "move", user, "--to", "mail1", code=1))
+            assert re.search(said, verb(proxy, "move", user, "--back", "--dry-run", code=1))
+            assert f"{other}: moved to mail1\n" in verb(proxy, "move", other, "--to", "mail1")
+            # The same wish again is no other one.
+            again = begin(proxy, "move", user, "--to", "mail2", "--patience", "1h")
+            assert again.stdout.readline() == f"{user}: on hold, 1 session\n"
+            client.quit()
+            for waits in (moving, again):
+                assert waits.stdout.readline() == f"{user}: moved to mail2\n"
+                assert waits.wait(20) == 0
+                waits.stdout.close()
+        finally:
+            moving.kill()
+            moving.wait()
+    out = verb(proxy, "move", user, "--back")
+    assert f"{user}: moved to where the routes say" in out, out
+    connect(proxy, user).quit()
+    assert census.of(user) == ["mail1", "mail1"]
+
+
 def test_mistakes_of_a_move(proxy):
     assert "no backend mail9" in verb(proxy, "move", "a@x.test", "--to", "mail9", code=1)
     assert "is no user" in verb(proxy, "move", "@", "--to", "mail2", code=1)
