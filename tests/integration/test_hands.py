@@ -469,6 +469,37 @@ def test_what_was_said_survives_a_restart(start_proxy, census, tmp):
     verb(again, "check")
 
 
+def test_what_could_not_be_saved_is_in_force(start_proxy, census, tmp):
+    """Whoever hears of a failure must know that it is not undone."""
+    proxy = launch(start_proxy, census, tmp, state_file=True, timeouts={"hold": "300ms"})
+    verb(proxy, "hold", "@other.test")
+    state = os.path.join(tmp, "state")
+    with open(state) as file:
+        before = file.read()
+    os.mkdir(state + ".new")  # where the next one would be written; root cannot be kept out
+    told = "in force, but not saved, and a restart forgets it: "
+    changes = {
+        "drain": ["drain", "mail1"], "weight": ["weight", "mail1", "7"],
+        "hold": ["hold", "a@x.test"], "release": ["release", "@other.test"]}  # fmt: skip
+    for arguments in changes.values():
+        assert told in verb(proxy, *arguments, code=1)
+    # A move is not done by halves.
+    assert f"{state}.new" in verb(proxy, "move", "b@x.test", "--to", "mail2", code=1)
+    assert verb(proxy, "moves") == "USER  BACKEND\n"
+    status = verb(proxy, "status")
+    assert re.search(r"mail1 +mail +draining ", status) and "weight 7 by" in status, status
+    held = verb(proxy, "hold")
+    assert "a@x.test" in held and "@other.test" not in held
+    with open(state) as file:
+        assert file.read() == before
+    # With room again, the next change saves all of it.
+    os.rmdir(state + ".new")
+    verb(proxy, "undrain", "mail1")
+    with open(state) as file:
+        after = file.read()
+    assert "a@x.test" in after and "other.test" not in after
+
+
 def test_names_are_for_who_has_the_token(start_proxy, census, tmp):
     settings, _ = config(census, tmp)
     settings["admin"] = {"address": f"127.0.0.1:{free_port()}"}
