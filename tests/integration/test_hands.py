@@ -500,6 +500,23 @@ def test_what_could_not_be_saved_is_in_force(start_proxy, census, tmp):
     assert "a@x.test" in after and "other.test" not in after
 
 
+def test_a_start_in_vain_leaves_the_state_alone(start_proxy, census, tmp):
+    """A second server by mistake: the file is the running one's."""
+    proxy = launch(start_proxy, census, tmp, state_file=True)
+    state = os.path.join(tmp, "state")
+    before = os.stat(state)
+    done = run_postern("serve", "--config", proxy.config_path)
+    assert done.returncode == 1 and "cannot listen" in done.stderr, done.stderr
+    after = os.stat(state)
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    verb(proxy, "drain", "mail1")
+    # A start that has its ports and cannot save is none either.
+    proxy.kill()
+    os.mkdir(state + ".new")
+    done = run_postern("serve", "--config", proxy.config_path)
+    assert done.returncode == 1 and f"{state}.new" in done.stderr, done.stderr
+
+
 def test_names_are_for_who_has_the_token(start_proxy, census, tmp):
     settings, _ = config(census, tmp)
     settings["admin"] = {"address": f"127.0.0.1:{free_port()}"}
