@@ -181,20 +181,32 @@ GuardRefusal Guard::BeginLogin(const Options& options, const SocketAddress& clie
     }
   }
   if (rules.user > 0) {
-    const uint64_t attempts =
+    visit->attempts_ =
         visit->known_ ? Key(Kind::kPairAttempts, pair) : UserKey(Kind::kUserAttempts, user);
-    if (!AddPlace(attempts, rules.user, &visit->attempt_place_)) return GuardRefusal::kFailuresUser;
-    // In this order, and EndLogin() in the other: an attempt that ends meanwhile is seen twice
-    // rather than not at all.
-    const auto under_way = static_cast<int>(places_->Count(attempts));
-    if (under_way + failures_->Level(account, rules.forget, now) > rules.user) {
-      GiveBack(&visit->attempt_place_);
-      return GuardRefusal::kFailuresUser;
-    }
+    if (!TakeAttempt(account, rules, now, visit)) return GuardRefusal::kFailuresUser;
   }
   visit->user_ = key;
   visit->delay_ = DelayAt(share, rules);
   return GuardRefusal::kNone;
+}
+
+bool Guard::TakeAttempt(uint64_t account, const FailureRules& rules, TimeNs now, Visit* visit) {
+  if (!AddPlace(visit->attempts_, rules.user, &visit->attempt_place_)) return false;
+  // In this order, and EndLogin() in the other: an attempt that ends meanwhile is seen twice
+  // rather than not at all.
+  const auto under_way = static_cast<int>(places_->Count(visit->attempts_));
+  if (under_way + failures_->Level(account, rules.forget, now) <= rules.user) return true;
+  GiveBack(&visit->attempt_place_);
+  return false;
+}
+
+void Guard::PauseLogin(Visit* visit) { GiveBack(&visit->attempt_place_); }
+
+bool Guard::ResumeLogin(const Options& options, TimeNs now, Visit* visit) {
+  const FailureRules& rules = options.failures;
+  if (!visit->in_login() || !rules.on || rules.user == 0) return true;
+  if (visit->attempt_place_ != 0) return true;
+  return TakeAttempt(visit->known_ ? visit->pair_ : visit->user_, rules, now, visit);
 }
 
 void Guard::EndLogin(const Options& options, bool wrong, TimeNs now, Visit* visit) {

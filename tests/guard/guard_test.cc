@@ -273,6 +273,45 @@ TEST_F(GuardTest, GuessingAtTheSameTimeGainsNothing) {
   EXPECT_EQ(LogIn("192.0.2.1", "alice", true), GuardRefusal::kFailuresUser);
 }
 
+// Logins on hold are no guesses, and become some when they go on.
+TEST_F(GuardTest, WhoWaitsForAnOperatorIsNoAttempt) {
+  options_.failures.on = true;
+  options_.failures.user = 3;
+  Prepare();
+  const auto begin = [this](Visit* visit) {
+    return guard_.BeginLogin(options_, Ip("192.0.2.1"), "bob", now_, visit);
+  };
+  const auto resume = [this](Visit* visit) { return guard_.ResumeLogin(options_, now_, visit); };
+  std::vector<std::unique_ptr<Visit>> held;
+  for (int i = 0; i < 8; ++i) {
+    held.push_back(std::make_unique<Visit>(&guard_));
+    ASSERT_EQ(begin(held.back().get()), GuardRefusal::kNone) << i;
+    guard_.PauseLogin(held.back().get());
+  }
+  EXPECT_EQ(guard_.Report()[0].used, 0u);
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_TRUE(resume(held[static_cast<size_t>(i)].get()));
+    EXPECT_TRUE(resume(held[static_cast<size_t>(i)].get())) << "and takes one place only";
+  }
+  EXPECT_FALSE(resume(held[3].get()));
+  Visit another(&guard_);
+  EXPECT_EQ(begin(&another), GuardRefusal::kFailuresUser);
+  // A good one makes room, a wrong one takes it for longer.
+  guard_.EndLogin(options_, /*wrong=*/false, now_, held[0].get());
+  EXPECT_TRUE(resume(held[3].get()));
+  guard_.EndLogin(options_, /*wrong=*/true, now_, held[1].get());
+  EXPECT_FALSE(resume(held[4].get()));
+  guard_.EndLogin(options_, /*wrong=*/true, now_, held[2].get());
+  guard_.EndLogin(options_, /*wrong=*/true, now_, held[3].get());
+  EXPECT_FALSE(resume(held[5].get()));
+  now_ += options_.failures.forget;
+  EXPECT_TRUE(resume(held[6].get()));
+  // One that ends while it waits gives nothing back twice.
+  guard_.EndLogin(options_, /*wrong=*/false, now_, held[7].get());
+  held.clear();
+  EXPECT_EQ(guard_.Report()[0].used, 0u);
+}
+
 TEST_F(GuardTest, LoginDelayCountsFromGoodLoginsOnly) {
   options_.login_delay = kMinute;
   options_.login_delays = true;

@@ -270,6 +270,23 @@ def test_hold_and_release(start_proxy, census, tmp):
     verb(proxy, "hold", "a", "--hash-range", "0-f", code=2)
 
 
+def test_held_logins_are_no_guesses(start_proxy, census, tmp):
+    """A user who waits may wait as often as anybody, and all go on in the end."""
+    proxy = launch(start_proxy, census, tmp, timeouts={"hold": "1m", "login": "10m"},
+                   guard={"failures": {"user": 3}})  # fmt: skip
+    verb(proxy, "hold", "a@x.test")
+    clients = [connect(proxy) for _ in range(10)]
+    for client in clients:
+        client.command("USER a@x.test")
+        client.send(f"PASS {PASSWORD}\r\n".encode())
+    proxy.wait_for_metric(10, "postern_held_logins")
+    verb(proxy, "release", "a@x.test")
+    for client in clients:
+        assert client.line().startswith(b"+OK")
+        client.quit()
+    assert proxy.metrics().get("postern_held_logins") == 0
+
+
 @pytest.mark.parametrize("end", ["closes", "resets"])
 def test_who_goes_while_held_makes_room(start_proxy, census, tmp, end):
     proxy = launch(start_proxy, census, tmp, timeouts={"hold": "10m", "login": "10m"})
