@@ -72,12 +72,20 @@ class Mover {
 
  private:
   struct Job;
+  struct Batch;
 
   void Run();
-  // One step of a job, without the lock.
-  void Advance(Job* job);
+  // One step of the jobs, without the lock.
+  void Advance(const std::vector<std::shared_ptr<Job>>& jobs);
   void Begin(Job* job);
-  void Finish(Job* job, const std::vector<size_t>& ready);
+  // Whose sessions are all over: they may go.
+  Batch ReadyOf(Job* job);
+  // Gives them their new places, all or, when that fails, none.
+  static void Place(routing::Overrides* overrides, Batch* batch);
+  static void Undo(routing::Overrides* overrides, const Batch& batch);
+  void Finish(const Batch& batch);
+  // What patience has come to an end for.
+  void Press(Job* job);
   void KickRest(Job* job);
   void Fail(Job* job, const std::string& why);
   void Forget();
