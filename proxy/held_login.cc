@@ -4,10 +4,17 @@
 
 #include "absl/strings/str_cat.h"
 #include "proxy/config/reachable.h"
+#include "proxy/guard/guard.h"
 #include "proxy/held_logins.h"
 #include "proxy/session.h"
 
 namespace postern {
+namespace {
+
+// When many logins of a user are released at once, some wait for the others' verdicts.
+constexpr DurationNs kResumeEvery = 100 * kMillisecond;
+
+}  // namespace
 
 // Where an operator has moved the user, if that is so, whatever the routes and lookups say.
 void Session::FollowOperator(const pop3::Credentials& credentials, routing::Decision* route) {
@@ -50,17 +57,26 @@ coro::Task<bool> Session::WaitWhileHeld() {
   }
   const HeldLogins::Place place(context_->held, this);
   const TimeNs until = io_->Now() + config().timeouts.hold;
+  // Waiting is no guessing: it does not use up what the guard lets a user try at a time.
+  guard::Guard* const guard = snapshot_->shared->guard.get();
+  if (guard != nullptr) guard->PauseLogin(visit_.get());
   // The client is read meanwhile: one that goes makes room for another.
   bool listens = true;
+  bool released = false;
   Outcome outcome = co_await client_.Flush();
   while (outcome == Outcome::kOk && reason_ == CloseReason::kNone &&
-         expire_reason_ == CloseReason::kNone && io_->Now() < until && holds.Covers(user_)) {
-    outcome = co_await ListenUntil(until, &listens);
+         expire_reason_ == CloseReason::kNone && io_->Now() < until) {
+    const bool held = holds.Covers(user_);
+    released =
+        !held && (guard == nullptr || guard->ResumeLogin(config().guard, io_->Now(), visit_.get()));
+    if (released) break;
+    const TimeNs wake_at = held ? until : std::min(until, io_->Now() + kResumeEvery);
+    outcome = co_await ListenUntil(wake_at, &listens);
   }
   holds.LeaveWait();
   if (outcome != Outcome::kOk) EndOnClient(outcome);
   if (reason_ != CloseReason::kNone || expire_reason_ != CloseReason::kNone) co_return false;
-  if (!holds.Covers(user_)) co_return true;
+  if (released) co_return true;
   upstream_error_ = "the user is on hold";
   End(CloseReason::kHeld);
   co_return false;

@@ -84,6 +84,12 @@ void Session::NoteAsked(size_t backend) {
 // elsewhere by now.
 bool Session::KeepToAsked(routing::Decision* route) const {
   if (!route->known) return true;
+  // Whoever an operator has moved meanwhile goes there; that home is to see the password anyway.
+  if (route->moved && route->candidate_count == 1) {
+    claim_->only = route->candidates[0];
+    claim_->server = SocketAddress();
+    return true;
+  }
   const int only = claim_->only;
   const SocketAddress server = ReachesUnnamedServer() ? (*lookup_->addresses)[0] : SocketAddress();
   if (!(server == claim_->server)) return false;

@@ -8,6 +8,7 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
+#include "proxy/base/check.h"
 #include "proxy/base/escape.h"
 #include "proxy/base/log.h"
 
@@ -32,11 +33,61 @@ struct Mover::Job {
   size_t open = 0;  // users that are neither moved nor given up
 };
 
+// Users of one order whose turn has come.
+struct Mover::Batch {
+  Job* job = nullptr;
+  std::vector<size_t> users;                                   // indices of the order
+  std::vector<std::shared_ptr<routing::BackendState>> before;  // where they were
+  absl::Status status;
+};
+
 Mover::Mover(Parts parts) : parts_(std::move(parts)), thread_([this] { Run(); }) {}
 
 Mover::~Mover() { Stop(); }
 
+std::string Mover::UnderWay(absl::string_view user,
+                            const std::shared_ptr<routing::BackendState>& to) const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return UnderWayLocked(user, to);
+}
+
+std::string Mover::UnderWayLocked(absl::string_view user,
+                                  const std::shared_ptr<routing::BackendState>& to) const {
+  const auto found = under_way_.find(user);
+  if (found == under_way_.end() || found->second.to == to) return "";
+  const Journey& journey = found->second;
+  return absl::StrCat("move ", journey.id, " to ",
+                      journey.to == nullptr ? "where the routes say" : journey.to->name(),
+                      " is in progress, and this one says otherwise; try again when it is over");
+}
+
+void Mover::TurnAway(Order* order) const {
+  size_t kept = 0;
+  for (size_t i = 0; i < order->users.size(); ++i) {
+    std::string why = UnderWayLocked(order->users[i], order->to);
+    if (!why.empty()) {
+      order->settled.push_back({order->users[i], order->from[i], "failed", 0, std::move(why)});
+      continue;
+    }
+    if (kept != i) {
+      order->users[kept] = std::move(order->users[i]);
+      order->from[kept] = std::move(order->from[i]);
+    }
+    ++kept;
+  }
+  order->users.resize(kept);
+  order->from.resize(kept);
+}
+
+void Mover::Leave(const std::string& user) {
+  const auto found = under_way_.find(user);
+  CHECK(found != under_way_.end());
+  if (--found->second.orders == 0) under_way_.erase(found);
+}
+
 absl::StatusOr<MoveReport> Mover::Start(Order order) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  TurnAway(&order);
   auto job = std::make_shared<Job>();
   job->order = std::move(order);
   job->open = job->order.users.size();
@@ -48,7 +99,10 @@ absl::StatusOr<MoveReport> Mover::Start(Order order) {
   }
   // Behind those: the indices of the order are the report's.
   for (MoveReport::User& user : job->order.settled) job->report.users.push_back(std::move(user));
-  const std::lock_guard<std::mutex> lock(mutex_);
+  if (job->open == 0) {
+    job->report.over = true;
+    return job->report;
+  }
   if (stopping_) return absl::UnavailableError("the server is stopping");
   const auto busy = std::count_if(jobs_.begin(), jobs_.end(), [](const auto& known) {
     return known->state != Job::State::kOver;
@@ -61,6 +115,9 @@ absl::StatusOr<MoveReport> Mover::Start(Order order) {
   // At once: who hears of the move may rely on it.
   for (const std::string& user : job->order.users) parts_.states->holds()->AddForMove(user);
   job->report.id = next_id_++;
+  for (const std::string& user : job->order.users) {
+    ++under_way_.try_emplace(user, Journey{job->report.id, job->order.to, 0}).first->second.orders;
+  }
   jobs_.push_back(job);
   changed_.notify_all();
   return job->report;
@@ -93,12 +150,10 @@ void Mover::Run() {
     }
     const bool stopping = stopping_;
     lock.unlock();
-    for (const std::shared_ptr<Job>& job : busy) {
-      if (stopping) {
-        Fail(job.get(), "the server stopped");
-      } else {
-        Advance(job.get());
-      }
+    if (stopping) {
+      for (const std::shared_ptr<Job>& job : busy) Fail(job.get(), "the server stopped");
+    } else {
+      Advance(busy);
     }
     lock.lock();
     if (stopping) return;
@@ -131,24 +186,56 @@ void Mover::Begin(Job* job) {
   job->deadline = MonotonicNow() + job->order.patience;
 }
 
-void Mover::Advance(Job* job) {
-  if (job->state == Job::State::kNew) {
-    Begin(job);
-    // A login that has passed the question before the hold has joined when its worker is seen.
-    if (!parts_.sessions->Barrier()) return Fail(job, "a worker did not answer in time");
+void Mover::Advance(const std::vector<std::shared_ptr<Job>>& jobs) {
+  routing::Overrides* const overrides = parts_.states->overrides().get();
+  std::vector<Batch> batches;
+  bool changed = false;
+  for (const std::shared_ptr<Job>& job : jobs) {
+    if (job->state == Job::State::kNew) {
+      Begin(job.get());
+      // A login that has passed the question before the hold has joined when its worker is seen.
+      if (!parts_.sessions->Barrier()) {
+        Fail(job.get(), "a worker did not answer in time");
+        continue;
+      }
+    }
+    Batch batch = ReadyOf(job.get());
+    if (batch.users.empty()) continue;
+    Place(overrides, &batch);
+    changed = changed || batch.status.ok();
+    batches.push_back(std::move(batch));
   }
-  std::vector<size_t> ready;
+  // Once for all: the file is written whole, and with it the disk is waited for.
+  const absl::Status saved = changed ? parts_.save() : absl::OkStatus();
+  // The last first: a user may be in several.
+  for (auto batch = batches.rbegin(); batch != batches.rend(); ++batch) {
+    if (!batch->status.ok() || saved.ok()) continue;
+    Undo(overrides, *batch);
+    batch->status = saved;
+  }
+  for (const Batch& batch : batches) Finish(batch);
+  if (!batches.empty()) parts_.wake();
+  for (const std::shared_ptr<Job>& job : jobs) {
+    if (job->state != Job::State::kOver) Press(job.get());
+  }
+}
+
+Mover::Batch Mover::ReadyOf(Job* job) {
+  Batch batch;
+  batch.job = job;
   for (size_t i = 0; i < job->order.users.size(); ++i) {
     if (job->report.users[i].state != "waiting") continue;
     const routing::Affinity::Whereabouts at = parts_.states->affinity()->Look(job->order.users[i]);
     // Who is nowhere but there already need not leave.
     const bool there = at.entered == 0 && at.backend != nullptr && at.backend == job->order.to;
-    if (at.live == 0 || there) ready.push_back(i);
+    if (at.live == 0 || there) batch.users.push_back(i);
     const std::lock_guard<std::mutex> lock(mutex_);
     job->report.users[i].sessions = at.live;
   }
-  if (!ready.empty()) Finish(job, ready);
-  if (job->state == Job::State::kOver) return;
+  return batch;
+}
+
+void Mover::Press(Job* job) {
   const TimeNs now = MonotonicNow();
   if (now >= job->deadline + kEndedBy) return Fail(job, "its sessions did not end");
   if (now >= job->deadline && now >= job->next_kick) KickRest(job);
@@ -169,40 +256,42 @@ void Mover::KickRest(Job* job) {
   job->next_kick = MonotonicNow() + kKickEvery;
 }
 
-void Mover::Finish(Job* job, const std::vector<size_t>& ready) {
-  routing::Overrides& overrides = *parts_.states->overrides();
-  absl::Status status;
-  std::vector<std::shared_ptr<routing::BackendState>> before;
-  for (const size_t i : ready) {
-    const std::string& user = job->order.users[i];
-    before.push_back(overrides.Find(user));
-    if (job->order.to != nullptr) {
-      status.Update(overrides.Set(user, job->order.to));
+void Mover::Place(routing::Overrides* overrides, Batch* batch) {
+  const Order& order = batch->job->order;
+  for (const size_t i : batch->users) {
+    batch->before.push_back(overrides->Find(order.users[i]));
+    if (order.to != nullptr) {
+      batch->status.Update(overrides->Set(order.users[i], order.to));
     } else {
-      overrides.Remove(user);
+      overrides->Remove(order.users[i]);
     }
   }
-  if (status.ok()) status = parts_.save();
-  if (!status.ok()) {
-    for (size_t k = 0; k < ready.size(); ++k) {
-      const std::string& user = job->order.users[ready[k]];
-      if (before[k] == nullptr) {
-        overrides.Remove(user);
-      } else {
-        overrides.Set(user, before[k]).IgnoreError();
-      }
+  if (!batch->status.ok()) Undo(overrides, *batch);
+}
+
+void Mover::Undo(routing::Overrides* overrides, const Batch& batch) {
+  for (size_t k = 0; k < batch.users.size(); ++k) {
+    const std::string& user = batch.job->order.users[batch.users[k]];
+    if (batch.before[k] == nullptr) {
+      overrides->Remove(user);
+    } else {
+      overrides->Set(user, batch.before[k]).IgnoreError();
     }
   }
-  for (const size_t i : ready) parts_.states->holds()->RemoveForMove(job->order.users[i]);
-  parts_.wake();
+}
+
+void Mover::Finish(const Batch& batch) {
+  Job* const job = batch.job;
+  for (const size_t i : batch.users) parts_.states->holds()->RemoveForMove(job->order.users[i]);
   const std::lock_guard<std::mutex> lock(mutex_);
-  for (const size_t i : ready) {
+  for (const size_t i : batch.users) {
     MoveReport::User& user = job->report.users[i];
-    user.state = status.ok() ? "moved" : "failed";
-    user.why = std::string(status.message());
+    Leave(user.user);
+    user.state = batch.status.ok() ? "moved" : "failed";
+    user.why = std::string(batch.status.message());
     user.sessions = 0;
   }
-  job->open -= ready.size();
+  job->open -= batch.users.size();
   if (job->open > 0) return;
   job->state = Job::State::kOver;
   job->report.over = true;
@@ -226,6 +315,7 @@ void Mover::Fail(Job* job, const std::string& why) {
   const std::lock_guard<std::mutex> lock(mutex_);
   for (MoveReport::User& user : job->report.users) {
     if (user.state != "waiting") continue;
+    Leave(user.user);
     user.state = "failed";
     user.why = why;
   }

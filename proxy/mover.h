@@ -22,8 +22,10 @@
 #include <thread>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "proxy/base/time.h"
 #include "proxy/operator_actions.h"
 #include "proxy/session_desk.h"
@@ -57,7 +59,12 @@ class Mover {
   Mover& operator=(const Mover&) = delete;
   ~Mover();
 
-  // Any thread. ResourceExhausted when there are too many.
+  // Any thread. Why the user cannot be sent to `to` (null: where the routes say) now: another
+  // order, in progress, says otherwise. Empty when none does.
+  std::string UnderWay(absl::string_view user,
+                       const std::shared_ptr<routing::BackendState>& to) const;
+  // Any thread. ResourceExhausted when there are too many. Users whom another order sends elsewhere
+  // are failed in the report.
   absl::StatusOr<MoveReport> Start(Order order);
   absl::StatusOr<MoveReport> Progress(uint64_t id) const;
   // Releases whom it holds and ends the thread. Harmless when repeated.
@@ -65,20 +72,41 @@ class Mover {
 
  private:
   struct Job;
+  struct Batch;
 
   void Run();
-  // One step of a job, without the lock.
-  void Advance(Job* job);
+  // One step of the jobs, without the lock.
+  void Advance(const std::vector<std::shared_ptr<Job>>& jobs);
   void Begin(Job* job);
-  void Finish(Job* job, const std::vector<size_t>& ready);
+  // Whose sessions are all over: they may go.
+  Batch ReadyOf(Job* job);
+  // Gives them their new places, all or, when that fails, none.
+  static void Place(routing::Overrides* overrides, Batch* batch);
+  static void Undo(routing::Overrides* overrides, const Batch& batch);
+  void Finish(const Batch& batch);
+  // What patience has come to an end for.
+  void Press(Job* job);
   void KickRest(Job* job);
   void Fail(Job* job, const std::string& why);
   void Forget();
+  // With the lock.
+  std::string UnderWayLocked(absl::string_view user,
+                             const std::shared_ptr<routing::BackendState>& to) const;
+  void TurnAway(Order* order) const;
+  void Leave(const std::string& user);
 
   const Parts parts_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<std::shared_ptr<Job>> jobs_;  // oldest first, over or not
+  // Whom the orders in progress hold: no two of them send anybody to different places, because the
+  // one that is done last would win, whichever was given first.
+  struct Journey {
+    uint64_t id;  // of the first order
+    std::shared_ptr<routing::BackendState> to;
+    int orders;
+  };
+  absl::flat_hash_map<std::string, Journey> under_way_;
   uint64_t next_id_ = 1;
   bool stopping_ = false;
   std::thread thread_;

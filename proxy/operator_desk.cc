@@ -64,6 +64,14 @@ absl::Status OperatorDesk::Save() {
   return status;
 }
 
+absl::Status OperatorDesk::SaveChange() {
+  const absl::Status status = Save();
+  if (status.ok()) return status;
+  return absl::Status(
+      status.code(),
+      absl::StrCat("in force, but not saved, and a restart forgets it: ", status.message()));
+}
+
 void OperatorDesk::WakeHeld() {
   for (Worker* worker : workers_) {
     worker->Post([worker] { worker->WakeHeld(); });
@@ -90,13 +98,13 @@ absl::Status OperatorDesk::SetService(const std::string& backend, routing::Servi
   ASSIGN_OR_RETURN(const std::shared_ptr<routing::BackendState> state, BackendFor(backend));
   state->SetService(service, by.who, by.why, MonotonicNow());
   EndSessionsOf(backend, over, CloseReason::kDrained);
-  return Save();
+  return SaveChange();
 }
 
 absl::Status OperatorDesk::SetWeight(const std::string& backend, int weight, const Signature& by) {
   ASSIGN_OR_RETURN(const std::shared_ptr<routing::BackendState> state, BackendFor(backend));
   state->SetWeight(weight, by.who, by.why, MonotonicNow());
-  return Save();
+  return SaveChange();
 }
 
 void OperatorDesk::EndSessionsOf(const std::string& backend, DurationNs over, CloseReason reason) {
@@ -188,7 +196,7 @@ absl::Status OperatorDesk::Hold(const HoldQuery& query, const Signature& by) {
   hold.since = MonotonicNow();
   RETURN_IF_ERROR(states_->holds()->Add(hold));
   log::Info(absl::StrCat("hold: ", EscapeForLog(TargetText(hold)), ", ", By(by)));
-  return Save();
+  return SaveChange();
 }
 
 absl::Status OperatorDesk::Release(const HoldQuery& query, const Signature& by) {
@@ -200,7 +208,7 @@ absl::Status OperatorDesk::Release(const HoldQuery& query, const Signature& by) 
   }
   log::Info(absl::StrCat("release: ", EscapeForLog(TargetText(hold)), ", ", By(by)));
   WakeHeld();
-  return Save();
+  return SaveChange();
 }
 
 std::vector<HoldReport> OperatorDesk::Holds() {
@@ -236,6 +244,11 @@ absl::StatusOr<MoveReport> OperatorDesk::Move(const MoveOrder& order, const Sign
       continue;
     }
     if (!seen.insert(*user).second) continue;
+    // Asked before the table: what ends meanwhile is in it then.
+    if (const std::string why = mover_.UnderWay(*user, accepted.to); !why.empty()) {
+      told.users.push_back({*user, "", "failed", 0, why});
+      continue;
+    }
     const std::shared_ptr<routing::BackendState> moved_to = states_->overrides()->Find(*user);
     std::string from = moved_to == nullptr ? "" : moved_to->name();
     if (moved_to == nullptr) {

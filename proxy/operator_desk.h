@@ -37,6 +37,8 @@ class OperatorDesk final : public OperatorActions {
   absl::Status SetWeight(const std::string& backend, int weight, const Signature& by);
   // What was changed before the call is in the state file when it returns OK.
   absl::Status Save();
+  // The same after a change, which stays whatever becomes of it: the error says so.
+  absl::Status SaveChange();
   // The backend is down, or (0) up again.
   void EndSessionsOf(const std::string& backend, DurationNs over, CloseReason reason);
 

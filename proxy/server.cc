@@ -102,9 +102,14 @@ absl::Status Server::Start(config::Config config) {
     RETURN_IF_ERROR(ApplyState(saved, &backend_states_));
   }
   absl::Status status = StartWorkers(config);
-  if (status.ok()) status = OpenDesk(config.admin.state_file);
-  if (status.ok()) status = health_.Start(IoKindOf(config.io));
+  if (status.ok()) {
+    OpenDesk(config.admin.state_file);
+    status = health_.Start(IoKindOf(config.io));
+  }
   if (status.ok()) status = Apply(std::move(config));
+  // That the file cannot be written is better known now than with the first change. Not before the
+  // ports are ours: until then it may be another server's.
+  if (status.ok()) status = desk_->Save();
   if (!status.ok()) {
     health_.Stop();
     for (const std::unique_ptr<WorkerThread>& worker : workers_) {
@@ -117,7 +122,7 @@ absl::Status Server::Start(config::Config config) {
   return absl::OkStatus();
 }
 
-absl::Status Server::OpenDesk(const std::string& state_file) {
+void Server::OpenDesk(const std::string& state_file) {
   std::vector<Worker*> workers;
   for (const std::unique_ptr<WorkerThread>& thread : workers_) {
     workers.push_back(thread->worker.get());
@@ -129,8 +134,6 @@ absl::Status Server::OpenDesk(const std::string& state_file) {
   health_.WatchBackends([this](const BackendWatch::Change& change) {
     desk_->EndSessionsOf(change.backend, change.end_over, CloseReason::kBackendDown);
   });
-  // That the file cannot be written is better known now than with the first change.
-  return desk_->Save();
 }
 
 absl::Status Server::StartWorkers(const config::Config& config) {

@@ -78,7 +78,7 @@ class Server {
   };
 
   absl::Status StartWorkers(const config::Config& config);
-  absl::Status OpenDesk(const std::string& state_file);
+  void OpenDesk(const std::string& state_file);
   void RunWorker(WorkerThread* thread, config::Config config, size_t sessions_max);
   // Opens the sockets that `config` has and the running configuration has not, one per worker.
   absl::Status OpenSockets(const config::Config& config,

@@ -30,6 +30,8 @@ SessionInfo Session::Describe() const {
 // The cheap questions come first: a walk asks them of every session.
 bool Session::Matches(const SessionFilter& filter) const {
   if (filter.id.has_value() && *filter.id != id_) return false;
+  // A login that waits, for a maildrop or in a line, keeps its phase and is in no table.
+  if (filter.joined && !affine_ && !entered_) return false;
   if (filter.joined && (phase_ < Phase::kUpstreamLogin || phase_ > Phase::kRelay)) return false;
   if (!filter.user.empty() && filter.user != user_) return false;
   if (!filter.backend.empty() && filter.backend != backend_name()) return false;

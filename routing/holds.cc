@@ -117,11 +117,14 @@ bool Holds::Remove(Hold::Kind kind, absl::string_view target) {
 
 std::vector<Hold> Holds::List() const {
   std::vector<Hold> holds;
-  const std::lock_guard<std::mutex> lock(mutex_);
-  for (const auto& [user, hold] : users_) holds.push_back(hold);
-  for (const auto& [domain, hold] : domains_) holds.push_back(hold);
-  for (const Range& range : ranges_) holds.push_back(range.hold);
-  // The tables come in no particular order, a list should.
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    holds.reserve(users_.size() + domains_.size() + ranges_.size());
+    for (const auto& [user, hold] : users_) holds.push_back(hold);
+    for (const auto& [domain, hold] : domains_) holds.push_back(hold);
+    for (const Range& range : ranges_) holds.push_back(range.hold);
+  }
+  // Without the lock: every login takes it. The tables come in no particular order, a list should.
   std::sort(holds.begin(), holds.end(), [](const Hold& a, const Hold& b) {
     return a.kind != b.kind ? a.kind < b.kind : a.target < b.target;
   });

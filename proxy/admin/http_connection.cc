@@ -28,12 +28,15 @@ HttpConnection::HttpConnection(int fd, int stop_fd, const Limits& limits)
 
 HttpConnection::~HttpConnection() { close(fd_); }
 
-bool HttpConnection::AwaitRequest(int yield_fd) {
-  const TimeNs deadline = MonotonicNow() + limits_.idle_timeout;
+bool HttpConnection::AwaitRequest(int yield_fd, DurationNs grace) {
+  const TimeNs began = MonotonicNow();
+  const TimeNs deadline = began + limits_.idle_timeout;
+  const TimeNs yields_at = began + std::min(grace, limits_.idle_timeout);
   while (begin_ == end_) {
-    pollfd fds[3] = {{fd_, POLLIN, 0}, {stop_fd_, POLLIN, 0}, {yield_fd, POLLIN, 0}};
-    const int ready = poll(fds, 3, MillisecondsUntil(deadline));
-    if (ready < 0 && errno == EINTR) continue;
+    const bool yields = MonotonicNow() >= yields_at;
+    pollfd fds[3] = {{fd_, POLLIN, 0}, {stop_fd_, POLLIN, 0}, {yields ? yield_fd : -1, POLLIN, 0}};
+    const int ready = poll(fds, 3, MillisecondsUntil(yields ? deadline : yields_at));
+    if ((ready < 0 && errno == EINTR) || (ready == 0 && !yields)) continue;
     if (ready <= 0 || fds[1].revents != 0) return false;
     // A request that is already here goes before somebody who waits.
     if (fds[0].revents == 0) return false;

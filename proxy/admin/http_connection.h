@@ -35,8 +35,8 @@ class HttpConnection : public httplib::Stream {
 
   // Waits for the first byte of the next request. False when the connection should be closed: the
   // peer is gone, nothing came in time, the server stops, or `yield_fd` (the listening socket; -1
-  // for none) became readable, which is somebody who waits for this thread.
-  bool AwaitRequest(int yield_fd);
+  // for none) is readable after `grace`, which is somebody who waits for this thread.
+  bool AwaitRequest(int yield_fd, DurationNs grace);
 
   // Ends the answer and takes what the peer still sends, for a short time: closing a socket with
   // unread bytes resets the connection, and the peer would lose the answer.

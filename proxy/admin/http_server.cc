@@ -36,6 +36,8 @@ namespace {
 
 constexpr size_t kPayloadBytesMax = 8 * 1024;
 constexpr int kRequestsPerConnection = 100;
+// For so long a first request is waited for even when others wait for the thread.
+constexpr DurationNs kFirstRequestGrace = 200 * kMillisecond;
 
 // cpp-httplib for what it does well: the syntax of HTTP and the table of routes. Sockets, threads
 // and deadlines are ours; see HttpConnection.
@@ -51,6 +53,9 @@ class HttpRouter : public httplib::Server {
       // (many overlapping ones multiply an answer).
       request.headers.erase("Accept-Encoding");
       request.ranges.clear();
+      // cpp-httplib decompresses a body before any handler sees it, without a bound: 304 bytes
+      // become half a gigabyte. A compressed one stays as it is, and is no JSON.
+      request.headers.erase("Content-Encoding");
     };
     return Process(*this, connection, last, closed, prepare) && !closed;
   }
@@ -348,12 +353,12 @@ void AdminServer::Impl::ServeOne(int fd) {
   limits.write_timeout = options_.write_timeout;
   limits.idle_timeout = options_.idle_timeout;
   HttpConnection connection(fd, stop_fd_, limits);
-  // A first request is waited for even when others wait: its bytes are on the way.
-  int yield_fd = -1;
+  // The bytes of a first request are on the way, or somebody only holds a connection.
+  DurationNs grace = kFirstRequestGrace;
   for (int i = 1; i <= kRequestsPerConnection; ++i) {
-    if (!connection.AwaitRequest(yield_fd)) return;
+    if (!connection.AwaitRequest(listen_fd_, grace)) return;
     if (!router_.Serve(connection, i == kRequestsPerConnection)) break;
-    yield_fd = listen_fd_;
+    grace = 0;
   }
   connection.Finish();
 }

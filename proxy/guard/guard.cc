@@ -170,29 +170,43 @@ GuardRefusal Guard::BeginLogin(const Options& options, const SocketAddress& clie
     return GuardRefusal::kNone;
   }
   double share = 0;
-  const uint64_t account = visit->known_ ? visit->pair_ : key;
+  // Where users have no limit, a known network would have none at all: it is then one like others.
+  const bool own_account = visit->known_ && rules.user > 0;
+  const uint64_t account = own_account ? visit->pair_ : key;
   if (IsExhausted(account, rules.user, rules, now, &share)) return GuardRefusal::kFailuresUser;
-  if (!visit->known_) {
+  if (!own_account) {
     if (IsExhausted(visit->ip_, rules.ip, rules, now, &share)) return GuardRefusal::kFailuresIp;
     if (IsExhausted(visit->prefix_, rules.prefix, rules, now, &share)) {
       return GuardRefusal::kFailuresPrefix;
     }
   }
   if (rules.user > 0) {
-    const uint64_t attempts =
+    visit->attempts_ =
         visit->known_ ? Key(Kind::kPairAttempts, pair) : UserKey(Kind::kUserAttempts, user);
-    if (!AddPlace(attempts, rules.user, &visit->attempt_place_)) return GuardRefusal::kFailuresUser;
-    // In this order, and EndLogin() in the other: an attempt that ends meanwhile is seen twice
-    // rather than not at all.
-    const auto under_way = static_cast<int>(places_->Count(attempts));
-    if (under_way + failures_->Level(account, rules.forget, now) > rules.user) {
-      GiveBack(&visit->attempt_place_);
-      return GuardRefusal::kFailuresUser;
-    }
+    if (!TakeAttempt(account, rules, now, visit)) return GuardRefusal::kFailuresUser;
   }
   visit->user_ = key;
   visit->delay_ = DelayAt(share, rules);
   return GuardRefusal::kNone;
+}
+
+bool Guard::TakeAttempt(uint64_t account, const FailureRules& rules, TimeNs now, Visit* visit) {
+  if (!AddPlace(visit->attempts_, rules.user, &visit->attempt_place_)) return false;
+  // In this order, and EndLogin() in the other: an attempt that ends meanwhile is seen twice
+  // rather than not at all.
+  const auto under_way = static_cast<int>(places_->Count(visit->attempts_));
+  if (under_way + failures_->Level(account, rules.forget, now) <= rules.user) return true;
+  GiveBack(&visit->attempt_place_);
+  return false;
+}
+
+void Guard::PauseLogin(Visit* visit) { GiveBack(&visit->attempt_place_); }
+
+bool Guard::ResumeLogin(const Options& options, TimeNs now, Visit* visit) {
+  const FailureRules& rules = options.failures;
+  if (!visit->in_login() || !rules.on || rules.user == 0) return true;
+  if (visit->attempt_place_ != 0) return true;
+  return TakeAttempt(visit->known_ ? visit->pair_ : visit->user_, rules, now, visit);
 }
 
 void Guard::EndLogin(const Options& options, bool wrong, TimeNs now, Visit* visit) {
@@ -202,7 +216,8 @@ void Guard::EndLogin(const Options& options, bool wrong, TimeNs now, Visit* visi
     const auto note = [&](uint64_t key, int limit) {
       if (limit > 0) failures_->Add(key, rules.forget, limit, now);
     };
-    if (visit->known_) {
+    // Without limits of users a known network has no account of its own: see BeginLogin().
+    if (visit->known_ && rules.user > 0) {
       note(visit->pair_, rules.user);
     } else {
       note(visit->user_, rules.user);

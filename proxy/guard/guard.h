@@ -15,7 +15,8 @@
 //
 // **Nobody is locked out from afar.** A user's network in which a login succeeded is known for a
 // while, and has an account of failures of its own: what fails as this user elsewhere, or as other
-// users here, does not count, and what fails as this user here does not count elsewhere.
+// users here, does not count, and what fails as this user here does not count elsewhere. Where
+// users have no limit (failures.user = 0) there is no such account.
 //
 // **Nobody learns who exists.** Unknown users fail like known ones. What would tell of a user (as
 // many sessions as may be, logged in just now) is said after a good login only, or to a network
@@ -76,6 +77,7 @@ class Visit {
   uint64_t pair_ = 0;
   uint64_t ip_ = 0;
   uint64_t prefix_ = 0;
+  uint64_t attempts_ = 0;
   DurationNs delay_ = 0;
 };
 
@@ -117,6 +119,12 @@ class Guard {
   // that guessing at the same time gains nothing.
   GuardRefusal BeginLogin(const Options& options, const SocketAddress& client,
                           absl::string_view user, TimeNs now, Visit* visit);
+  // A login waits for something that has nothing to do with its credentials: meanwhile it is no
+  // attempt under way.
+  void PauseLogin(Visit* visit);
+  // Before anybody is asked after all. False: too many others are under way, or have failed; ask
+  // again later, or end the login.
+  bool ResumeLogin(const Options& options, TimeNs now, Visit* visit);
   // After a verdict, or when there will be none. `wrong`: the credentials were judged, and wrong.
   void EndLogin(const Options& options, bool wrong, TimeNs now, Visit* visit);
 
@@ -150,6 +158,8 @@ class Guard {
   uint64_t UserKey(Kind kind, absl::string_view user) const;
   bool AddPlace(uint64_t key, int limit, uint64_t* place);
   void GiveBack(uint64_t* place);
+  // Counts an attempt of visit->attempts_, whose failures are in `account`.
+  bool TakeAttempt(uint64_t account, const FailureRules& rules, TimeNs now, Visit* visit);
   // Raises *share to the part of `limit` that is used; true when all of it is.
   bool IsExhausted(uint64_t key, int limit, const FailureRules& rules, TimeNs now,
                    double* share) const;

@@ -71,6 +71,14 @@ size_t AnswerCache::Put(const LookupKey& key, AnswerPtr answer, TimeNs now, Time
   return evictions;
 }
 
+void AnswerCache::Erase(const LookupKey& key) {
+  Shard& shard = ShardOf(key);
+  const std::lock_guard<std::mutex> lock(shard.mutex);
+  if (const auto found = shard.index.find(key); found != shard.index.end()) {
+    Erase(&shard, found->second);
+  }
+}
+
 void AnswerCache::Sweep(TimeNs now, DurationNs stale) {
   // Enough for each call, so that the lock is not held for long.
   constexpr int kEntriesMax = 256;

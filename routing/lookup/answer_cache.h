@@ -37,6 +37,8 @@ class AnswerCache {
   // Remembers it until `end`, in place of what was there. How many others had to make room before
   // their time.
   size_t Put(const LookupKey& key, AnswerPtr answer, TimeNs now, TimeNs end);
+  // Forgets what is remembered for `key`, if anything.
+  void Erase(const LookupKey& key);
   // Drops entries that nobody uses any more although nothing drives them out: they may hold
   // secrets. Looks at one table per call.
   void Sweep(TimeNs now, DurationNs stale);

@@ -9,6 +9,7 @@
 #include <array>
 #include <condition_variable>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -51,14 +52,27 @@ bool IsBroken(int code) {
 // end.
 class Watchdog {
  public:
-  Watchdog(int fd, Deadline deadline) : thread_([this, fd, deadline] { Run(fd, deadline); }) {}
+  Watchdog() = default;
+  Watchdog(const Watchdog&) = delete;
+  Watchdog& operator=(const Watchdog&) = delete;
   ~Watchdog() {
+    if (!thread_.joinable()) return;
     {
       const std::lock_guard<std::mutex> lock(mutex_);
       done_ = true;
     }
     changed_.notify_all();
     thread_.join();
+  }
+
+  // At most once. Unavailable when there can be no thread.
+  absl::Status Start(int fd, Deadline deadline) {
+    try {
+      thread_ = std::thread([this, fd, deadline] { Run(fd, deadline); });
+    } catch (const std::system_error& error) {
+      return absl::UnavailableError(absl::StrCat("LDAP: no thread for TLS: ", error.what()));
+    }
+    return absl::OkStatus();
   }
 
  private:
@@ -226,7 +240,8 @@ class LdapSource final : public ServerSource {
     // With a timeout of its own the library (2.5) spins on a server that says nothing.
     const timeval never = {-1, 0};
     ldap_set_option(ldap_, LDAP_OPT_NETWORK_TIMEOUT, &never);
-    const Watchdog watchdog(fd_, deadline);
+    Watchdog watchdog;
+    RETURN_IF_ERROR(watchdog.Start(fd_, deadline));
     const int code = ldap_install_tls(ldap_);
     if (code != LDAP_SUCCESS) return Error(code, absl::StrCat(uri, ": TLS"));
     return absl::OkStatus();

@@ -248,7 +248,8 @@ void LookupService::Core::Remember(const Flight& flight, const AnswerPtr& answer
   if (!flight.remembered || answer->kind == Kind::kTemporary) return;
   const DurationNs configured = answer->kind == Kind::kFound ? options.ttl : options.negative_ttl;
   const DurationNs ttl = configured == 0 ? 0 : answer->ttl.value_or(configured);
-  if (ttl <= 0) return;
+  // What was true before is not to come back as a stale answer.
+  if (ttl <= 0) return cache.Erase(flight.key);
   Count(&counters->evictions, cache.Put(flight.key, answer, now, now + ttl));
 }
 

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -16,8 +17,10 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "proxy/base/socket_address.h"
@@ -416,6 +419,23 @@ TEST_F(UnixSocketTest, ServesWithModeForTheGroupAndCleansUp) {
   EXPECT_NE(stat(path_.c_str(), &status), 0);
 }
 
+// Nor must connections on which nothing was ever said.
+TEST_F(UnixSocketTest, SilentConnectionsMakeWay) {
+  options_.threads = 1;
+  options_.idle_timeout = 3600 * kSecond;
+  Start();
+  std::vector<std::unique_ptr<Client>> silent;
+  for (int i = 0; i < 5; ++i) silent.push_back(std::make_unique<Client>(address_));
+  EXPECT_THAT(Get("/healthz"), StartsWith("HTTP/1.1 200 "));
+  for (const auto& client : silent) EXPECT_EQ(client->ReadToEnd(), "");
+  // When nobody else wants the thread, a late first request is still served.
+  Client late(address_);
+  pollfd closed = {late.fd(), POLLIN, 0};
+  EXPECT_EQ(poll(&closed, 1, 400), 0);
+  ASSERT_TRUE(late.Send("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"));
+  EXPECT_THAT(late.ReadAnswer(), HasSubstr("\r\n\r\nok\n"));
+}
+
 TEST_F(UnixSocketTest, ReplacesAStaleSocket) {
   const SocketAddress address = SocketAddress::Parse(options_.address).value();
   const int stale = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -450,6 +470,38 @@ TEST_F(UnixSocketTest, MissingDirectoryIsASentence) {
   const absl::Status status = AdminServer(options_, handlers_).Start();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
   EXPECT_THAT(std::string(status.message()), HasSubstr("create the directory"));
+}
+
+// A body of a few bytes that would become half a gigabyte, and that before anybody is asked whether
+// the sender may change anything.
+TEST_F(UnixSocketTest, NeverDecompressesABody) {
+  // {"reason":"x"}
+  const std::pair<const char*, const char*> bodies[] = {
+      {"gzip",
+       "1f8b0800000000000203ab562a4a4d2ccecf53b2"
+       "52aa50aa0500d72e5f130e000000"},
+      {"br", "8b06807b22726561736f6e223a2278227d03"}};
+  std::atomic<int> changes{0};
+  handlers_.change = [&changes](const BackendChange&) {
+    ++changes;
+    return absl::OkStatus();
+  };
+  Start();
+  const auto post = [this](const std::string& encoding, const std::string& body) {
+    Client client(address_);
+    client.Send(absl::StrCat("POST /api/v1/backends/b1/drain HTTP/1.1\r\nHost: x\r\n", encoding,
+                             "Content-Length: ", body.size(), "\r\nConnection: close\r\n\r\n",
+                             body));
+    return client.ReadToEnd();
+  };
+  EXPECT_THAT(post("", "{\"reason\":\"x\"}"), StartsWith("HTTP/1.1 200 "));
+  for (const auto& [encoding, hex] : bodies) {
+    EXPECT_THAT(
+        post(absl::StrCat("Content-Encoding: ", encoding, "\r\n"), absl::HexStringToBytes(hex)),
+        StartsWith("HTTP/1.1 400 "))
+        << encoding;
+  }
+  EXPECT_EQ(changes, 1);
 }
 
 TEST(IsLocalOnly, KnowsLoopback) {

@@ -227,6 +227,21 @@ TEST_F(GuardTest, NobodyIsLockedOutByOthers) {
   EXPECT_EQ(LogIn("192.0.2.1", "alice", true), GuardRefusal::kFailuresUser) << "known no longer";
 }
 
+// Without a limit of its own a known network would have none at all.
+TEST_F(GuardTest, AKnownNetworkIsLimitedWhereUsersAreNot) {
+  options_.failures.on = true;
+  options_.failures.user = 0;
+  options_.failures.ip = 5;
+  options_.failures.prefix = 8;
+  Prepare();
+  EXPECT_EQ(LogIn("192.0.2.1", "alice", true), GuardRefusal::kNone);
+  EXPECT_EQ(FailUntilRefused("192.0.2.1", "alice", GuardRefusal::kFailuresIp), 5);
+  EXPECT_EQ(FailUntilRefused("192.0.2.2", "alice", GuardRefusal::kFailuresPrefix), 3);
+  // Others of the network share its account, as they do when nobody is known.
+  EXPECT_EQ(LogIn("192.0.2.3", "bob", true), GuardRefusal::kFailuresPrefix);
+  EXPECT_EQ(LogIn("198.51.100.1", "bob", true), GuardRefusal::kNone);
+}
+
 TEST_F(GuardTest, NoVerdictIsNoFailure) {
   options_.failures.on = true;
   options_.failures.user = 3;
@@ -256,6 +271,45 @@ TEST_F(GuardTest, GuessingAtTheSameTimeGainsNothing) {
   EXPECT_EQ(begun, 9);
   for (const auto& visit : visits) guard_.EndLogin(options_, /*wrong=*/true, now_, visit.get());
   EXPECT_EQ(LogIn("192.0.2.1", "alice", true), GuardRefusal::kFailuresUser);
+}
+
+// Logins on hold are no guesses, and become some when they go on.
+TEST_F(GuardTest, WhoWaitsForAnOperatorIsNoAttempt) {
+  options_.failures.on = true;
+  options_.failures.user = 3;
+  Prepare();
+  const auto begin = [this](Visit* visit) {
+    return guard_.BeginLogin(options_, Ip("192.0.2.1"), "bob", now_, visit);
+  };
+  const auto resume = [this](Visit* visit) { return guard_.ResumeLogin(options_, now_, visit); };
+  std::vector<std::unique_ptr<Visit>> held;
+  for (int i = 0; i < 8; ++i) {
+    held.push_back(std::make_unique<Visit>(&guard_));
+    ASSERT_EQ(begin(held.back().get()), GuardRefusal::kNone) << i;
+    guard_.PauseLogin(held.back().get());
+  }
+  EXPECT_EQ(guard_.Report()[0].used, 0u);
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_TRUE(resume(held[static_cast<size_t>(i)].get()));
+    EXPECT_TRUE(resume(held[static_cast<size_t>(i)].get())) << "and takes one place only";
+  }
+  EXPECT_FALSE(resume(held[3].get()));
+  Visit another(&guard_);
+  EXPECT_EQ(begin(&another), GuardRefusal::kFailuresUser);
+  // A good one makes room, a wrong one takes it for longer.
+  guard_.EndLogin(options_, /*wrong=*/false, now_, held[0].get());
+  EXPECT_TRUE(resume(held[3].get()));
+  guard_.EndLogin(options_, /*wrong=*/true, now_, held[1].get());
+  EXPECT_FALSE(resume(held[4].get()));
+  guard_.EndLogin(options_, /*wrong=*/true, now_, held[2].get());
+  guard_.EndLogin(options_, /*wrong=*/true, now_, held[3].get());
+  EXPECT_FALSE(resume(held[5].get()));
+  now_ += options_.failures.forget;
+  EXPECT_TRUE(resume(held[6].get()));
+  // One that ends while it waits gives nothing back twice.
+  guard_.EndLogin(options_, /*wrong=*/false, now_, held[7].get());
+  held.clear();
+  EXPECT_EQ(guard_.Report()[0].used, 0u);
 }
 
 TEST_F(GuardTest, LoginDelayCountsFromGoodLoginsOnly) {

@@ -288,6 +288,23 @@ def test_hold_and_release(start_proxy, census, tmp):
     verb(proxy, "hold", "a", "--hash-range", "0-f", code=2)
 
 
+def test_held_logins_are_no_guesses(start_proxy, census, tmp):
+    """A user who waits may wait as often as anybody, and all go on in the end."""
+    proxy = launch(start_proxy, census, tmp, timeouts={"hold": "1m", "login": "10m"},
+                   guard={"failures": {"user": 3}})  # fmt: skip
+    verb(proxy, "hold", "a@x.test")
+    clients = [connect(proxy) for _ in range(10)]
+    for client in clients:
+        client.command("USER a@x.test")
+        client.send(f"PASS {PASSWORD}\r\n".encode())
+    proxy.wait_for_metric(10, "postern_held_logins")
+    verb(proxy, "release", "a@x.test")
+    for client in clients:
+        assert client.line().startswith(b"+OK")
+        client.quit()
+    assert proxy.metrics().get("postern_held_logins") == 0
+
+
 @pytest.mark.parametrize("end", ["closes", "resets"])
 def test_who_goes_while_held_makes_room(start_proxy, census, tmp, end):
     proxy = launch(start_proxy, census, tmp, timeouts={"hold": "10m", "login": "10m"})
@@ -352,6 +369,60 @@ def test_move_one_user(proxy, census, user):
     assert not census.violations
     assert "kicked" in reasons(proxy, 5)
     assert verb(proxy, "moves") == "USER  BACKEND\n"
+
+
+def test_a_move_ends_no_login_that_waits(start_proxy, tmp):
+    """One that has found its maildrop locked is nowhere; it goes on when the user has moved."""
+    stores = Census(locks=True)
+    try:
+        settings, token = config(stores, tmp)
+        settings["pool"][0]["in_use"] = {"wait": "50s"}
+        settings["admin"] = {"address": f"127.0.0.1:{free_port()}", "token_file": token}
+        proxy = start_proxy(settings)
+        user = "a@x.test"
+        with connect(proxy, user) as first, connect(proxy) as second:
+            second.command(f"USER {user}")
+            second.send(f"PASS {PASSWORD}\r\n".encode())
+            wait_until(lambda: stores.locked_out, 20, proxy.log)
+            out = verb(proxy, "move", user, "--to", "mail2", "--patience", "2s")
+            assert f"{user}: moved to mail2" in out, out
+            assert first.at_end()
+            assert second.line().startswith(b"+OK"), proxy.log()
+            second.quit()
+        assert stores.of(user) == ["mail1", "mail2"] and not stores.violations
+        logged(proxy, f"user {user} moved to mail2, 0 failed, 1 sessions ended")
+        assert sorted(reasons(proxy, 2)) == ["kicked", "quit"]
+    finally:
+        stores.stop()
+
+
+def test_a_later_order_does_not_undo_an_earlier_one(proxy, census):
+    user, other = "a@x.test", "b@x.test"
+    with connect(proxy, user) as client:
+        moving = begin(proxy, "move", user, "--to", "mail2", "--patience", "1h")
+        try:
+            assert moving.stdout.readline() == f"{user}: on hold, 1 session\n"
+            # "Already where the routes say" would be true for a moment only.
+            said = r"a@x\.test: not moved: move 1 to mail2 is in progress, .*"
+            assert re.search(said, verb(proxy, "move", user, "--back", code=1))
+            assert re.search(said, verb(proxy, "move", user, "--to", "mail1", code=1))
+            assert re.search(said, verb(proxy, "move", user, "--back", "--dry-run", code=1))
+            assert f"{other}: moved to mail1\n" in verb(proxy, "move", other, "--to", "mail1")
+            # The same wish again is no other one.
+            again = begin(proxy, "move", user, "--to", "mail2", "--patience", "1h")
+            assert again.stdout.readline() == f"{user}: on hold, 1 session\n"
+            client.quit()
+            for waits in (moving, again):
+                assert waits.stdout.readline() == f"{user}: moved to mail2\n"
+                assert waits.wait(20) == 0
+                waits.stdout.close()
+        finally:
+            moving.kill()
+            moving.wait()
+    out = verb(proxy, "move", user, "--back")
+    assert f"{user}: moved to where the routes say" in out, out
+    connect(proxy, user).quit()
+    assert census.of(user) == ["mail1", "mail1"]
 
 
 def test_mistakes_of_a_move(proxy):
@@ -431,6 +502,54 @@ def test_what_was_said_survives_a_restart(start_proxy, census, tmp):
     assert "a line behind the end" in verb(again, "check", code=1)
     os.remove(state)
     verb(again, "check")
+
+
+def test_what_could_not_be_saved_is_in_force(start_proxy, census, tmp):
+    """Whoever hears of a failure must know that it is not undone."""
+    proxy = launch(start_proxy, census, tmp, state_file=True, timeouts={"hold": "300ms"})
+    verb(proxy, "hold", "@other.test")
+    state = os.path.join(tmp, "state")
+    with open(state) as file:
+        before = file.read()
+    os.mkdir(state + ".new")  # where the next one would be written; root cannot be kept out
+    told = "in force, but not saved, and a restart forgets it: "
+    changes = {
+        "drain": ["drain", "mail1"], "weight": ["weight", "mail1", "7"],
+        "hold": ["hold", "a@x.test"], "release": ["release", "@other.test"]}  # fmt: skip
+    for arguments in changes.values():
+        assert told in verb(proxy, *arguments, code=1)
+    # A move is not done by halves.
+    assert f"{state}.new" in verb(proxy, "move", "b@x.test", "--to", "mail2", code=1)
+    assert verb(proxy, "moves") == "USER  BACKEND\n"
+    status = verb(proxy, "status")
+    assert re.search(r"mail1 +mail +draining ", status) and "weight 7 by" in status, status
+    held = verb(proxy, "hold")
+    assert "a@x.test" in held and "@other.test" not in held
+    with open(state) as file:
+        assert file.read() == before
+    # With room again, the next change saves all of it.
+    os.rmdir(state + ".new")
+    verb(proxy, "undrain", "mail1")
+    with open(state) as file:
+        after = file.read()
+    assert "a@x.test" in after and "other.test" not in after
+
+
+def test_a_start_in_vain_leaves_the_state_alone(start_proxy, census, tmp):
+    """A second server by mistake: the file is the running one's."""
+    proxy = launch(start_proxy, census, tmp, state_file=True)
+    state = os.path.join(tmp, "state")
+    before = os.stat(state)
+    done = run_postern("serve", "--config", proxy.config_path)
+    assert done.returncode == 1 and "cannot listen" in done.stderr, done.stderr
+    after = os.stat(state)
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    verb(proxy, "drain", "mail1")
+    # A start that has its ports and cannot save is none either.
+    proxy.kill()
+    os.mkdir(state + ".new")
+    done = run_postern("serve", "--config", proxy.config_path)
+    assert done.returncode == 1 and f"{state}.new" in done.stderr, done.stderr
 
 
 def test_names_are_for_who_has_the_token(start_proxy, census, tmp):

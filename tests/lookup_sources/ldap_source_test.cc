@@ -1,5 +1,7 @@
 #include "routing/lookup/ldap_source.h"
 
+#include <pthread.h>
+
 #include <memory>
 #include <string>
 
@@ -142,6 +144,25 @@ TEST_F(LdapSourceTest, Tls) {
     options.insecure = true;
     ExpectAlice(MakeLdapSource(options).get());
   }
+}
+
+TEST_F(LdapSourceTest, TlsWithoutAThreadIsAFailure) {
+  LdapOptions options = world_->Options();
+  options.uris = {absl::StrCat("ldaps://127.0.0.1:", world_->tls_port)};
+  options.ca_file = world_->ca_file;
+  const auto source = MakeLdapSource(options);
+  // No address space holds such a stack.
+  pthread_attr_t usual;
+  pthread_attr_t immense;
+  ASSERT_EQ(pthread_getattr_default_np(&usual), 0);
+  ASSERT_EQ(pthread_attr_init(&immense), 0);
+  ASSERT_EQ(pthread_attr_setstacksize(&immense, size_t{1} << 48), 0);
+  ASSERT_EQ(pthread_setattr_default_np(&immense), 0);
+  ExpectFailure(source.get(), "LDAP: no thread for TLS: ");
+  ASSERT_EQ(pthread_setattr_default_np(&usual), 0);
+  pthread_attr_destroy(&immense);
+  pthread_attr_destroy(&usual);
+  ExpectAlice(source.get());
 }
 
 TEST_F(LdapSourceTest, WhatIsWrongIsTold) {

@@ -359,6 +359,34 @@ TEST_F(LookupServiceTest, AStaleRefusalIsNoVerdict) {
   EXPECT_EQ(AskAndWait(Question("a"))->kind, Kind::kTemporary);
 }
 
+// An answer that may not be remembered is newer than the one that is.
+TEST_F(LookupServiceTest, ANewerAnswerEndsTheOlderOne) {
+  options_.negative_ttl = 0;
+  options_.stale = 3600 * kSecond;
+  Start();
+  for (const Kind kind : {Kind::kForbidden, Kind::kUnknown, Kind::kFound}) {
+    world_.answer = [](const LookupQuestion&) { return LookupAnswer::Of(Kind::kFound); };
+    EXPECT_EQ(AskAndWait(Question("a"))->kind, Kind::kFound);
+    EXPECT_EQ(service_->Report().entries, 1u);
+    world_.now += options_.ttl;
+    world_.answer = [kind](const LookupQuestion&) {
+      LookupAnswer answer = LookupAnswer::Of(kind);
+      if (kind == Kind::kFound) answer.ttl = 0;
+      return answer;
+    };
+    EXPECT_EQ(AskAndWait(Question("a"))->kind, kind);
+    world_.answer = [](const LookupQuestion&) { return Failure(); };
+    EXPECT_EQ(AskAndWait(Question("a"))->kind, Kind::kTemporary) << LookupKindName(kind);
+    EXPECT_EQ(service_->Report().entries, 0u);
+  }
+  // What has failed says nothing new.
+  world_.answer = [](const LookupQuestion&) { return LookupAnswer::Of(Kind::kFound); };
+  AskAndWait(Question("a"));
+  world_.now += options_.ttl;
+  world_.answer = [](const LookupQuestion&) { return Failure(); };
+  EXPECT_EQ(AskAndWait(Question("a"))->kind, Kind::kFound);
+}
+
 TEST_F(LookupServiceTest, TheBreakerSparesAskersTheWait) {
   options_.breaker_failures = 3;
   Start();
