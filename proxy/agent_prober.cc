@@ -1,5 +1,6 @@
 #include "proxy/agent_prober.h"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -10,7 +11,7 @@
 namespace postern {
 namespace {
 
-// The first questions of many agents are spread over so much of the interval.
+// The first questions of many agents are spread over a tenth of the interval, in so many steps.
 constexpr uint64_t kSpread = 1000;
 
 std::string WhyNot(Outcome outcome, const Channel& channel) {
@@ -44,6 +45,22 @@ void AgentProber::Start(Over over, void* owner) {
   coro::Detach(Run(), done, this);
 }
 
+bool AgentProber::Adopt(std::shared_ptr<const WorkerSnapshot> snapshot, size_t backend) {
+  const config::Agent& next = snapshot->shared->config.backends[backend].agent;
+  if (stopped_ || next.address != agent().address) return false;
+  if (!timer_.armed()) {
+    // What the question in progress uses must stay.
+    next_snapshot_ = std::move(snapshot);
+    next_backend_ = backend;
+    return true;
+  }
+  due_ = std::min(due_, io_->Now() + next.interval);
+  io_->timers().Arm(&timer_, due_);
+  snapshot_ = std::move(snapshot);
+  backend_ = backend;
+  return true;
+}
+
 void AgentProber::Stop() {
   if (stopped_) return;
   stopped_ = true;
@@ -51,8 +68,8 @@ void AgentProber::Stop() {
   if (timer_.armed()) io_->timers().Arm(&timer_, io_->Now());
 }
 
-coro::Task<void> AgentProber::WaitFor(DurationNs duration) {
-  io_->timers().Arm(&timer_, io_->Now() + duration);
+coro::Task<void> AgentProber::WaitUntilDue() {
+  io_->timers().Arm(&timer_, due_);
   co_await wake_.Wait();
 }
 
@@ -62,18 +79,21 @@ void AgentProber::OnTimer(io::Timer&, void* owner) {
 
 coro::Task<void> AgentProber::Run() {
   const std::string name = state_->name();
-  DurationNs pause = agent().interval / static_cast<DurationNs>(kSpread) *
-                     static_cast<DurationNs>(seed_ % kSpread);
-  // One that is new is asked soon.
-  if (state_->Report(io_->Now()).agent.empty()) pause /= 10;
+  // Soon, but not all of them in the same moment.
+  due_ = io_->Now() + agent().interval / static_cast<DurationNs>(10 * kSpread) *
+                          static_cast<DurationNs>(seed_ % kSpread);
   for (;;) {
-    co_await WaitFor(pause);
+    co_await WaitUntilDue();
     if (stopped_) co_return;
-    pause = agent().interval;
     std::string line;
     std::string why;
     const bool heard = co_await Ask(&line, &why);
     if (stopped_) co_return;
+    if (next_snapshot_ != nullptr) {
+      snapshot_ = std::move(next_snapshot_);
+      backend_ = next_backend_;
+    }
+    due_ = io_->Now() + agent().interval;
     const routing::AgentReport report = routing::ParseAgentLine(line);
     if (heard && report.empty()) {
       why = absl::StrCat("it said \"", EscapeForLog(line, 80), "\", which says nothing");

@@ -32,15 +32,20 @@ class AgentProber : public ListNode<AgentProber> {
 
   // Runs until Stop(); then tells `over`, after which the prober may be deleted.
   void Start(Over over, void* owner);
+  // As HealthProber::Adopt(): false where another agent is to be asked.
+  bool Adopt(std::shared_ptr<const WorkerSnapshot> snapshot, size_t backend);
   // Soon. A question in progress is given up.
   void Stop();
+
+  const std::string& backend_name() const { return state_->name(); }
 
  private:
   coro::Task<void> Run();
   // The agent's line; false, and why, when there is none.
   coro::Task<bool> Ask(std::string* line, std::string* why);
   coro::Task<bool> Read(std::string* line, std::string* why);
-  coro::Task<void> WaitFor(DurationNs duration);
+  // Until due_.
+  coro::Task<void> WaitUntilDue();
   static void OnTimer(io::Timer& timer, void* owner);
 
   const config::Agent& agent() const { return snapshot_->shared->config.backends[backend_].agent; }
@@ -53,6 +58,10 @@ class AgentProber : public ListNode<AgentProber> {
   Channel channel_;
   io::Timer timer_;
   coro::Wake wake_;
+  TimeNs due_ = 0;  // when it is asked next
+  // Adopted during a question; null: none.
+  std::shared_ptr<const WorkerSnapshot> next_snapshot_;
+  size_t next_backend_ = 0;
   bool silent_ = false;  // the last question had no answer
   bool stopped_ = false;
   Over over_ = nullptr;

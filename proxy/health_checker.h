@@ -28,8 +28,9 @@ class HealthChecker {
   // done() is true.
   ~HealthChecker();
 
-  // From now on checks the backends of `snapshot`. What was found of those it shares with the one
-  // before stays known.
+  // From now on checks the backends of `snapshot`. Of those it shares with the one before, what was
+  // found stays known and the checks go on as if nothing had happened; of the others it is
+  // forgotten, because nobody keeps it true.
   void Configure(std::shared_ptr<const WorkerSnapshot> snapshot);
   // Ends all checks, soon.
   void Stop();
@@ -41,15 +42,18 @@ class HealthChecker {
   void Tidy();
 
  private:
+  // What was found of the backends that are not in `shared`.
+  void ForgetOthers(const Snapshot& shared);
   static void OnOver(HealthProber* prober, void* owner);
   static void OnAgentOver(AgentProber* prober, void* owner);
 
   io::Io* io_;
   uint64_t seed_;
   BlockPool blocks_;
-  IntrusiveList<HealthProber> probers_;  // some may be stopping
-  IntrusiveList<HealthProber> over_;     // deleted at the end of the turn
-  IntrusiveList<AgentProber> agents_;    // likewise
+  std::shared_ptr<const Snapshot> shared_;  // what is checked; null: nothing yet
+  IntrusiveList<HealthProber> probers_;     // some may be stopping
+  IntrusiveList<HealthProber> over_;        // deleted at the end of the turn
+  IntrusiveList<AgentProber> agents_;       // likewise
   IntrusiveList<AgentProber> agents_over_;
 };
 

@@ -56,31 +56,51 @@ bool IsAnswer(metrics::UpstreamError error) {
   }
 }
 
+// What a verdict is about.
+std::string What(const config::Backend& backend) {
+  return absl::StrCat(config::ProbeName(backend.health.probe), " ", static_cast<int>(backend.tls),
+                      " ", backend.address.unix_path, " ", backend.address.host, ":",
+                      backend.address.port);
+}
+
 }  // namespace
 
 HealthProber::HealthProber(io::Io* io, BlockPool* blocks,
                            std::shared_ptr<const WorkerSnapshot> snapshot, size_t backend,
                            uint64_t seed)
     : io_(io),
-      snapshot_(std::move(snapshot)),
-      backend_(backend),
-      state_(snapshot_->shared->backend_states[backend]),
+      state_(snapshot->shared->backend_states[backend]),
       random_(seed),
       channel_(io, blocks),
       timer_(&HealthProber::OnTimer, this) {
-  // One deadline for the whole check instead of one for each step.
-  const DurationNs timeout = target().health.timeout;
-  timeouts_.upstream_connect = timeouts_.upstream_greeting = timeouts_.upstream_login = timeout;
-  state_->BeginChecks(What());
+  Use(std::move(snapshot), backend);
+  state_->BeginChecks(What(target()));
 }
 
 HealthProber::~HealthProber() { io_->timers().Disarm(&timer_); }
 
-std::string HealthProber::What() const {
-  const config::Backend& backend = target();
-  return absl::StrCat(config::ProbeName(backend.health.probe), " ", static_cast<int>(backend.tls),
-                      " ", backend.address.unix_path, " ", backend.address.host, ":",
-                      backend.address.port);
+void HealthProber::Use(std::shared_ptr<const WorkerSnapshot> snapshot, size_t backend) {
+  snapshot_ = std::move(snapshot);
+  backend_ = backend;
+  // One deadline for the whole check instead of one for each step.
+  const DurationNs timeout = target().health.timeout;
+  timeouts_.upstream_connect = timeouts_.upstream_greeting = timeouts_.upstream_login = timeout;
+}
+
+bool HealthProber::Adopt(std::shared_ptr<const WorkerSnapshot> snapshot, size_t backend) {
+  const config::Backend& next = snapshot->shared->config.backends[backend];
+  if (stopped_ || What(next) != What(target())) return false;
+  if (!timer_.armed()) {
+    // What the check in progress uses must stay.
+    next_snapshot_ = std::move(snapshot);
+    next_backend_ = backend;
+    return true;
+  }
+  const config::Health& health = next.health;
+  due_ = std::min(due_, io_->Now() + health.interval + UpTo(health.jitter));
+  io_->timers().Arm(&timer_, due_);
+  Use(std::move(snapshot), backend);
+  return true;
 }
 
 void HealthProber::Start(Over over, void* owner) {
@@ -105,8 +125,8 @@ DurationNs HealthProber::UpTo(DurationNs most) {
   return static_cast<DurationNs>(routing::MixBits(random_) % (static_cast<uint64_t>(most) + 1));
 }
 
-coro::Task<void> HealthProber::WaitFor(DurationNs duration) {
-  io_->timers().Arm(&timer_, io_->Now() + duration);
+coro::Task<void> HealthProber::WaitUntilDue() {
+  io_->timers().Arm(&timer_, due_);
   co_await wake_.Wait();
 }
 
@@ -115,25 +135,24 @@ void HealthProber::OnTimer(io::Timer&, void* owner) {
 }
 
 coro::Task<void> HealthProber::Run() {
-  const config::Health& health = target().health;
-  // A thousand backends are not asked in the same moment; one whose state is not known yet is asked
-  // at once.
-  DurationNs pause =
-      UpTo(state_->health() == routing::Health::kUnchecked ? health.jitter : health.interval);
+  // At once, but a thousand backends not in the same moment.
+  due_ = io_->Now() + UpTo(target().health.jitter);
   for (;;) {
-    co_await WaitFor(pause);
+    co_await WaitUntilDue();
     if (stopped_) co_return;
     if (state_->service() == routing::Service::kDisabled) {
-      pause = health.interval + UpTo(health.jitter);
+      due_ = io_->Now() + target().health.interval + UpTo(target().health.jitter);
       continue;
     }
     const routing::CheckResult result = co_await Check();
     if (stopped_) co_return;
-    pause = health.interval + UpTo(health.jitter);
+    if (next_snapshot_ != nullptr) Use(std::move(next_snapshot_), next_backend_);
+    const config::Health& health = target().health;
+    due_ = io_->Now() + health.interval + UpTo(health.jitter);
     if (!result.known) continue;
     const routing::CheckRules rules{health.rise, health.fall};
     const bool soon = state_->OnCheck(result, rules, io_->Now());
-    if (soon) pause = health.fast_interval + UpTo(health.jitter);
+    if (soon) due_ = io_->Now() + health.fast_interval + UpTo(health.jitter);
   }
 }
 

@@ -35,8 +35,15 @@ class HealthProber : public ListNode<HealthProber> {
 
   // Runs until Stop(); then tells `over`, after which the prober may be deleted.
   void Start(Over over, void* owner);
+  // Goes on by the configuration of `snapshot`, where the backend is number `backend`, as if
+  // nothing had happened: a check in progress is finished as it was begun, and the next one does
+  // not come later than it would have. False, and nothing changes, where something else is to be
+  // checked.
+  bool Adopt(std::shared_ptr<const WorkerSnapshot> snapshot, size_t backend);
   // Soon. A check in progress is given up and counts for nothing.
   void Stop();
+
+  const std::string& backend_name() const { return state_->name(); }
 
  private:
   coro::Task<void> Run();
@@ -46,11 +53,12 @@ class HealthProber : public ListNode<HealthProber> {
   coro::Task<void> SayQuit();
   // Reads one line; false when none came.
   coro::Task<bool> ReadLine(std::string* line);
-  coro::Task<void> WaitFor(DurationNs duration);
+  // Until due_.
+  coro::Task<void> WaitUntilDue();
   static void OnTimer(io::Timer& timer, void* owner);
   // From 0 to `most`, at random.
   DurationNs UpTo(DurationNs most);
-  std::string What() const;
+  void Use(std::shared_ptr<const WorkerSnapshot> snapshot, size_t backend);
 
   const config::Backend& target() const { return snapshot_->shared->config.backends[backend_]; }
 
@@ -65,7 +73,11 @@ class HealthProber : public ListNode<HealthProber> {
   Channel channel_;
   io::Timer timer_;
   coro::Wake wake_;
+  TimeNs due_ = 0;       // when the next check begins
   TimeNs deadline_ = 0;  // of the check in progress
+  // Adopted during a check; null: none.
+  std::shared_ptr<const WorkerSnapshot> next_snapshot_;
+  size_t next_backend_ = 0;
   bool stopped_ = false;
   Over over_ = nullptr;
   void* owner_ = nullptr;

@@ -169,7 +169,8 @@ Session::Attempt Session::EnterRoute(routing::Decision* route, LoginWait* wait) 
   const bool seated = IsSeated(route);
   ChooseLine(route, wait);
   if (route->known && !JoinAffinity(route, wait)) return Attempt::kUnavailable;
-  if (!seated && !wait->turn && wait->line != nullptr && wait->line->size() > 0) {
+  if (!seated && !wait->turn && wait->line != nullptr &&
+      wait->line->SizeSince(snapshot_->shared->generation) > 0) {
     LeaveAffinity();
     may_pass_ = true;
     const int first = route->candidate_count > 0 ? route->candidates[0] : route->out;
@@ -296,7 +297,10 @@ bool Session::JoinAffinity(routing::Decision* route, LoginWait* wait) {
     return false;
   }
   const auto backend = static_cast<size_t>(place - states.begin());
-  if (wait->queue != nullptr) wait->line = &held->line();
+  if (wait->queue != nullptr) {
+    wait->line = &held->line();
+    wait->bound_to = held.get();
+  }
   const bool test = wait->turn && held->only_ejected(io_->Now());
   if (!held->usable_for_live_users(io_->Now()) && !test) {
     may_pass_ = true;

@@ -21,8 +21,12 @@ class QueuedLogin : public std::enable_shared_from_this<QueuedLogin> {
  public:
   // Told on the thread of `mailbox` that it was called, unless it has left meanwhile.
   using OnCalled = void (*)(void* owner);
-  QueuedLogin(Mailbox* mailbox, OnCalled on_called, void* owner)
-      : mailbox_(mailbox), on_called_(on_called), owner_(owner), place_(&QueuedLogin::Call, this) {}
+  // `epoch` is that of its configuration.
+  QueuedLogin(Mailbox* mailbox, OnCalled on_called, void* owner, uint64_t epoch)
+      : mailbox_(mailbox),
+        on_called_(on_called),
+        owner_(owner),
+        place_(&QueuedLogin::Call, this, epoch) {}
   QueuedLogin(const QueuedLogin&) = delete;
   QueuedLogin& operator=(const QueuedLogin&) = delete;
   ~QueuedLogin() { CHECK(line_ == nullptr); }

@@ -66,10 +66,11 @@ void Session::LeaveSeat(bool call_next) {
 
 bool Session::IsWaitedFor(size_t backend) const {
   const Snapshot& shared = *snapshot_->shared;
-  if (shared.backend_states[backend]->line().size() > 0) return true;
+  const uint64_t epoch = shared.generation;
+  if (shared.backend_states[backend]->line().SizeSince(epoch) > 0) return true;
   const auto& queues = shared.queues_of_backend[backend];
   return std::any_of(queues.begin(), queues.end(),
-                     [](const auto& queue) { return queue->line.size() > 0; });
+                     [epoch](const auto& queue) { return queue->line.SizeSince(epoch) > 0; });
 }
 
 // There is room at `backend`: for somebody who can go nowhere else, or else for anybody, pool by
@@ -96,6 +97,7 @@ void Session::ChooseLine(routing::Decision* route, LoginWait* wait) const {
   const Snapshot& shared = *snapshot_->shared;
   wait->line = nullptr;
   wait->queue = nullptr;
+  wait->bound_to = nullptr;
   if (!route->known || route->pool < 0) return;
   const auto pool = static_cast<size_t>(route->pool);
   wait->queue = shared.pool_queues[pool].get();
@@ -145,18 +147,20 @@ bool Session::MayWait(LoginWait* wait) {
     wait->only = asked_;
     wait->server = ReachesUnnamedServer() ? (*lookup_->addresses)[0] : SocketAddress();
     wait->line = &snapshot_->shared->backend_states[static_cast<size_t>(asked_)]->line();
+    wait->bound_to = nullptr;
   }
   const TimeNs now = io_->Now();
   if (wait->queued != nullptr) return now < wait->until;
   const routing::QueueRules& rules = *wait->rules;
   const bool full = blocked_ >= 0 && blocked_by_ == metrics::UpstreamError::kFull;
-  if (full && wait->line->ExpectedWait() > rules.wait) return false;
+  if (full && wait->line->ExpectedWait(snapshot_->shared->generation) > rules.wait) return false;
   if (wait->queue->waiting.fetch_add(1, std::memory_order_relaxed) >= rules.waiting_max) {
     wait->queue->waiting.fetch_sub(1, std::memory_order_relaxed);
     return false;
   }
   wait->counted_in = wait->queue;
-  wait->queued = std::make_shared<QueuedLogin>(context_->mailbox, &Session::OnCalled, this);
+  wait->queued = std::make_shared<QueuedLogin>(context_->mailbox, &Session::OnCalled, this,
+                                               snapshot_->shared->generation);
   wait->began = now;
   wait->until = now + rules.wait;
   return true;
@@ -181,6 +185,8 @@ coro::Task<bool> Session::WaitInLine(LoginWait* wait) {
   const bool looked_to = wait->queued->Leave(/*keep=*/again);
   if (again) {
     wait->turn = true;
+    // Whatever this one will find, whoever came after a reload may find something else.
+    line->CallLater(snapshot_->shared->generation);
   } else if (looked_to) {
     line->CallNext(1);
   }
@@ -201,7 +207,11 @@ coro::Task<bool> Session::AwaitTurn(LoginWait* wait, bool first) {
       if (wait->queued->IsFirst()) co_return true;
       first = false;  // who came back stands in front of us, and looks
     }
-    const TimeNs wake_at = first ? std::min(look_at, wait->until) : wait->until;
+    TimeNs wake_at = first ? std::min(look_at, wait->until) : wait->until;
+    if (wait->bound_to != nullptr) {
+      if (snapshot_->shared->affinity->Look(user_).backend.get() != wait->bound_to) co_return true;
+      wake_at = std::min(wake_at, now + kLookEvery);
+    }
     outcome = co_await ListenUntil(wake_at, &listens);
   }
   EndOnClient(outcome);

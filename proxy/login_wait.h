@@ -12,6 +12,7 @@
 
 #include "proxy/base/time.h"
 #include "proxy/login_queue.h"
+#include "routing/backend_state.h"
 #include "routing/options.h"
 #include "routing/pool_queue.h"
 
@@ -25,6 +26,9 @@ struct LoginWait {
   const routing::QueueRules* rules = nullptr;
   // Where waiting would help; null: nowhere.
   WaitLine* line = nullptr;
+  // The user has a session there, which is why it is that backend's line; null: another reason.
+  // Once that session is over any backend may do, whoever stands in front.
+  const routing::BackendState* bound_to = nullptr;
   // Since it first had to wait.
   std::shared_ptr<QueuedLogin> queued;
   // That counts it as waiting; the user's pool may be another one after the wait.

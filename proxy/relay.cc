@@ -92,10 +92,7 @@ void Relay::Received(Pipe& pipe, int result) {
   Advance(pipe);
 }
 
-bool Relay::AtLastWord() const {
-  return counter_.quit_sent() && !client_broken_ && !counter_.response_pending() &&
-         counter_.boundary() == pop3::RelayCounter::Boundary::kBetween;
-}
+bool Relay::AtLastWord() const { return quit_answered() && !client_broken_; }
 
 void Relay::SayGoodbye() {
   if (said_goodbye_ || !AtLastWord()) return;
@@ -243,6 +240,7 @@ void Relay::TargetFailed(Pipe& pipe) {
   }
   // The upstream takes no more, but what it said before may still be readable: its own pipe
   // decides. The client is not read any further.
+  upstream_broken_ = true;
   pipe.target->DropOutput();
   pipe.source_ended = true;
   pipe.state = State::kEnded;
@@ -254,7 +252,8 @@ void Relay::PipeEnded(Pipe& pipe) {
   if (&pipe == &pipes_[kUp]) {
     ClientEnded();
   } else {
-    UpstreamEnded(/*orderly=*/true);
+    // The error that ended it may have been told to a write.
+    UpstreamEnded(/*orderly=*/!upstream_broken_);
   }
 }
 
@@ -296,6 +295,11 @@ bool Relay::InsideResponse() const {
   return counter_.boundary() == Boundary::kInside;
 }
 
+bool Relay::quit_answered() const {
+  return counter_.quit_sent() && !counter_.response_pending() &&
+         counter_.boundary() == pop3::RelayCounter::Boundary::kBetween;
+}
+
 bool Relay::between_responses() const {
   return !InsideResponse() && !counter_.response_pending() && kernel_pipe_.bytes == 0 &&
          pipes_[kDown].target->output_empty() && pipes_[kUp].target->output_empty();
@@ -330,7 +334,8 @@ void Relay::OnLinger(io::Timer&, void* owner) {
     relay->abort_client_ = true;
     return relay->ContinueEnding();
   }
-  const bool quit = relay->counter_.quit_sent();
+  const bool quit = relay->counter_.quit_sent() &&
+                    (!relay->upstream_broken_ || !relay->counter_.response_pending());
   relay->Cancel(quit                  ? CloseReason::kQuit
                 : relay->half_closed_ ? CloseReason::kClientClosed
                                       : CloseReason::kUpstreamClosed);

@@ -66,6 +66,9 @@ class Relay {
   // Whether it could be ended now without cutting anything short: no command is being answered.
   bool between_responses() const;
 
+  // Whether the client has had its answer to QUIT, so that all that is left is the upstream's end.
+  bool quit_answered() const;
+
   // Whether the client must see a reset and not an orderly end.
   bool abort_client() const { return abort_client_; }
   TimeNs last_activity() const { return last_activity_; }
@@ -139,7 +142,8 @@ class Relay {
   TimeNs last_activity_ = 0;
   CloseReason reason_ = CloseReason::kNone;
   bool abort_client_ = false;
-  bool client_broken_ = false;  // writing to the client failed: its output is dropped
+  bool upstream_broken_ = false;  // writing to the upstream failed
+  bool client_broken_ = false;    // writing to the client failed: its output is dropped
   bool client_failed_tls_ = false;
   bool half_close_due_ = false;  // the client ended while answers are outstanding
   bool half_closed_ = false;

@@ -178,6 +178,8 @@ void Session::BeginDrain() {
 }
 
 void Session::Kick(CloseReason reason) {
+  // Nothing is cut any more when only the backend's end is missing.
+  if (phase_ == Phase::kRelay && relay_->quit_answered()) return Cancel(CloseReason::kQuit);
   if (phase_ <= Phase::kHandshake || phase_ >= Phase::kRelay) return Cancel(reason);
   Expire(reason);
 }

@@ -166,6 +166,8 @@ class BackendState {
   // only one in kTrialEvery may, and has taken its turn when this says so; the others would only
   // wait for the same timeout. Takes no lock.
   bool TakeTrial(TimeNs now);
+  // Whether that turn has been taken, or is not due yet.
+  bool awaits_trial(TimeNs now) const { return now < next_trial_.load(std::memory_order_relaxed); }
   static constexpr DurationNs kTrialEvery = kSecond;
   // Takes it out for the time the rules say. Until a login succeeds there, the next failure is one
   // too many.

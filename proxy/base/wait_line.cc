@@ -22,8 +22,16 @@ bool WaitLine::Join(Place* place) {
   } else {
     places_.InsertBefore(before, place);
   }
+  ++epochs_[place->epoch_];
   size_.fetch_add(1, std::memory_order_relaxed);
   return places_.front() == place;
+}
+
+void WaitLine::TakeOut(Place* place) {
+  place->Unlink();
+  size_.fetch_sub(1, std::memory_order_relaxed);
+  const auto epoch = epochs_.find(place->epoch_);
+  if (--epoch->second == 0) epochs_.erase(epoch);
 }
 
 WaitLine::Left WaitLine::Leave(Place* place, bool keep) {
@@ -32,8 +40,7 @@ WaitLine::Left WaitLine::Leave(Place* place, bool keep) {
   left.was_in = place->linked();
   left.was_first = left.was_in && places_.front() == place;
   if (left.was_in) {
-    place->Unlink();
-    size_.fetch_sub(1, std::memory_order_relaxed);
+    TakeOut(place);
     if (places_.empty()) ForgetSpeed();
   }
   if (!keep) place->number_ = 0;
@@ -50,9 +57,9 @@ size_t WaitLine::CallNext(size_t count) {
   const std::lock_guard<std::mutex> lock(mutex_);
   size_t called = 0;
   while (called < count) {
-    Place* place = places_.PopFront();
+    Place* place = places_.front();
     if (place == nullptr) break;
-    size_.fetch_sub(1, std::memory_order_relaxed);
+    TakeOut(place);
     ++called;
     place->call_(place->owner_);
   }
@@ -64,6 +71,17 @@ size_t WaitLine::CallNext(size_t count) {
 void WaitLine::ForgetSpeed() {
   last_room_at_ = 0;
   room_gap_ = 0;
+}
+
+void WaitLine::CallLater(uint64_t epoch) {
+  if (size() == 0) return;
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (epochs_.empty() || epochs_.rbegin()->first <= epoch) return;
+  Place* place = places_.front();
+  while (place->epoch_ <= epoch) place = places_.Next(place);
+  TakeOut(place);
+  if (places_.empty()) ForgetSpeed();
+  place->call_(place->owner_);
 }
 
 void WaitLine::CallForRoom(TimeNs now) {
@@ -79,11 +97,26 @@ void WaitLine::CallForRoom(TimeNs now) {
   CallNext(1);
 }
 
-DurationNs WaitLine::ExpectedWait() const {
+// Few: one for each configuration that somebody began to wait with.
+size_t WaitLine::CountSince(uint64_t epoch) const {
+  size_t count = 0;
+  for (auto since = epochs_.lower_bound(epoch); since != epochs_.end(); ++since) {
+    count += since->second;
+  }
+  return count;
+}
+
+size_t WaitLine::SizeSince(uint64_t epoch) const {
+  if (size() == 0) return 0;
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return CountSince(epoch);
+}
+
+DurationNs WaitLine::ExpectedWait(uint64_t epoch) const {
   const std::lock_guard<std::mutex> lock(mutex_);
   // Without any room so far the line stands for another reason.
   if (last_room_at_ == 0) return 0;
-  return static_cast<DurationNs>(size() + 1) * room_gap_;
+  return static_cast<DurationNs>(CountSince(epoch) + 1) * room_gap_;
 }
 
 }  // namespace postern

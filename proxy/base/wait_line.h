@@ -9,12 +9,21 @@
 //   * who was called, or stood first and leaves, calls the next one when done.
 //
 // Then a line that is not empty always has somebody who acts for it.
+//
+// Those in a line may see the world by different configurations, because a reload leaves everybody
+// what they began with: one may wait for a backend to have room where another one knows of a new
+// backend. So each says its epoch, and
+//
+//   * who is called, or stands first and looks, calls the first one of a later epoch at once: what
+//     it finds itself says nothing to that one;
+//   * a newcomer need not stand behind those of earlier epochs.
 #ifndef POSTERN_PROXY_BASE_WAIT_LINE_H_
 #define POSTERN_PROXY_BASE_WAIT_LINE_H_
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <mutex>
 
 #include "proxy/base/intrusive_list.h"
@@ -31,7 +40,7 @@ class WaitLine {
     // Runs on the thread of whoever calls, under the line's lock: it must be quick, and must not
     // touch the line. Once Leave() has returned it runs no more.
     using Call = void (*)(void* owner);
-    Place(Call call, void* owner) : call_(call), owner_(owner) {}
+    Place(Call call, void* owner, uint64_t epoch = 0) : call_(call), owner_(owner), epoch_(epoch) {}
     // Before it joins another line. In no line now.
     void Forget() { number_ = 0; }
 
@@ -39,6 +48,7 @@ class WaitLine {
     friend class WaitLine;
     Call call_;
     void* owner_;
+    const uint64_t epoch_;
     uint64_t number_ = 0;  // 0: has not been in this line
   };
 
@@ -57,20 +67,29 @@ class WaitLine {
 
   // Takes the first `count` out and calls them; how many there were.
   size_t CallNext(size_t count);
-  // The same for one, because one has just made room: what the line's speed is learnt from.
+  // The same for the first one of a later epoch, if there is one.
+  void CallLater(uint64_t epoch);
+  // As CallNext() for one, because one has just made room: what the line's speed is learnt from.
   void CallForRoom(TimeNs now);
 
   // How many stand in it. Takes no lock.
   size_t size() const { return size_.load(std::memory_order_relaxed); }
-  // How long a newcomer will wait if room is made as fast as lately; 0 while that is not known,
-  // because none has been made since somebody waits.
-  DurationNs ExpectedWait() const;
+  // Of this epoch and of later ones: whom a newcomer stands behind. Takes no lock while it is
+  // empty.
+  size_t SizeSince(uint64_t epoch) const;
+  // How long such a newcomer will wait if room is made as fast as lately; 0 while that is not
+  // known, because none has been made since somebody waits.
+  DurationNs ExpectedWait(uint64_t epoch) const;
 
  private:
+  // Under the lock.
+  void TakeOut(Place* place);
+  size_t CountSince(uint64_t epoch) const;
   void ForgetSpeed();
 
   mutable std::mutex mutex_;
-  IntrusiveList<Place> places_;  // by number
+  IntrusiveList<Place> places_;        // by number
+  std::map<uint64_t, size_t> epochs_;  // how many of each stand in it
   uint64_t last_number_ = 0;
   TimeNs last_room_at_ = 0;  // 0: the line has been empty since
   DurationNs room_gap_ = 0;  // between two rooms, a moving average

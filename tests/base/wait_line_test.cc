@@ -15,8 +15,8 @@ using ::testing::ElementsAre;
 
 // Notes who was called.
 struct Guest {
-  Guest(int number, std::vector<int>* calls)
-      : id(number), called(calls), place(&Guest::OnCall, this) {}
+  Guest(int number, std::vector<int>* calls, uint64_t epoch = 0)
+      : id(number), called(calls), place(&Guest::OnCall, this, epoch) {}
   static void OnCall(void* owner) {
     auto* guest = static_cast<Guest*>(owner);
     guest->called->push_back(guest->id);
@@ -88,23 +88,51 @@ TEST(WaitLine, LearnsHowFastItMoves) {
   std::deque<Guest> guests;
   WaitLine line;
   for (int i = 0; i < 40; ++i) line.Join(&guests.emplace_back(i, &called).place);
-  EXPECT_EQ(line.ExpectedWait(), 0) << "nothing is known yet";
+  EXPECT_EQ(line.ExpectedWait(0), 0) << "nothing is known yet";
   TimeNs now = 5 * kSecond;
   for (int i = 0; i < 20; ++i) line.CallForRoom(now += 2 * kSecond);
   EXPECT_EQ(line.size(), 20u);
-  EXPECT_EQ(line.ExpectedWait(), 21 * 2 * kSecond);
+  EXPECT_EQ(line.ExpectedWait(0), 21 * 2 * kSecond);
   line.CallNext(20);
   // The time in which nobody waited is none between two rooms.
   for (size_t i = 0; i < 3; ++i) line.Join(&guests[i].place);
-  EXPECT_EQ(line.ExpectedWait(), 0);
+  EXPECT_EQ(line.ExpectedWait(0), 0);
   line.CallForRoom(now += 3600 * kSecond);
-  EXPECT_EQ(line.ExpectedWait(), 0) << "nor is what the last line has known";
+  EXPECT_EQ(line.ExpectedWait(0), 0) << "nor is what the last line has known";
   line.CallForRoom(now += 2 * kSecond);
-  EXPECT_EQ(line.ExpectedWait(), 2 * 2 * kSecond);
+  EXPECT_EQ(line.ExpectedWait(0), 2 * 2 * kSecond);
   line.CallNext(1);
 }
 
 // For the thread sanitizer: nobody is called twice, or after having left, and nobody is forgotten.
+TEST(WaitLine, EpochsHaveTheirOwnTurns) {
+  std::vector<int> called;
+  Guest a(1, &called, 7), b(2, &called, 7), c(3, &called, 9), d(4, &called, 8), e(5, &called, 9);
+  WaitLine line;
+  line.CallLater(0);
+  for (Guest* guest : {&a, &b}) line.Join(&guest->place);
+  // A newcomer of a later epoch need not stand behind them.
+  EXPECT_EQ(line.SizeSince(7), 2u);
+  EXPECT_EQ(line.SizeSince(8), 0u);
+  line.CallLater(7);
+  EXPECT_THAT(called, ElementsAre());
+  for (Guest* guest : {&c, &d, &e}) line.Join(&guest->place);
+  EXPECT_EQ(line.SizeSince(8), 3u);
+  EXPECT_EQ(line.SizeSince(9), 2u);
+  // The first one of a later epoch, and not one of the same that stands in front of it.
+  line.CallLater(7);
+  EXPECT_THAT(called, ElementsAre(3));
+  EXPECT_EQ(line.SizeSince(9), 1u);
+  EXPECT_FALSE(line.Join(&c.place));
+  line.CallLater(8);
+  EXPECT_THAT(called, ElementsAre(3, 3));
+  line.CallLater(9);
+  EXPECT_THAT(called, ElementsAre(3, 3));
+  line.CallNext(9);
+  EXPECT_THAT(called, ElementsAre(3, 3, 1, 2, 4, 5));
+  EXPECT_EQ(line.SizeSince(0), 0u);
+}
+
 TEST(WaitLine, ManyThreads) {
   constexpr int kThreads = 4;
   constexpr int kRounds = 2000;

@@ -187,6 +187,19 @@ TEST_P(RelayRow, QuitThenUpstreamEndIsQuit) {
   EXPECT_EQ(world_.client().end(), orderly());
 }
 
+// Whether our write or our read is told of the reset: the QUIT was not carried out.
+TEST_P(RelayRow, AQuitThatMeetsAResetIsNoQuit) {
+  for (uint64_t seed = 1; seed <= 100; ++seed) {
+    RelayWorld world(GetParam(), seed);
+    world.upstream().Reset();
+    for (uint64_t turn = 0; turn < seed % 4; ++turn) world.io().RunOnce(0);
+    world.client().Say("QUIT\r\n");
+    EXPECT_EQ(world.Finish(), CloseReason::kUpstreamClosed) << "seed " << seed;
+    EXPECT_EQ(world.client().heard(), "");
+    EXPECT_FALSE(world.relay().quit_answered());
+  }
+}
+
 TEST_P(RelayRow, ClientEndWithQuitIsNotPassedOnBeforeTheAnswer) {
   world_.client().Say("QUIT\r\n");
   world_.client().HalfClose();

@@ -81,6 +81,7 @@ int Connection::Write(int end, absl::string_view bytes) {
   if (used >= self.window) return -EAGAIN;
   Random& random = scheduler_->random();
   const size_t taken = std::min(bytes.size(), self.window - used);
+  if (self.keeps_written) self.written.append(bytes.data(), taken);
   for (size_t at = 0; at < taken;) {
     size_t piece = taken - at;
     if (piece > 1 && random.Chance(scheduler_->plan().split_segment)) {

@@ -44,6 +44,9 @@ class Connection {
   // How many bytes were taken, -EAGAIN, -EPIPE or -ECONNRESET.
   int Write(int end, absl::string_view bytes);
   bool writable(int end) const;
+  // Keeps what is written at this end from now on, whether it will arrive or not.
+  void KeepWritten(int end) { ends_[end].keeps_written = true; }
+  const std::string& written(int end) const { return ends_[end].written; }
 
   void ShutdownRead(int end);
   void ShutdownWrite(int end);
@@ -81,7 +84,9 @@ class Connection {
     // The direction that leads away from this end.
     size_t window = 0;
     size_t in_flight = 0;
-    uint64_t sent = 0;          // bytes ever written
+    uint64_t sent = 0;  // bytes ever written
+    bool keeps_written = false;
+    std::string written;
     uint64_t cut = UINT64_MAX;  // bytes behind this offset are lost
     TimeNs last_arrival = 0;    // keeps the direction in order
   };
@@ -113,6 +118,9 @@ class Endpoint {
   bool readable() const { return connection_->readable(end_); }
   int Write(absl::string_view bytes) { return connection_->Write(end_, bytes); }
   bool writable() const { return connection_->writable(end_); }
+  // What the other side writes, from now on: more than ever arrives where the connection breaks.
+  void KeepPeersWords() { connection_->KeepWritten(1 - end_); }
+  const std::string& peers_words() const { return connection_->written(1 - end_); }
   void ShutdownWrite() { connection_->ShutdownWrite(end_); }
   void Close() { connection_->Close(end_); }
   void Reset() { connection_->Reset(end_); }

@@ -71,7 +71,11 @@ class Fleet::Server : public ScriptedServer {
   Server(Fleet* fleet, size_t backend, Endpoint* endpoint, ServerScript script)
       : ScriptedServer(&fleet->io_, endpoint, &fleet->store_, std::move(script)),
         fleet_(fleet),
-        backend_(backend) {}
+        backend_(backend),
+        endpoint_(endpoint),
+        began_at_(fleet->Now()) {
+    endpoint_->KeepPeersWords();
+  }
 
   size_t backend() const { return backend_; }
   void NoteEnd() {
@@ -79,7 +83,23 @@ class Fleet::Server : public ScriptedServer {
     stay_.time.until = fleet_->Now();
     if (logged_in_) --fleet_->sessions_;
   }
+  void Crash() {
+    ResetNow();
+    NoteEnd();
+    crashed_at_ = fleet_->Now();
+  }
   bool logged_in() const { return logged_in_; }
+  // False when it did not crash, or nobody had told it a password. At the end of the world: the
+  // proxy may have spoken before it knew of the crash.
+  bool TellTold(FleetTold* told) const {
+    const std::string& words = endpoint_->peers_words();
+    if (crashed_at_ < 0 || words.find("PASS ") == std::string::npos) return false;
+    const size_t user = words.find("USER ") + 5;
+    told->user = words.substr(user, words.find('\r', user) - user);
+    told->backend = static_cast<int>(backend_);
+    told->time = {began_at_, crashed_at_};
+    return true;
+  }
   FleetStay Tell() const {
     FleetStay stay = stay_;
     stay.user = record().user;
@@ -109,7 +129,10 @@ class Fleet::Server : public ScriptedServer {
  private:
   Fleet* fleet_;
   size_t backend_;
+  Endpoint* endpoint_;
   bool logged_in_ = false;
+  const DurationNs began_at_;
+  DurationNs crashed_at_ = -1;
   FleetStay stay_;
 };
 
@@ -124,6 +147,7 @@ void Fleet::AddBackend(size_t index) {
       [this, index](Endpoint* endpoint) {
         ServerScript script;
         script.pace = spec_.backends[index].pace;
+        if (spec_.backends[index].lingers) script.fault = ServerFault::kNoCloseAfterQuit;
         servers_.push_back(std::make_unique<Server>(this, index, endpoint, std::move(script)));
         servers_.back()->Start();
       });
@@ -148,8 +172,7 @@ bool Fleet::Reachable(size_t index, ConnectAnswer::Kind* kind) {
 void Fleet::Crash(size_t index) {
   for (const std::unique_ptr<Server>& server : servers_) {
     if (server->backend() != index || server->closed()) continue;
-    server->ResetNow();
-    server->NoteEnd();
+    server->Crash();
   }
 }
 
@@ -216,6 +239,7 @@ void Fleet::OnSessionEnd(const SessionRecord& record) {
   ++visit.records;
   visit.ended = Now();
   visit.reason = record.reason;
+  visit.why = std::string(record.upstream_error);
   int backend = -1;
   if (absl::SimpleAtoi(record.backend.substr(std::min<size_t>(4, record.backend.size())),
                        &backend)) {
@@ -226,6 +250,7 @@ void Fleet::OnSessionEnd(const SessionRecord& record) {
 // --- the run -------------------------------------------------------------------------------------
 
 void Fleet::Round() {
+  const DurationNs before = Now();
   // Each has a mailbox of its own; the world is one, so the first one waits for all.
   for (size_t i = 0; i < workers_.size(); ++i) workers_[i]->RunTurn(i == 0 ? kNever : 0);
   if (checker_ != nullptr) checker_->Tidy();
@@ -234,31 +259,43 @@ void Fleet::Round() {
   for (const FleetOrder& order : due) Give(order);
   if (std::exchange(look_due_, false)) LookAtChecks();
   AdvanceMoves();
-  Sample();
+  Sample(before);
   if (look_) look_(*this, Now());
 }
 
-void Fleet::Sample() {
+void Fleet::Sample(DurationNs before) {
   const TimeNs now = io_.Now();
   const DurationNs since = Now();
   const std::vector<routing::BackendOptions>& configured = snapshot_->config.routing.backends;
+  bool usable_primary = false;
+  bool open_primary = false;
   for (size_t i = 0; i < seen_.size(); ++i) {
     Seen& seen = seen_[i];
     const auto place = static_cast<size_t>(place_[i]);
     const bool there = place_[i] >= 0;
     const routing::BackendState& state = there ? *snapshot_->backend_states[place] : *seen.state;
-    const bool usable = there && state.usable(now) &&
-                        state.weight().Now(configured[place].weight, now) > 0 &&
-                        state.load().HasRoom(configured[place].limits);
+    const bool usable =
+        there && state.usable(now) && state.weight().Now(configured[place].weight, now) > 0;
+    const bool has_room = usable && state.load().HasRoom(configured[place].limits);
+    if (there && !configured[place].backup) {
+      usable_primary = usable_primary || usable;
+      open_primary = open_primary || has_room;
+    }
     const bool reachable = Reachable(i, nullptr);
     FleetBackendStory& story = story_.backends[i];
-    seen.open.Note(usable && reachable, since, &story.open);
-    seen.tempting.Note(usable && !reachable, since, &story.tempting);
+    const bool asked = spec_.pool.eject.failures == 0 || !state.awaits_trial(now);
+    // To nobody's wrong: it was open all the time between its two ends, and not tempting outside.
+    const bool open = has_room && reachable && asked;
+    const bool tempting = has_room && !(reachable && asked);
+    seen.open.Note(open, open ? since : before, &story.open);
+    seen.tempting.Note(tempting, tempting ? before : since, &story.tempting);
     seen.unasked.Note(!there || state.service() == routing::Service::kDisabled, since,
                       &story.unasked);
     seen.up.Note(state.health() == routing::Health::kUp, since, &story.up);
     seen.down.Note(there && state.health() == routing::Health::kDown, since, &story.down);
   }
+  const bool full = usable_primary && !open_primary;
+  full_.Note(full, full ? before : since, &story_.full);
   if (spec_.pool.queue.wait > 0 && states_.Queue("mail")->waiting.load() > 0) ++waited_;
 }
 
@@ -305,6 +342,8 @@ void Fleet::Tell() {
   }
   for (const std::unique_ptr<Server>& server : servers_) {
     if (server->logged_in()) story_.stays.push_back(server->Tell());
+    FleetTold told;
+    if (server->TellTold(&told)) story_.told.push_back(std::move(told));
   }
   for (size_t i = 0; i < seen_.size(); ++i) {
     FleetBackendStory& story = story_.backends[i];
@@ -312,6 +351,7 @@ void Fleet::Tell() {
     story.weight = spec_.backends[i].weight;
     story.backup = spec_.backends[i].backup;
   }
+  full_.Finish(&story_.full);
   story_.lasted = spec_.lasts;
   FleetPromises& promises = story_.promises;
   promises.affinity = spec_.pool.affinity;

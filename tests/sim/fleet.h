@@ -48,7 +48,8 @@ struct FleetBackend {
   bool configured = true;  // by the first configuration
   routing::LoadLimits limits;
   std::vector<FleetOutage> outages;
-  Peer::Pace pace;  // of its answers
+  Peer::Pace pace;       // of its answers
+  bool lingers = false;  // it answers QUIT and leaves the connection open
 };
 
 // What an operator does.
@@ -120,6 +121,21 @@ class Fleet : private SessionSink {
   class Server;
   struct Move;
   struct Seen;
+  // What held the last time, and since when.
+  struct Condition {
+    bool holds = false;
+    DurationNs since = 0;
+
+    void Note(bool now_holds, DurationNs now, std::vector<FleetSpan>* spans) {
+      if (now_holds == holds) return;
+      if (holds) spans->push_back({since, now});
+      holds = now_holds;
+      since = now;
+    }
+    void Finish(std::vector<FleetSpan>* spans) const {
+      if (holds) spans->push_back({since, kNever});
+    }
+  };
 
   void OnSessionEnd(const SessionRecord& record) override;
   DurationNs Now() { return io_.scheduler().now() - begin_; }
@@ -143,7 +159,8 @@ class Fleet : private SessionSink {
   void Crash(size_t index);
   void StartClient(size_t number);
   void Round();
-  void Sample();
+  // `before`: the last time. What has changed since may have changed at any moment between.
+  void Sample(DurationNs before);
   bool AtRest() const;
   void Tell();
   void CheckBalance();
@@ -168,6 +185,7 @@ class Fleet : private SessionSink {
   bool look_due_ = false;
   std::vector<std::unique_ptr<Move>> moves_;
   std::vector<Seen> seen_;
+  Condition full_;
   FleetStory story_;
   size_t sessions_ = 0;  // at backends
   size_t sessions_most_ = 0;

@@ -127,6 +127,7 @@ void Fleet::Reload(const FleetOrder& order) {
   const std::vector<int> before = Homes();
   FleetReload reload;
   reload.at = Now();
+  reload.backend = static_cast<int>(order.backend);
   switch (order.kind) {
     case FleetOrder::Kind::kAdd:
       backend.configured = true;

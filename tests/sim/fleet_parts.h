@@ -18,21 +18,6 @@ SocketAddress FleetListener(size_t worker);
 
 // What was seen of one backend the last time, and since when.
 struct Fleet::Seen {
-  struct Condition {
-    bool holds = false;
-    DurationNs since = 0;
-
-    void Note(bool now_holds, DurationNs now, std::vector<FleetSpan>* spans) {
-      if (now_holds == holds) return;
-      if (holds) spans->push_back({since, now});
-      holds = now_holds;
-      since = now;
-    }
-    void Finish(std::vector<FleetSpan>* spans) const {
-      if (holds) spans->push_back({since, kNever});
-    }
-  };
-
   void Finish(FleetBackendStory* story) const {
     open.Finish(&story->open);
     tempting.Finish(&story->tempting);

@@ -43,6 +43,16 @@ class FleetSim : public ::testing::Test {
   void TearDown() override { log::Configure(log::Level::kInfo); }
 };
 
+TEST_F(FleetSim, TinyOnesKeepTheirPromises) {
+  RunSeeds(600 / kShorter,
+           [](uint64_t seed) { return Fleet(seed, DrawFleet(seed, FleetSize::kTiny)).Run(); });
+}
+
+TEST_F(FleetSim, SmallOnesKeepTheirPromises) {
+  RunSeeds(600 / kShorter,
+           [](uint64_t seed) { return Fleet(seed, DrawFleet(seed, FleetSize::kSmall)).Run(); });
+}
+
 TEST_F(FleetSim, LargeOnesKeepTheirPromises) {
   RunSeeds(24 / kShorter,
            [](uint64_t seed) { return Fleet(seed, DrawFleet(seed, FleetSize::kLarge)).Run(); });
@@ -59,6 +69,47 @@ TEST_F(FleetSim, SameSeedSameHistory) {
     });
   }
   EXPECT_EQ(hashes[0], hashes[1]);
+}
+
+// A fleet in which nothing happens would keep every promise, too.
+TEST_F(FleetSim, MeetsNearlyEverything) {
+  std::map<std::string, int> seen;
+  RunSeeds(300, [&seen](uint64_t seed) {
+    Fleet fleet(seed, DrawFleet(seed, FleetSize::kSmall));
+    Failures failures = fleet.Run();
+    const FleetStory& story = fleet.story();
+    if (fleet.waited() > 0) ++seen["waited in a line"];
+    for (const FleetVisit& visit : story.visits) {
+      ++seen[std::string(CloseReasonName(visit.reason))];
+      if (visit.gave_up) ++seen["gave up"];
+    }
+    for (const FleetMove& move : story.moves) {
+      if (move.time.until > move.time.from + kSecond) ++seen["a move that took time"];
+    }
+    for (const FleetHold& hold : story.holds) {
+      for (const FleetVisit& visit : story.visits) {
+        if (visit.user == hold.user && hold.time.Meets(visit.came, visit.ended)) ++seen["held"];
+      }
+    }
+    for (const FleetReload& reload : story.reloads) {
+      if (reload.moved > 0) ++seen["a reload that moved users"];
+    }
+    for (size_t i = 0; i < story.backends.size(); ++i) {
+      const FleetBackendStory& backend = story.backends[i];
+      if (!backend.down.empty()) ++seen["found down"];
+      if (backend.up.size() > 1) ++seen["came back"];
+      if (!backend.tempting.empty()) ++seen["misleading"];
+      if (fleet.state(i)->Report(0).ejections > 0) ++seen["ejected"];
+    }
+    return failures;
+  });
+  for (const char* what :
+       {"waited in a line", "gave up", "a move that took time", "held", "a reload that moved users",
+        "found down", "came back", "misleading", "ejected", "quit", "client_closed",
+        "upstream_closed", "upstream_truncated", "upstream_unavailable", "kicked", "drained",
+        "backend_down", "held"}) {
+    EXPECT_GT(seen[what], 2) << what;
+  }
 }
 
 // --- how evenly ---

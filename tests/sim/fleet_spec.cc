@@ -19,7 +19,7 @@ class Drawing {
   FleetSpec Draw() {
     spec_.plan.delay_max = random_.Pick<DurationNs>({100 * kMicrosecond, kMillisecond});
     spec_.workers = 1 + random_.Below(3);
-    size_t backends = 2 + random_.Below(11);
+    size_t backends = 2 + random_.Below(size_ == FleetSize::kTiny ? 4 : 11);
     size_t clients = 20 + random_.Below(60);
     spec_.lasts = 120 * kSecond;
     if (size_ == FleetSize::kLarge) {

@@ -9,7 +9,8 @@
 namespace postern::sim {
 
 enum class FleetSize {
-  kSmall,  // 2 to 12 backends for two minutes
+  kTiny,   // 2 to 5 backends for two minutes
+  kSmall,  // 2 to 12
   kLarge,  // up to 200 backends, or some for hours
 };
 

@@ -12,6 +12,9 @@ namespace {
 
 // From a broken connection to the record of its session: what is under way, and the client's end.
 constexpr DurationNs kAftermath = 15 * kSecond;
+// Whoever waits is served when a backend has had room for so long: the first in line looks every
+// 100 ms, and each login that is answered calls two.
+constexpr DurationNs kServedWithin = 3 * kSecond;
 
 std::string Seconds(DurationNs time) {
   return absl::StrCat(static_cast<double>(time / kMillisecond) / 1000, " s");
@@ -90,16 +93,40 @@ class Judge {
       if (hold.user != visit.user || hold.time.from > visit.ended) continue;
       from = std::max(from, std::min(hold.time.until, visit.ended));
     }
+    // That backend was not there all the time, and nobody else would have been right.
+    if (HasToldOne(visit)) return;
+    if (promises().queue_wait > 0) from = std::max(from, visit.ended - kServedWithin);
     int only = -1;
     if (!PermittedOnly(visit, from, &only)) return;
     if (only < 0 && !MustBeServed(from, visit.ended)) return;
+    const bool full = Met(story_.full, from, visit.ended);
     for (size_t i = 0; i < story_.backends.size(); ++i) {
       if (only >= 0 && static_cast<size_t>(only) != i) continue;
-      if (!Covered(story_.backends[i].open, from, visit.ended)) continue;
+      if (only < 0 && story_.backends[i].backup && full) continue;
+      if (!OpenThroughout(story_.backends[i], from, visit.ended)) continue;
+      if (Reconfigured(i, visit)) continue;
       return Fail(visit.name, " (", visit.user, ") came at ", Seconds(visit.came),
                   " and was refused at ", Seconds(visit.ended), ", while backend ", i,
-                  " would have had it: ", CloseReasonName(visit.reason), ", \"", visit.reply, "\"");
+                  " would have had it: ", CloseReasonName(visit.reason), ", \"", visit.reply,
+                  "\", ", visit.why);
     }
+  }
+
+  // A session keeps the configuration that it began with: what another one says of the backend,
+  // more room for example, is nothing to it.
+  bool Reconfigured(size_t backend, const FleetVisit& visit) const {
+    return std::any_of(story_.reloads.begin(), story_.reloads.end(), [&](const auto& reload) {
+      return static_cast<size_t>(reload.backend) == backend && visit.came <= reload.at &&
+             reload.at <= visit.ended;
+    });
+  }
+
+  // Whether the login has told its password to a backend that then crashed.
+  bool HasToldOne(const FleetVisit& visit) const {
+    return std::any_of(story_.told.begin(), story_.told.end(), [&visit](const FleetTold& told) {
+      return told.user == visit.user && told.backend == visit.backend &&
+             visit.came <= told.time.from && told.time.until <= visit.ended;
+    });
   }
 
   // Where alone the user may go; -1: anywhere. False when that changed meanwhile.
@@ -145,9 +172,11 @@ class Judge {
     return misleading < promises().candidates_max;
   }
 
-  static bool Covered(const std::vector<FleetSpan>& spans, DurationNs from, DurationNs until) {
-    return std::any_of(spans.begin(), spans.end(),
-                       [from, until](const FleetSpan& span) { return span.Covers(from, until); });
+  // The last moment included: in it somebody else may have taken the last seat.
+  static bool OpenThroughout(const FleetBackendStory& backend, DurationNs from, DurationNs until) {
+    return std::any_of(
+        backend.open.begin(), backend.open.end(),
+        [from, until](const FleetSpan& span) { return span.from <= from && until < span.until; });
   }
   static bool Met(const std::vector<FleetSpan>& spans, DurationNs from, DurationNs until) {
     return std::any_of(spans.begin(), spans.end(),
@@ -210,14 +239,6 @@ class Judge {
 
   // --- what the checks found, and when ---
 
-  // A reload begins the checks anew, each after up to an interval.
-  bool Reloaded(DurationNs from, DurationNs until) const {
-    return std::any_of(story_.reloads.begin(), story_.reloads.end(),
-                       [from, until](const FleetReload& reload) {
-                         return from <= reload.at && reload.at <= until;
-                       });
-  }
-
   void CheckChecks(size_t number) {
     if (promises().found_within == 0) return;
     const FleetBackendStory& backend = story_.backends[number];
@@ -225,14 +246,12 @@ class Judge {
       const DurationNs found_by = outage.from + promises().found_within;
       if (found_by <= std::min(outage.until, story_.lasted) &&
           !Met(backend.unasked, outage.from - promises().found_within, found_by) &&
-          !Reloaded(outage.from - promises().found_within, found_by) &&
           !Met(backend.down, outage.from, found_by)) {
         Fail("backend ", number, " went at ", Seconds(outage.from),
              " and was not found down until ", Seconds(found_by));
       }
       const DurationNs trusted_by = outage.until + promises().trusted_within;
-      if (trusted_by > story_.lasted || Met(backend.unasked, outage.from, trusted_by) ||
-          Reloaded(outage.until - promises().trusted_within, trusted_by)) {
+      if (trusted_by > story_.lasted || Met(backend.unasked, outage.from, trusted_by)) {
         continue;
       }
       const bool again =

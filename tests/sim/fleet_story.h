@@ -36,6 +36,7 @@ struct FleetVisit {
   bool gave_up = false;       // it went by its own wish while it was waiting for the answer
   bool goes_at_once = false;  // after the login it ends the connection without QUIT
   std::string reply;          // the answer to its login
+  std::string why;            // the record's upstream_error
   CloseReason reason = CloseReason::kNone;
   int backend = -1;              // of the record; -1: none
   DurationNs client_ended = -1;  // when it saw the end of the connection
@@ -52,12 +53,22 @@ struct FleetStay {
   std::vector<size_t> answer_ends;  // of what the backend said behind the login, in bytes
 };
 
+// A backend crashed behind the password of a login. It may have arrived, so nobody else may be told
+// it (ARCHITECTURE.md, invariant 6).
+struct FleetTold {
+  std::string user;
+  int backend = 0;
+  FleetSpan time;  // from the connection to the crash
+};
+
 // How a backend was.
 struct FleetBackendStory {
   // In the configuration in one and the same way, reachable, usable by what the proxy knows, with a
-  // weight and with room.
+  // weight and with room, and not so that a login failed there a moment ago and others are kept
+  // from the same timeout (BackendState::TakeTrial).
   std::vector<FleetSpan> open;
-  // As far as the proxy knows it can be used, and it cannot be reached.
+  // As far as the proxy knows it can be used, and it cannot be reached, or nobody may try at the
+  // moment.
   std::vector<FleetSpan> tempting;
   std::vector<FleetSpan> outages;
   // Not configured or disabled: nobody asks how it is.
@@ -73,13 +84,14 @@ struct FleetBackendStory {
   bool backup = false;
 };
 
-// One backend more, less, or with another weight.
+// One backend more, less, or with another weight or limit.
 struct FleetReload {
   DurationNs at = 0;
   std::string what;
   size_t users = 0;
   size_t moved = 0;  // have another home than before
   size_t share = 0;  // whose home it was, or is now
+  int backend = 0;   // the one
 };
 
 struct FleetHold {
@@ -111,7 +123,11 @@ struct FleetStory {
   FleetPromises promises;
   std::vector<FleetVisit> visits;
   std::vector<FleetStay> stays;
+  std::vector<FleetTold> told;
   std::vector<FleetBackendStory> backends;
+  // Backends that are no backups can be used as far as the proxy knows, and none of them has room:
+  // then logins wait or are turned away, and backups stay idle.
+  std::vector<FleetSpan> full;
   std::vector<FleetReload> reloads;
   std::vector<FleetHold> holds;
   std::vector<FleetMove> moves;

@@ -94,6 +94,8 @@ TEST_F(FleetStoryTest, RefusedWhileThereWasRoom) {
   story_.backends[2].open = {{5 * kSecond, 19 * kSecond}, {19 * kSecond, 30 * kSecond}};
   ExpectNone();  // nor all the time
   story_.backends[1].open = {{5 * kSecond, 20 * kSecond}};
+  ExpectNone();  // somebody else took the last seat
+  story_.backends[1].open[0].until += 1;
   ExpectFailure("while backend 1 would have had it");
   story_.visits[0].reason = CloseReason::kLoginTimeout;
   ExpectFailure("while backend 1 would have had it");
@@ -102,6 +104,50 @@ TEST_F(FleetStoryTest, RefusedWhileThereWasRoom) {
   story_.visits[0].gave_up = false;
   story_.promises.failover = false;
   ExpectNone();
+}
+
+// With a queue: the last seconds count, however long it has waited.
+TEST_F(FleetStoryTest, WhoWaitsIsServedSoon) {
+  story_.promises.queue_wait = 20 * kSecond;
+  story_.visits = {Refused("anna", 10 * kSecond, 30 * kSecond)};
+  story_.backends[1].open = {{27 * kSecond + 1, kNever}};
+  ExpectNone();
+  story_.backends[1].open[0].from -= 1;
+  ExpectFailure("while backend 1 would have had it");
+  // It goes by the configuration that it came with.
+  story_.reloads = {{20 * kSecond, "another limit", 0, 0, 0, 1}};
+  ExpectNone();
+  story_.reloads[0].backend = 2;
+  ExpectFailure("while backend 1 would have had it");
+  story_.reloads[0] = {9 * kSecond, "another limit", 0, 0, 0, 1};
+  ExpectFailure("while backend 1 would have had it");
+}
+
+TEST_F(FleetStoryTest, BackupsServeWhileNobodyElseIsWell) {
+  story_.visits = {Refused("anna", 10 * kSecond, 20 * kSecond)};
+  story_.backends[1].open = {{5 * kSecond, kNever}};
+  story_.full = {{5 * kSecond, 11 * kSecond}};
+  ExpectFailure("while backend 1 would have had it");
+  story_.backends[1].backup = true;
+  ExpectNone();
+  story_.full = {{5 * kSecond, 10 * kSecond}};
+  ExpectFailure("while backend 1 would have had it");
+}
+
+TEST_F(FleetStoryTest, APasswordIsToldOnce) {
+  story_.visits = {Refused("anna", 10 * kSecond, 20 * kSecond)};
+  story_.visits[0].backend = 0;
+  story_.backends[1].open = {{5 * kSecond, kNever}};
+  ExpectFailure("while backend 1 would have had it");
+  story_.told = {{"anna", 0, {11 * kSecond, 12 * kSecond}}};
+  ExpectNone();
+  for (FleetTold told : {FleetTold{"bert", 0, {11 * kSecond, 12 * kSecond}},
+                         FleetTold{"anna", 2, {11 * kSecond, 12 * kSecond}},
+                         FleetTold{"anna", 0, {9 * kSecond, 12 * kSecond}},
+                         FleetTold{"anna", 0, {11 * kSecond, 21 * kSecond}}}) {
+    story_.told = {told};
+    ExpectFailure("while backend 1 would have had it");
+  }
 }
 
 TEST_F(FleetStoryTest, FewAreAskedUnlessOneMayWait) {
@@ -216,7 +262,7 @@ TEST_F(FleetStoryTest, SessionsAreCutForAReason) {
 }
 
 TEST_F(FleetStoryTest, ReloadsMoveFew) {
-  story_.reloads = {{kSecond, "a backend less", 1000, 150, 100}};
+  story_.reloads = {{kSecond, "a backend less", 1000, 150, 100, 0}};
   ExpectNone();
   story_.reloads[0].moved = 151;
   ExpectFailure("another home");
