@@ -48,18 +48,18 @@ std::string Describe(const SessionQuery& query) {
 }  // namespace
 
 OperatorDesk::OperatorDesk(std::vector<Worker*> workers, routing::BackendStates* states,
-                           std::string state_file,
+                           std::unique_ptr<StateFile> state_file,
                            std::function<std::shared_ptr<const Snapshot>()> snapshot)
     : workers_(std::move(workers)),
       states_(states),
-      state_file_(std::move(state_file), states),
+      state_file_(std::move(state_file)),
       snapshot_(std::move(snapshot)),
       sessions_(workers_),
       mover_(Mover::Parts{&sessions_, states_, [this] { WakeHeld(); }, [this] { return Save(); }}) {
 }
 
 absl::Status OperatorDesk::Save() {
-  absl::Status status = state_file_.Save();
+  absl::Status status = state_file_->Save();
   if (!status.ok()) log::Error(status.message());
   return status;
 }

@@ -24,7 +24,8 @@ namespace postern {
 class OperatorDesk final : public OperatorActions {
  public:
   // `snapshot` gives the one in use.
-  OperatorDesk(std::vector<Worker*> workers, routing::BackendStates* states, std::string state_file,
+  OperatorDesk(std::vector<Worker*> workers, routing::BackendStates* states,
+               std::unique_ptr<StateFile> state_file,
                std::function<std::shared_ptr<const Snapshot>()> snapshot);
   // Moves in progress end undone.
   void Stop() { mover_.Stop(); }
@@ -59,7 +60,7 @@ class OperatorDesk final : public OperatorActions {
 
   const std::vector<Worker*> workers_;
   routing::BackendStates* const states_;
-  StateFile state_file_;
+  const std::unique_ptr<StateFile> state_file_;
   const std::function<std::shared_ptr<const Snapshot>()> snapshot_;
   SessionDesk sessions_;
   Mover mover_;

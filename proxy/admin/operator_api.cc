@@ -26,32 +26,6 @@ constexpr DurationNs kPatienceMax = 24 * 3600 * kSecond;
 
 double Seconds(DurationNs duration) { return static_cast<double>(duration) / kSecond; }
 
-// An object whose members are all known; the error names what is not.
-absl::StatusOr<Json> ReadObject(const std::string& body,
-                                std::initializer_list<absl::string_view> known) {
-  Json json = Json::parse(body, nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object()) return absl::InvalidArgumentError("the body must be a JSON object");
-  for (const auto& [key, value] : json.items()) {
-    bool found = false;
-    for (const absl::string_view name : known) found = found || name == key;
-    if (!found) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("the body has an unknown member; there are ", absl::StrJoin(known, ", ")));
-    }
-  }
-  return json;
-}
-
-absl::Status ReadText(const Json& json, const char* key, std::string* text) {
-  const auto found = json.find(key);
-  if (found == json.end()) return absl::OkStatus();
-  if (!found->is_string()) {
-    return absl::InvalidArgumentError(absl::StrCat("\"", key, "\" must be a string"));
-  }
-  *text = found->get<std::string>();
-  return absl::OkStatus();
-}
-
 absl::StatusOr<Signature> ReadSignature(const Request& request, const Json& json) {
   Signature by;
   by.who = request.get_header_value(kPeerHeader);
