@@ -18,6 +18,8 @@ build=(
   libcurl4-openssl-dev libcdb-dev libre2-dev libpq-dev libmariadb-dev libldap-dev libhiredis-dev
   # Names of backends.
   libc-ares-dev
+  # DIGEST-MD5.
+  libgsasl-dev
   # quickstart: a certificate, a client, ss.
   openssl curl ca-certificates iproute2 procps
 )

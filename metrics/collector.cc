@@ -38,6 +38,9 @@ void AddTo(ListenerTotals& totals, const ListenerStats& stats) {
   AddTo(totals.guard_refusals, stats.guard_refusals);
   totals.guard_delays += stats.guard_delays.Get();
   totals.guard_delay_seconds += static_cast<double>(stats.guard_delay_ns.Get()) / 1e9;
+  totals.policy_tarpits += stats.policy_tarpits.Get();
+  totals.policy_tarpit_seconds += static_cast<double>(stats.policy_tarpit_ns.Get()) / 1e9;
+  totals.policy_unanswered += stats.policy_unanswered.Get();
   AddTo(totals.handshake, stats.handshake_seconds);
   AddTo(totals.login, stats.login_seconds);
 }
@@ -53,6 +56,8 @@ void AddTo(BackendTotals& totals, const BackendStats& stats) {
   AddTo(totals.greeting, stats.greeting_seconds);
   AddTo(totals.login, stats.login_seconds);
   AddTo(totals.queue, stats.queue_seconds);
+  AddTo(totals.in_use_waits, stats.in_use);
+  AddTo(totals.in_use, stats.in_use_seconds);
   totals.bytes_to += stats.bytes_to_backend.Get();
   totals.bytes_from += stats.bytes_from_backend.Get();
   AddTo(totals.commands, stats.commands);

@@ -19,6 +19,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/string_view.h"
@@ -47,6 +48,7 @@ struct BackendHealth {
   double ejected_seconds_left = -1;  // negative: not ejected
   std::string eject_reason;          // of the last ejection
   uint64_t ejections = 0;
+  std::vector<std::pair<std::string, uint64_t>> ejections_by;  // the same by reason
   std::string service = "enabled";  // what an operator has said; or "draining", "disabled"
   double service_seconds_ago = -1;  // negative: never changed
   std::string service_by;
@@ -154,6 +156,7 @@ struct ServerFacts {
   std::vector<PoolHealth> pools;
   GuardFacts guard;
   std::vector<LookupFacts> lookups;
+  std::vector<LookupFacts> policy;  // who asks the policy service: "allow" and "report"
 };
 
 struct ListenerTotals {
@@ -171,6 +174,9 @@ struct ListenerTotals {
   std::array<uint64_t, kGuardRefusalCount> guard_refusals{};
   uint64_t guard_delays = 0;
   double guard_delay_seconds = 0;
+  uint64_t policy_tarpits = 0;
+  double policy_tarpit_seconds = 0;
+  uint64_t policy_unanswered = 0;
   LatencyTotals handshake;
   LatencyTotals login;
 };
@@ -186,6 +192,8 @@ struct BackendTotals {
   LatencyTotals greeting;
   LatencyTotals login;
   LatencyTotals queue;
+  std::array<uint64_t, kInUseResultCount> in_use_waits{};
+  LatencyTotals in_use;
   uint64_t bytes_to = 0;
   uint64_t bytes_from = 0;
   uint64_t bytes_spliced = 0;

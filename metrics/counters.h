@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "proxy/base/latency_scale.h"
 #include "proxy/base/time.h"
 
 namespace postern::metrics {
@@ -55,6 +56,20 @@ class LatencyHistogram {
  private:
   std::array<Counter, kBounds.size() + 1> buckets_;
   Counter sum_ns_;
+};
+
+// Durations by LatencyBucket(): a median can be told from them. One writer.
+class LatencySpread {
+ public:
+  void Record(DurationNs duration) { buckets_[LatencyBucket(duration)].Add(); }
+  LatencyCounts Get() const {
+    LatencyCounts counts{};
+    for (size_t i = 0; i < counts.size(); ++i) counts[i] = buckets_[i].Get();
+    return counts;
+  }
+
+ private:
+  std::array<Counter, kLatencyBuckets> buckets_;
 };
 
 }  // namespace postern::metrics

@@ -219,6 +219,9 @@ void AddListener(Families& families, const StatusSummary::Listener& row) {
   }
   families.Add(MetricId::kListenerGuardDelays, {name}, totals.guard_delays);
   families.Add(MetricId::kListenerGuardDelaySeconds, {name}, totals.guard_delay_seconds);
+  families.Add(MetricId::kListenerPolicyTarpits, {name}, totals.policy_tarpits);
+  families.Add(MetricId::kListenerPolicyTarpitSeconds, {name}, totals.policy_tarpit_seconds);
+  families.Add(MetricId::kListenerPolicyUnanswered, {name}, totals.policy_unanswered);
   families.AddObserved(MetricId::kListenerHandshakeSeconds, {name}, totals.handshake);
   families.AddObserved(MetricId::kListenerLoginSeconds, {name}, totals.login);
 }
@@ -236,7 +239,9 @@ void AddBackend(Families& families, const StatusSummary::Backend& row) {
                  row.health->service == "enabled" ? 0.0 : 1.0);
     families.Add(MetricId::kBackendEjected, {name, pool},
                  row.health->ejected_seconds_left > 0 ? 1.0 : 0.0);
-    families.Add(MetricId::kBackendEjections, {name, pool}, row.health->ejections);
+    for (const auto& [reason, count] : row.health->ejections_by) {
+      families.Add(MetricId::kBackendEjections, {name, pool, reason}, count);
+    }
     families.Add(MetricId::kBackendWeight, {name, pool}, row.health->weight_now);
   }
   families.Add(MetricId::kBackendConnects, {name, pool}, totals.connects);
@@ -260,6 +265,12 @@ void AddBackend(Families& families, const StatusSummary::Backend& row) {
   families.AddObserved(MetricId::kBackendGreetingSeconds, {name, pool}, totals.greeting);
   families.AddObserved(MetricId::kBackendLoginSeconds, {name, pool}, totals.login);
   families.AddObserved(MetricId::kBackendQueueSeconds, {name, pool}, totals.queue);
+  for (size_t i = 0; i < totals.in_use_waits.size(); ++i) {
+    families.AddNonZero(MetricId::kBackendInUseWaits,
+                        {name, pool, InUseResultName(static_cast<InUseResult>(i))},
+                        totals.in_use_waits[i]);
+  }
+  families.AddObserved(MetricId::kBackendInUseSeconds, {name, pool}, totals.in_use);
   families.Add(MetricId::kBackendBytes, {name, pool, "to"}, totals.bytes_to);
   families.Add(MetricId::kBackendBytes, {name, pool, "from"}, totals.bytes_from);
   for (size_t i = 0; i < totals.commands.size(); ++i) {
@@ -291,6 +302,27 @@ void AddLookup(Families& families, const LookupFacts& lookup) {
   families.AddObserved(MetricId::kLookupSeconds, {name}, lookup.seconds);
 }
 
+// Of the policy service: what it was asked by one of those who ask it.
+void AddPolicy(Families& families, const LookupFacts& asker) {
+  const absl::string_view command = asker.name;
+  const auto answers = [&asker](absl::string_view name) {
+    for (size_t i = 0; i < asker.answers.size(); ++i) {
+      if (LookupAnswerName(i) == name) return asker.answers[i];
+    }
+    return uint64_t{0};
+  };
+  families.Add(MetricId::kPolicyRequests, {command, "answered"}, answers("found"));
+  families.Add(MetricId::kPolicyRequests, {command, "refused"}, answers("forbidden"));
+  families.Add(MetricId::kPolicyRequests, {command, "failed"}, answers("temporary"));
+  families.Add(MetricId::kPolicyDropped, {command, "queue_full"}, asker.queue_full);
+  families.Add(MetricId::kPolicyDropped, {command, "breaker"}, asker.breaker);
+  families.Add(MetricId::kPolicyDropped, {command, "timeout"}, asker.timed_out);
+  families.Add(MetricId::kPolicyQueued, {command}, asker.queued);
+  families.Add(MetricId::kPolicyInFlight, {command}, asker.in_flight);
+  families.Add(MetricId::kPolicyBreakerOpen, {command}, asker.breaker_open ? 1.0 : 0.0);
+  families.AddObserved(MetricId::kPolicySeconds, {command}, asker.seconds);
+}
+
 void AddLoop(Families& families, size_t worker, const LoopStats& stats) {
   const std::string number = absl::StrCat(worker);
   families.Add(MetricId::kLoopTurns, {number}, stats.turns.Get());
@@ -312,6 +344,7 @@ std::string ExpositionText(const StatusSummary& summary, const ProcessStats& pro
   for (const StatusSummary::Listener& listener : summary.listeners) AddListener(families, listener);
   for (const StatusSummary::Backend& backend : summary.backends) AddBackend(families, backend);
   for (const LookupFacts& lookup : summary.facts.lookups) AddLookup(families, lookup);
+  for (const LookupFacts& asker : summary.facts.policy) AddPolicy(families, asker);
   for (size_t i = 0; i < loops.size(); ++i) AddLoop(families, i, *loops[i]);
   return std::move(families).ToText();
 }

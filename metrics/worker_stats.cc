@@ -37,6 +37,10 @@ constexpr absl::string_view kRelayVerbNames[] = {"stat", "list", "retr", "dele",
 static_assert(static_cast<int>(RelayVerb::kOther) + 1 == kRelayVerbCount);
 static_assert(std::size(kRelayVerbNames) == kRelayVerbCount);
 
+constexpr absl::string_view kInUseResultNames[] = {"logged_in", "gave_up", "other"};
+static_assert(static_cast<int>(InUseResult::kOther) + 1 == kInUseResultCount);
+static_assert(std::size(kInUseResultNames) == kInUseResultCount);
+
 template <typename Enum, size_t kCount>
 absl::string_view NameOf(Enum value, const absl::string_view (&names)[kCount]) {
   const auto index = static_cast<size_t>(value);
@@ -75,6 +79,8 @@ absl::string_view TlsVersionName(TlsVersion version) { return NameOf(version, kT
 absl::string_view TlsCipherName(TlsCipher cipher) { return NameOf(cipher, kTlsCipherNames); }
 
 absl::string_view RelayVerbName(RelayVerb verb) { return NameOf(verb, kRelayVerbNames); }
+
+absl::string_view InUseResultName(InUseResult result) { return NameOf(result, kInUseResultNames); }
 
 void WorkerStats::Grow(size_t listeners, size_t backends) {
   const std::lock_guard<std::mutex> lock(grow_mutex_);

@@ -41,7 +41,7 @@ enum class UpstreamError {
   kLoginTimeout,  // no answer to USER, PASS or AUTH
   kBadReply,      // an answer that is no status line
   kLocal,         // no file descriptor or no memory on our side
-  kOut,           // not asked: health checks had found it down
+  kOut,           // not asked: down, ejected, or its last logins have failed
   kFull,          // not asked: as many sessions or logins in progress as it may have
 };
 inline constexpr int kUpstreamErrorCount = 16;
@@ -87,11 +87,20 @@ struct alignas(64) ListenerStats {
   Counter bad_commands;
   Counter stls_injections;
   std::array<Counter, kGuardRefusalCount> guard_refusals;
-  Counter guard_delays;    // logins that had to wait for failures before
-  Counter guard_delay_ns;  // how long, all together
+  Counter guard_delays;       // logins that had to wait for failures before
+  Counter guard_delay_ns;     // how long, all together
+  Counter policy_tarpits;     // logins that the policy service made wait
+  Counter policy_tarpit_ns;   // how long, all together
+  Counter policy_unanswered;  // logins of which it said nothing
   LatencyHistogram handshake_seconds;
   LatencyHistogram login_seconds;  // accept to the +OK of the login
 };
+
+// What came of logins that waited for a locked maildrop. The last: the client went, or something
+// else was in the way by then.
+enum class InUseResult : uint8_t { kLoggedIn, kGaveUp, kOther };
+inline constexpr size_t kInUseResultCount = 3;
+absl::string_view InUseResultName(InUseResult result);
 
 struct alignas(64) BackendStats {
   Counter connects;  // attempts
@@ -104,6 +113,12 @@ struct alignas(64) BackendStats {
   LatencyHistogram greeting_seconds;              // established to the greeting (TLS included)
   LatencyHistogram login_seconds;                 // USER or AUTH sent to the verdict
   LatencyHistogram queue_seconds;                 // logins that waited for it, also in vain
+  std::array<Counter, kInUseResultCount> in_use;
+  LatencyHistogram in_use_seconds;  // of each of those
+  // By these a backend is compared with the others of its pool, not shown to anybody.
+  LatencySpread greetings;  // as greeting_seconds
+  LatencySpread accepted;   // as login_seconds, of accepted logins
+  Counter sys_refusals;     // logins answered -ERR [SYS/...]
   Counter bytes_to_backend;
   Counter bytes_from_backend;
   std::array<Counter, kRelayVerbCount> commands;

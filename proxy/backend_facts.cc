@@ -20,6 +20,10 @@ metrics::BackendHealth Describe(const routing::BackendReport& report, TimeNs now
   if (report.ejected_until != 0) backend.ejected_seconds_left = Seconds(report.ejected_until - now);
   backend.eject_reason = report.eject_reason;
   backend.ejections = report.ejections;
+  for (size_t i = 0; i < routing::kEjectCauseCount; ++i) {
+    const auto cause = static_cast<routing::EjectCause>(i);
+    backend.ejections_by.emplace_back(routing::EjectCauseName(cause), report.ejections_by[i]);
+  }
   backend.service = std::string(routing::ServiceName(report.service));
   if (report.service_at != 0) backend.service_seconds_ago = Seconds(now - report.service_at);
   backend.service_by = report.service_by;

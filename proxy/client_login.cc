@@ -70,7 +70,7 @@ coro::Task<bool> Session::Greet() {
     dialogue_->SetOffer(snapshot_->shared->offers->Get(listener_));
   }
   const std::string greeting = dialogue_->Greeting();
-  const bool early = implicit_tls && config().tls.early_greeting;
+  const bool early = implicit_tls && config().tls.early_greeting && !at.relays_greeting;
   if (implicit_tls) {
     const absl::string_view first_words = early ? absl::string_view(greeting) : "";
     const bool done = co_await ShakeHands(first_words);
@@ -79,6 +79,12 @@ coro::Task<bool> Session::Greet() {
   EnterPhase(Phase::kLogin);
   ArmDeadline(accepted_at_ + config().timeouts.login);
   TakeCertificate();
+  own_backend_ = OwnBackend();
+  const int greets = own_backend_ >= 0 ? own_backend_ : at.only_backend;
+  if (at.relays_greeting && greets >= 0) {
+    const bool relayed = co_await RelayGreeting(static_cast<size_t>(greets));
+    co_return relayed;
+  }
   if (!early) client_.Queue(greeting);
   co_return true;
 }
@@ -146,6 +152,9 @@ coro::Task<pop3::Decision> Session::NextDecision() {
         co_return decision;
       case pop3::Action::kCramChallenge:
         client_.Queue(dialogue_->OnCramChallenge(NewChallenge()));
+        break;
+      case pop3::Action::kDigestChallenge:
+        client_.Queue(ChallengeByDigest());
         break;
       case pop3::Action::kXclient:
         TakeXclient(*decision.xclient);

@@ -55,6 +55,7 @@ void HealthThread::Run(io::IoKind kind) {
     if (io_->Now() < next_look) continue;
     next_look = io_->Now() + kLookEvery;
     for (const std::string& sentence : pools_.Look(io_->Now())) log::Warning(sentence);
+    outliers_.Look(io_->Now());
     for (const BackendWatch::Change& change : backends_.Look()) {
       if (on_change_) on_change_(change);
     }
@@ -66,6 +67,7 @@ void HealthThread::Configure(std::shared_ptr<const WorkerSnapshot> snapshot) {
   mailbox_->Post([this, next = std::move(snapshot)] {
     pools_.Configure(next->shared);
     backends_.Configure(next->shared);
+    outliers_.Configure(next->shared);
     checker_->Configure(next);
   });
 }

@@ -7,12 +7,14 @@
 #include <memory>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "proxy/backend_watch.h"
 #include "proxy/health_checker.h"
 #include "proxy/io/make_io.h"
 #include "proxy/mailbox.h"
+#include "proxy/outlier_watch.h"
 #include "proxy/pool_watch.h"
 #include "proxy/snapshot.h"
 #include "tls/context.h"
@@ -31,6 +33,10 @@ class HealthThread {
   using OnChange = std::function<void(const BackendWatch::Change& change)>;
   void WatchBackends(OnChange on_change) { on_change_ = std::move(on_change); }
   absl::Status Start(io::IoKind io);
+  // What outliers are told by, of all workers; before Start(). They outlive the thread.
+  void ReadFrom(std::vector<const metrics::WorkerStats*> stats) {
+    outliers_.ReadFrom(std::move(stats));
+  }
   // For BuildHealthSnapshot().
   tls::Library* library() { return &library_; }
   void Configure(std::shared_ptr<const WorkerSnapshot> snapshot);
@@ -45,6 +51,7 @@ class HealthThread {
   std::unique_ptr<HealthChecker> checker_;
   PoolWatch pools_;        // the thread's
   BackendWatch backends_;  // likewise
+  OutlierWatch outliers_;  // likewise
   OnChange on_change_;
   std::unique_ptr<Mailbox> mailbox_;
   std::promise<absl::Status> started_;

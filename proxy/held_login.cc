@@ -47,7 +47,7 @@ void Session::FollowOperator(const pop3::Credentials& credentials, routing::Deci
         home->name(), ": the user was moved there, and nobody has told the password it wants");
     return;
   }
-  if (home->usable(io_->Now())) {
+  if (home->usable_alone(io_->Now())) {
     route->candidates[0] = backend;
     route->candidate_count = 1;
   } else {

@@ -32,6 +32,7 @@ coro::Task<bool> Session::LogIn() {
     const TimeNs asked_at = io_->Now();
     const Attempt attempt = co_await TryLogin(&decision.credentials);
     if (visit_ != nullptr) EndGuardedLogin(attempt);
+    if (policy_ != nullptr) ReportPolicy(attempt);
     if (attempt == Attempt::kJoined) co_return true;
     if (attempt == Attempt::kGone) co_return false;
     if (expire_reason_ != CloseReason::kNone || attempt == Attempt::kCancelled) {
@@ -67,6 +68,8 @@ coro::Task<Session::Attempt> Session::TryLogin(pop3::Credentials* credentials) {
   backend_ = -1;
   password_sent_ = false;
   lookup_ = nullptr;
+  policy_ = nullptr;
+  claim_ = nullptr;
   const absl::StatusOr<std::string> user =
       snapshot_->shared->router->NormaliseUser(credentials->user);
   if (!user.ok()) {
@@ -91,15 +94,26 @@ coro::Task<Session::Attempt> Session::TryLogin(pop3::Credentials* credentials) {
     const bool open = co_await AskGuard();
     if (!open) co_return reason_ != CloseReason::kNone ? Attempt::kGone : Attempt::kRefused;
   }
+  if (AsksPolicy()) {
+    const Attempt allowed = co_await AskPolicy(credentials);
+    if (allowed != Attempt::kJoined) co_return allowed;
+  }
   LoginWait wait;
   Attempt attempt = Attempt::kUnavailable;
   for (;;) {
     attempt = co_await TryRoute(credentials, &wait);
+    if (attempt == Attempt::kInUse) {
+      FinishWait(&wait, attempt);
+      attempt = co_await AwaitMaildrop();
+      if (attempt == Attempt::kInUse) continue;
+      break;
+    }
     if (attempt != Attempt::kUnavailable || !MayWait(&wait)) break;
     const bool again = co_await WaitInLine(&wait);
     if (!again) break;
   }
   FinishWait(&wait, attempt);
+  if (claim_ != nullptr) FinishClaim(attempt);
   // A login that was held in vain is told so.
   if (attempt == Attempt::kUnavailable && reason_ != CloseReason::kNone &&
       reason_ != CloseReason::kHeld) {
@@ -122,7 +136,7 @@ coro::Task<Session::Attempt> Session::FindRoute(const pop3::Credentials* credent
                                                 routing::Decision* route,
                                                 absl::string_view* password) {
   const Snapshot& shared = *snapshot_->shared;
-  *route = shared.router->Route(user_, shared.backend_states, io_->Now());
+  *route = RouteUser();
   if (route->lookup >= 0) {
     const Attempt asked = co_await AskLookups(credentials, route);
     if (asked != Attempt::kJoined) co_return asked;
@@ -141,7 +155,7 @@ coro::Task<Session::Attempt> Session::FindRoute(const pop3::Credentials* credent
       co_return told ? Attempt::kUnavailable : Attempt::kGone;
     }
     if (lookup_ == nullptr) {
-      *route = shared.router->Route(user_, shared.backend_states, io_->Now());
+      *route = RouteUser();
     }
   }
   co_return Attempt::kJoined;
@@ -190,8 +204,19 @@ coro::Task<Session::Attempt> Session::TryRoute(const pop3::Credentials* credenti
   if (visit_ != nullptr && wait->queued == nullptr && !GuardAllows(route)) {
     co_return Attempt::kRefused;
   }
+  const bool asked_before = claim_ != nullptr && claim_->only >= 0;
+  if (asked_before && !KeepToAsked(&route)) co_return RefuseAsTold();
   const Attempt entered = EnterRoute(&route, wait);
   if (entered != Attempt::kJoined) co_return entered;
+  if (!CanShowDigest(*credentials, route)) {
+    LeaveAffinity();
+    co_return Attempt::kUnavailable;
+  }
+  // Where the user is by now.
+  if (asked_before && route.candidates[0] != claim_->only) {
+    LeaveAffinity();
+    co_return RefuseAsTold();
+  }
   // A master login shows the backend no password of the user's, and a stored secret none that the
   // client has shown: nobody but us, or a lookup, can judge it.
   const bool judged = credentials->shows_digest() ||
@@ -206,10 +231,11 @@ coro::Task<Session::Attempt> Session::TryRoute(const pop3::Credentials* credenti
   }
   if (phase_ != Phase::kUpstreamLogin) EnterPhase(Phase::kUpstreamLogin);
   const TimeNs started = io_->Now();
-  const Attempt attempt = co_await TryCandidates(&route, credentials, password);
+  const Attempt attempt = co_await TryCandidates(&route, credentials, password, wait->turn);
   upstream_time_ += io_->Now() - started;
   // With kGone the connection may still be there; it is closed at the end of the session.
   if (attempt != Attempt::kJoined && attempt != Attempt::kGone) LeaveAffinity();
+  if (attempt == Attempt::kJoined) HoldMaildrop(route);
   if (attempt == Attempt::kRefused) {
     CountLogin(guard_refusal_ == GuardRefusal::kNone ? metrics::LoginResult::kRefused
                                                      : metrics::LoginResult::kLimited);
@@ -308,9 +334,12 @@ bool Session::VerifyHere(const pop3::Credentials& credentials, absl::string_view
 }
 
 // Whether the client has this secret: in constant time.
-bool Session::Matches(const pop3::Credentials& credentials, absl::string_view secret) {
+bool Session::Matches(const pop3::Credentials& credentials, absl::string_view secret) const {
   if (!credentials.shows_digest()) {
     return ConstantTimeEquals(secret, credentials.password.view());
+  }
+  if (credentials.by_digest_md5()) {
+    return digest_md5_ != nullptr && digest_md5_->Verify(credentials.digest.view(), secret);
   }
   const absl::StatusOr<std::string> digest = credentials.method == pop3::LoginMethod::kApop
                                                  ? tls::Md5Hex(credentials.challenge, secret)
@@ -320,7 +349,7 @@ bool Session::Matches(const pop3::Credentials& credentials, absl::string_view se
 
 coro::Task<Session::Attempt> Session::TryCandidates(const routing::Decision* route,
                                                     const pop3::Credentials* credentials,
-                                                    absl::string_view password) {
+                                                    absl::string_view password, bool turn) {
   for (int i = 0; i < route->candidate_count; ++i) {
     const auto backend = static_cast<size_t>(route->candidates[static_cast<size_t>(i)]);
     // Another login of the same user may get through at the one before, or has.
@@ -328,23 +357,46 @@ coro::Task<Session::Attempt> Session::TryCandidates(const routing::Decision* rou
         !snapshot_->shared->affinity->Move(user_, snapshot_->shared->backend_states[backend])) {
       break;
     }
+    if (greeted_ != nullptr && greeted_->backend != backend) LeaveGreeted();
     // A server that no backend names is not one of those whose seats are counted.
-    if (!ReachesUnnamedServer() && !TakeSeat(backend)) continue;
+    if (greeted_ == nullptr && !ReachesUnnamedServer() &&
+        (!MayTry(*route, backend, turn) || !TakeSeat(backend))) {
+      continue;
+    }
     Attempt attempt = co_await TryBackend(route, backend, credentials, password);
     if (attempt == Attempt::kRefused && config().backends[backend].referrals > 0) {
       attempt = co_await FollowReferrals(route, backend, credentials, password);
     }
     // With kGone the connection may still be there.
-    if (attempt != Attempt::kJoined && attempt != Attempt::kGone) {
+    if (attempt != Attempt::kJoined && attempt != Attempt::kGone && greeted_ == nullptr) {
       LeaveSeat(/*call_next=*/attempt != Attempt::kUnavailable);
     }
     if (attempt == Attempt::kJoined) SeatJoined();
+    if (attempt == Attempt::kInUse) NoteAsked(backend);
     if (attempt != Attempt::kUnavailable) co_return attempt;
     // The deadline or a shutdown came in between: the dialogue says the last words.
     if (expire_reason_ != CloseReason::kNone) break;
     if (password_sent_) break;
   }
   co_return Attempt::kUnavailable;
+}
+
+UpstreamAttempt Session::AttemptAt(size_t backend) {
+  const Snapshot& shared = *snapshot_->shared;
+  const config::Backend& target = config().backends[backend];
+  UpstreamAttempt attempt(&upstream_, &target, &config().timeouts,
+                          snapshot_->client_tls[backend].get(), &backend_stats(backend),
+                          &(*context_->memories)[shared.backend_stats[backend]]);
+  attempt.deadline = accepted_at_ + config().timeouts.login;
+  attempt.offers = shared.offers.get();
+  attempt.backend_index = backend;
+  if (target.proxy_protocol != config::UpstreamProxy::kOff ||
+      target.xclient != config::UpstreamXclient::kOff) {
+    attempt.identity = Identity();
+    AddForward(target, &attempt.identity);
+    attempt.session = SessionName();
+  }
+  return attempt;
 }
 
 // What an attempt tells about the backend, for all sessions: see EjectRules.
@@ -374,10 +426,7 @@ coro::Task<Session::Attempt> Session::TryBackend(const routing::Decision* route,
   const config::Backend& target = config().backends[backend];
   metrics::BackendStats& stats = backend_stats(backend);
   backend_ = static_cast<int>(backend);
-  UpstreamAttempt attempt(&upstream_, &target, &config().timeouts,
-                          snapshot_->client_tls[backend].get(), &stats,
-                          &(*context_->memories)[snapshot_->shared->backend_stats[backend]]);
-  attempt.deadline = accepted_at_ + config().timeouts.login;
+  UpstreamAttempt attempt = AttemptAt(backend);
   attempt.user = LoginUser();
   attempt.password = password;
   attempt.foreign_password = target.login == config::UpstreamLogin::kSecret;
@@ -386,22 +435,18 @@ coro::Task<Session::Attempt> Session::TryBackend(const routing::Decision* route,
     upstream_error_ = target.name + ": the name cannot be written in its master_format";
     co_return Attempt::kRefused;
   }
-  attempt.offers = snapshot_->shared->offers.get();
-  attempt.backend_index = backend;
   if (target.login == config::UpstreamLogin::kSasl &&
       credentials->method == pop3::LoginMethod::kAuth) {
     attempt.mechanism = pop3::InfoOf(credentials->mechanism).name;
     attempt.sasl_message = credentials->sasl_message.view();
   }
-  if (target.proxy_protocol != config::UpstreamProxy::kOff ||
-      target.xclient != config::UpstreamXclient::kOff) {
-    attempt.identity = Identity();
-    attempt.session = SessionName();
-  }
+  if (credentials->for_backend) attempt.apop_digest = credentials->digest.view();
   // Once: the next order might begin with the address that just failed.
   const AddressList addresses =
       ReachesUnnamedServer() ? lookup_->addresses : snapshot_->shared->addresses->Get(backend);
-  for (int i = 0; i < config().limits.upstream_tries; ++i) {
+  // The try on a connection that greeted and may be gone by now does not count.
+  const int tries = config().limits.upstream_tries + (greeted_ != nullptr ? 1 : 0);
+  for (int i = 0; i < tries; ++i) {
     if (addresses == nullptr || addresses->empty()) {
       stats.errors[static_cast<size_t>(metrics::UpstreamError::kResolve)].Add();
       upstream_error_ = target.name + ": no address for its host name";
@@ -413,11 +458,17 @@ coro::Task<Session::Attempt> Session::TryBackend(const routing::Decision* route,
     }
     if (reason_ != CloseReason::kNone) co_return Attempt::kGone;
     if (expire_reason_ != CloseReason::kNone || io_->Now() >= attempt.deadline) break;
+    // A digest is no answer to the greeting of any other connection.
+    if (credentials->for_backend && greeted_ == nullptr) break;
     tests_ejected_ = snapshot_->shared->backend_states[backend]->ejected(io_->Now());
     attempt.address = (*addresses)[static_cast<size_t>(i) % addresses->size()];
+    std::unique_ptr<GreetedUpstream> greeted = UseGreeted(&attempt);
+    const TimeNs asked_at = io_->Now();
     UpstreamVerdict verdict = co_await LogInUpstream(&attempt);
-    // What happens at a server that no backend names says nothing about one.
-    if (!ReachesUnnamedServer()) NoteOutcome(*route, backend, verdict);
+    // What happens at a server that no backend names says nothing about one, nor does it say
+    // anything that a connection was not kept open for ever.
+    const bool lost = greeted != nullptr && verdict.kind == UpstreamVerdict::Kind::kFailed;
+    if (!ReachesUnnamedServer() && !lost) NoteOutcome(*route, backend, verdict);
     if (verdict.kind == UpstreamVerdict::Kind::kChallenge) {
       const Attempt carried = co_await CarryExchange(&attempt, &verdict);
       if (carried != Attempt::kJoined) {
@@ -435,8 +486,16 @@ coro::Task<Session::Attempt> Session::TryBackend(const routing::Decision* route,
       // We had given the upstream up before its answer was read.
       verdict.kind = UpstreamVerdict::Kind::kFailed;
     }
-    if (verdict.kind != UpstreamVerdict::Kind::kAccepted) upstream_.Close(/*abortive=*/false);
+    const bool kept = KeepGreeted(std::move(greeted), attempt, verdict);
+    if (verdict.kind != UpstreamVerdict::Kind::kAccepted && !kept) {
+      upstream_.Stop(/*abortive=*/false);
+      upstream_.Close(/*abortive=*/false);
+    }
     if (reason_ != CloseReason::kNone) co_return Attempt::kGone;
+    if (verdict.kind == UpstreamVerdict::Kind::kAccepted && credentials->by_digest_md5()) {
+      const Attempt shown = co_await ShowProof();
+      if (shown != Attempt::kJoined) co_return shown;
+    }
     if (verdict.kind == UpstreamVerdict::Kind::kAccepted && visit_ != nullptr &&
         !GuardAccepts(*route)) {
       stats.logins[static_cast<size_t>(metrics::LoginResult::kLimited)].Add();
@@ -450,6 +509,10 @@ coro::Task<Session::Attempt> Session::TryBackend(const routing::Decision* route,
       co_return Attempt::kJoined;
     }
     if (verdict.kind == UpstreamVerdict::Kind::kRefused) {
+      if (MayAwaitMaildrop(*route, verdict.reply, asked_at)) {
+        refusal_ = std::move(verdict.reply);
+        co_return Attempt::kInUse;
+      }
       stats.logins[static_cast<size_t>(metrics::LoginResult::kRefused)].Add();
       refusal_ = std::move(verdict.reply);
       co_return Attempt::kRefused;

@@ -20,6 +20,19 @@ constexpr int kAskAgainMax = 3;
 
 // --- seats ---------------------------------------------------------------------------------------
 
+bool Session::MayTry(const routing::Decision& route, size_t backend, bool turn) {
+  if (turn || route.pool < 0) return true;
+  const routing::EjectRules& rules = config().routing.pools[static_cast<size_t>(route.pool)].eject;
+  routing::BackendState& state = *snapshot_->shared->backend_states[backend];
+  if (rules.failures == 0 || state.TakeTrial(io_->Now())) return true;
+  may_pass_ = true;
+  NoteBackendOut(backend, metrics::UpstreamError::kOut,
+                 absl::StrCat("not asked: ", rules.failures,
+                              " login attempts in a row or more have failed there, and now one a "
+                              "second may try"));
+  return false;
+}
+
 bool Session::TakeSeat(size_t backend) {
   const Snapshot& shared = *snapshot_->shared;
   routing::BackendState& state = *shared.backend_states[backend];
@@ -165,29 +178,37 @@ coro::Task<bool> Session::AwaitTurn(LoginWait* wait, bool first) {
       first = false;  // who came back stands in front of us, and looks
     }
     const TimeNs wake_at = first ? std::min(look_at, wait->until) : wait->until;
-    if (!listens) {
-      co_await Pause(wake_at - now);
-      continue;
-    }
-    io_->timers().Arm(&pause_, wake_at);
-    outcome = co_await client_.ReadMore();
-    io_->timers().Disarm(&pause_);
-    listens = client_.input().size() < kSentAheadMax;
-    // An interrupted read is no end. Behind an end there may be a whole session sent ahead.
-    if (outcome == Outcome::kStopped && !client_.stopped()) outcome = Outcome::kOk;
-    if (outcome == Outcome::kEnd && !client_.input().empty()) {
-      outcome = Outcome::kOk;
-      listens = false;
-    }
+    outcome = co_await ListenUntil(wake_at, &listens);
   }
   EndOnClient(outcome);
   co_return false;
 }
 
+// Waits until then, or until somebody calls; the client is read meanwhile while *listens. Not kOk:
+// it has gone.
+coro::Task<Outcome> Session::ListenUntil(TimeNs wake_at, bool* listens) {
+  if (!*listens) {
+    co_await Pause(wake_at - io_->Now());
+    co_return Outcome::kOk;
+  }
+  io_->timers().Arm(&pause_, wake_at);
+  Outcome outcome = co_await client_.ReadMore();
+  io_->timers().Disarm(&pause_);
+  *listens = client_.input().size() < kSentAheadMax;
+  // An interrupted read is no end. Behind an end there may be a whole session sent ahead.
+  if (outcome == Outcome::kStopped && !client_.stopped()) outcome = Outcome::kOk;
+  if (outcome == Outcome::kEnd && !client_.input().empty()) {
+    outcome = Outcome::kOk;
+    *listens = false;
+  }
+  co_return outcome;
+}
+
 // Whatever came of it, those who wait behind it do not wait in vain.
 void Session::FinishWait(LoginWait* wait, Attempt attempt) {
   if (wait->queued == nullptr) return;
-  const bool answered = attempt == Attempt::kJoined || attempt == Attempt::kRefused;
+  const bool answered =
+      attempt == Attempt::kJoined || attempt == Attempt::kRefused || attempt == Attempt::kInUse;
   if (wait->turn) wait->stood_in->CallNext(answered ? 2 : 1);
   wait->turn = false;
   wait->queued.reset();

@@ -2,6 +2,7 @@
 // credentials are good.
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -101,22 +102,20 @@ routing::LookupQuestion Session::Question(const pop3::Credentials& credentials) 
 }
 
 // Null when the answer is there at once.
-std::shared_ptr<LookupWait> Session::BeginLookup(size_t lookup,
-                                                 const pop3::Credentials& credentials,
+std::shared_ptr<LookupWait> Session::BeginAsking(routing::LookupService* service,
+                                                 routing::LookupQuestion* question,
                                                  routing::AnswerPtr* answer,
                                                  routing::LookupTicketPtr* ticket) {
   auto wait = std::make_shared<LookupWait>(this);
-  *answer = snapshot_->shared->lookups[lookup]->Ask(Question(credentials), io_->Now(),
-                                                    Teller(context_->mailbox, wait), ticket);
+  *answer = service->Ask(std::move(*question), io_->Now(), Teller(context_->mailbox, wait), ticket);
   return *answer == nullptr ? wait : nullptr;
 }
 
-coro::Task<routing::AnswerPtr> Session::AskLookup(size_t lookup,
-                                                  const pop3::Credentials* credentials) {
-  routing::LookupService* service = snapshot_->shared->lookups[lookup].get();
+coro::Task<routing::AnswerPtr> Session::AskService(routing::LookupService* service,
+                                                   routing::LookupQuestion* question) {
   routing::AnswerPtr answer;
   routing::LookupTicketPtr ticket;
-  std::shared_ptr<LookupWait> wait = BeginLookup(lookup, *credentials, &answer, &ticket);
+  std::shared_ptr<LookupWait> wait = BeginAsking(service, question, &answer, &ticket);
   if (wait == nullptr) co_return answer;
   co_await Pause(service->options().timeout);
   wait->Leave();
@@ -140,7 +139,10 @@ coro::Task<Session::Attempt> Session::AskLookups(const pop3::Credentials* creden
     const TimeNs started = io_->Now();
     const auto lookup = static_cast<size_t>(route->lookup);
     lookup_->name = config().lookups[lookup].options.name;
-    routing::AnswerPtr answer = co_await AskLookup(lookup, credentials);
+    lookup_->number = lookup;
+    routing::LookupService* service = snapshot_->shared->lookups[lookup].get();
+    routing::LookupQuestion question = Question(*credentials);
+    routing::AnswerPtr answer = co_await AskService(service, &question);
     upstream_time_ += io_->Now() - started;
     lookup_->answer = std::move(answer);
     if (reason_ != CloseReason::kNone) co_return Attempt::kGone;
@@ -197,6 +199,13 @@ Session::Attempt Session::TakeAnswer(const routing::LookupAnswer& answer,
     }
     lookup_->secret = &*answer.login_secret;
     lookup_->judged = true;
+  } else if (credentials.by_digest_md5()) {
+    // No service knows how to judge it, whatever it says: it is for whoever has the secret.
+    if (shared.secrets == nullptr) {
+      LookupUnusable("answers no password, and DIGEST-MD5 needs it");
+      return Attempt::kUnavailable;
+    }
+    lookup_->judged = false;
   } else {
     // What a carried exchange proves, only the backend sees.
     lookup_->judged = traits.judges_credentials && !carried;
@@ -214,10 +223,19 @@ Session::Attempt Session::TakeAnswer(const routing::LookupAnswer& answer,
   return Attempt::kJoined;
 }
 
-// Always false. Once for each login: an operator has to mend it.
+// Always false. The session log has the reason of each; the process's own says now and then that an
+// operator has to mend it.
 bool Session::LookupUnusable(absl::string_view why) {
   upstream_error_ = absl::StrCat("lookup ", lookup_->name, ": ", why);
-  log::Warning(absl::StrCat(upstream_error_, " (user ", EscapeForLog(user_), ")"));
+  routing::LookupService* service = snapshot_->shared->lookups[lookup_->number].get();
+  if (const std::optional<uint64_t> left_out = service->MayWarn(io_->Now())) {
+    log::Warning(absl::StrCat(
+        upstream_error_, " (user ", EscapeForLog(user_), ")",
+        *left_out == 0 ? ""
+                       : absl::StrCat("; ", *left_out,
+                                      " more logins had no usable answer since the last warning, "
+                                      "see the session log")));
+  }
   return false;
 }
 

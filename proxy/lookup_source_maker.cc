@@ -63,6 +63,15 @@ struct Preparer {
     return (*this)(std::monostate());
 #endif
   }
+  Factory operator()(
+      [[maybe_unused]] const std::shared_ptr<routing::PolicyOptions>& options) const {
+#ifdef POSTERN_AUTH_HTTP
+    return Prepare(options, options->secret_file, &routing::PolicyOptions::secret,
+                   &routing::MakePolicySource);
+#else
+    return (*this)(std::monostate());
+#endif
+  }
 };
 
 }  // namespace

@@ -2,6 +2,7 @@
 #ifndef POSTERN_PROXY_LOOKUP_VISIT_H_
 #define POSTERN_PROXY_LOOKUP_VISIT_H_
 
+#include <cstddef>
 #include <string>
 
 #include "absl/strings/string_view.h"
@@ -15,6 +16,7 @@ namespace postern {
 // Of one login attempt. Worker thread only.
 struct LookupVisit {
   absl::string_view name;          // of the lookup that was asked last; lives in the configuration
+  size_t number = 0;               // of that lookup in the configuration
   routing::AnswerPtr answer;       // holds what the views below point to
   bool judged = false;             // the credentials are good
   absl::string_view login_user;    // as whom to log in upstream; empty: as the user

@@ -78,36 +78,38 @@ void Lookups::Stop() {
   running_.clear();
 }
 
-void DescribeLookups(const Snapshot& snapshot, metrics::ServerFacts* facts) {
+metrics::LookupFacts FactsOf(const routing::LookupService& service) {
   const auto get = [](const routing::LookupCounters::Count& count) {
     return count.load(std::memory_order_relaxed);
   };
+  const routing::LookupCounters& counters = service.counters();
+  const routing::LookupReport report = service.Report();
+  metrics::LookupFacts lookup;
+  lookup.name = service.options().name;
+  for (size_t i = 0; i < counters.answers.size(); ++i) lookup.answers[i] = get(counters.answers[i]);
+  lookup.hits = get(counters.hits);
+  lookup.misses = get(counters.misses);
+  lookup.stale = get(counters.stale);
+  lookup.coalesced = get(counters.coalesced);
+  lookup.evictions = get(counters.evictions);
+  lookup.queue_full = get(counters.queue_full);
+  lookup.breaker = get(counters.breaker);
+  lookup.timed_out = get(counters.timed_out);
+  for (size_t i = 0; i < counters.seconds.size(); ++i) {
+    lookup.seconds.buckets[i] = get(counters.seconds[i]);
+  }
+  lookup.seconds.sum_seconds = static_cast<double>(get(counters.nanoseconds)) / 1e9;
+  lookup.waiting = report.waiting;
+  lookup.queued = report.queued;
+  lookup.in_flight = report.in_flight;
+  lookup.entries = report.entries;
+  lookup.breaker_open = report.breaker_open;
+  return lookup;
+}
+
+void DescribeLookups(const Snapshot& snapshot, metrics::ServerFacts* facts) {
   for (const std::shared_ptr<routing::LookupService>& service : snapshot.lookups) {
-    const routing::LookupCounters& counters = service->counters();
-    const routing::LookupReport report = service->Report();
-    metrics::LookupFacts lookup;
-    lookup.name = service->options().name;
-    for (size_t i = 0; i < counters.answers.size(); ++i) {
-      lookup.answers[i] = get(counters.answers[i]);
-    }
-    lookup.hits = get(counters.hits);
-    lookup.misses = get(counters.misses);
-    lookup.stale = get(counters.stale);
-    lookup.coalesced = get(counters.coalesced);
-    lookup.evictions = get(counters.evictions);
-    lookup.queue_full = get(counters.queue_full);
-    lookup.breaker = get(counters.breaker);
-    lookup.timed_out = get(counters.timed_out);
-    for (size_t i = 0; i < counters.seconds.size(); ++i) {
-      lookup.seconds.buckets[i] = get(counters.seconds[i]);
-    }
-    lookup.seconds.sum_seconds = static_cast<double>(get(counters.nanoseconds)) / 1e9;
-    lookup.waiting = report.waiting;
-    lookup.queued = report.queued;
-    lookup.in_flight = report.in_flight;
-    lookup.entries = report.entries;
-    lookup.breaker_open = report.breaker_open;
-    facts->lookups.push_back(std::move(lookup));
+    facts->lookups.push_back(FactsOf(*service));
   }
 }
 

@@ -44,6 +44,8 @@ class Lookups {
   std::map<std::string, std::shared_ptr<routing::LookupCounters>> counters_;  // all there ever were
 };
 
+// What is known of one service. Any thread.
+metrics::LookupFacts FactsOf(const routing::LookupService& service);
 // Fills facts->lookups. Any thread.
 void DescribeLookups(const Snapshot& snapshot, metrics::ServerFacts* facts);
 

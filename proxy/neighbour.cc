@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_format.h"
 #include "proxy/base/ip_network.h"
+#include "proxy/config/forward.h"
 #include "proxy/config/value_syntax.h"
 #include "proxy/pop3/command.h"
 #include "proxy/pop3/proxy_protocol.h"
@@ -86,6 +87,7 @@ void Session::TakeXclient(const pop3::XclientFacts& facts) {
   pop3::ClientIdentity& told = neighbour_->told;
   if (!facts.destination.empty()) told.destination = facts.destination;
   if (!facts.server_name.empty()) told.server_name = facts.server_name;
+  if (!facts.forward.empty()) told.forward = facts.forward;
   told.tls = facts.tls.value_or(told.tls);
   told.ttl = facts.ttl.value_or(told.ttl);
 }
@@ -109,6 +111,22 @@ pop3::ClientIdentity Session::Identity() const {
   // Receivers drop the connection over a name that is none.
   if (!config::IsDnsName(identity.server_name)) identity.server_name.clear();
   return identity;
+}
+
+void Session::AddForward(const config::Backend& backend, pop3::ClientIdentity* identity) const {
+  if (backend.forward.empty()) return;
+  config::ForwardFacts facts;
+  facts.listener = listener().name;
+  facts.hostname = config().hostname;
+  facts.server_name = identity->server_name;
+  facts.tls_version = identity->tls_version;
+  facts.tls_cipher = identity->tls_cipher;
+  facts.certificate = identity->certificate_name;
+  pop3::ForwardFields own;
+  for (const auto& [name, value] : backend.forward) {
+    own.emplace_back(name, config::FillForward(value, facts));
+  }
+  identity->forward = pop3::JoinForward(std::move(own), identity->forward);
 }
 
 std::string Session::SessionName() const {

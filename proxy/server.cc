@@ -19,6 +19,7 @@
 #include "proxy/guard_facts.h"
 #include "proxy/io/make_io.h"
 #include "proxy/listener.h"
+#include "proxy/policy_services.h"
 #include "proxy/snapshot_builder.h"
 #include "proxy/version.h"
 #include "tls/random.h"
@@ -167,6 +168,7 @@ absl::Status Server::StartWorkers(const config::Config& config) {
     const std::lock_guard<std::mutex> lock(facts_mutex_);
     facts_.io = absl::StrJoin(kinds.rbegin(), kinds.rend(), "+");
   }
+  health_.ReadFrom(stats);
   collector_ = std::make_unique<metrics::Collector>(
       metrics::BuildInfo{kVersion, tls::LibraryVersion()}, std::move(stats), &registry_,
       [this] { return Facts(); });
@@ -253,9 +255,11 @@ absl::Status Server::Apply(config::Config config) {
     of_workers.push_back(std::move(of_worker));
   }
   ASSIGN_OR_RETURN(snapshot->lookups, lookups_.Start(snapshot->config.lookups));
+  ASSIGN_OR_RETURN(snapshot->policy, policy_.Start(snapshot->config.policy.askers));
   std::vector<std::vector<ListenerSocket>> sockets;
   RETURN_IF_ERROR(OpenSockets(snapshot->config, &sockets));
   lookups_.Use(snapshot->config.lookups, snapshot->lookups);
+  policy_.Use(snapshot->config.policy.askers, snapshot->policy);
 
   metrics::ServerFacts facts = Facts();
   facts.backends.clear();
@@ -366,6 +370,7 @@ void Server::Stop() {
   for (const std::unique_ptr<WorkerThread>& worker : workers_) worker->thread.join();
   health_.Stop();
   lookups_.Stop();
+  policy_.Stop();
 }
 
 void Server::ReopenLogs() {
@@ -384,6 +389,7 @@ metrics::ServerFacts Server::Facts() const {
     TellOfHands(&facts);
     DescribeGuard(*reported_, &facts);
     DescribeLookups(*reported_, &facts);
+    DescribePolicy(*reported_, &facts);
   }
   facts.holds = backend_states_.holds()->size();
   facts.held_logins = static_cast<uint64_t>(backend_states_.holds()->waiting());

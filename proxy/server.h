@@ -113,6 +113,7 @@ class Server {
   std::shared_ptr<guard::Guard> guard_;  // used by snapshots that guard anything
   HealthThread health_;
   Lookups lookups_;
+  Lookups policy_;  // who asks the policy service
   std::vector<std::unique_ptr<WorkerThread>> workers_;
   std::unique_ptr<OperatorDesk> desk_;
   std::unique_ptr<metrics::Collector> collector_;

@@ -86,8 +86,6 @@ coro::Task<void> Session::RelayBytes() {
   ArmDeadline(joined_at_ + std::min(config().timeouts.idle, kLongSession));
   const CloseReason reason = co_await relay_->Run();
   End(reason);
-  stats.sessions_active.Add(-1);
-  stats.closed[static_cast<size_t>(reason_)].Add();
   stats.bytes_to_backend.Add(relay_->bytes_from_client());
   stats.bytes_from_backend.Add(relay_->bytes_from_upstream());
   stats.bytes_spliced.Add(relay_->bytes_moved());
@@ -97,6 +95,9 @@ coro::Task<void> Session::RelayBytes() {
   stats.messages_retrieved.Add(counts.messages_retrieved);
   listener_stats().bytes_in.Add(relay_->bytes_from_client());
   listener_stats().bytes_out.Add(relay_->bytes_from_upstream());
+  // The end is counted last: who reads that a session is over finds the rest of it counted.
+  stats.sessions_active.Add(-1);
+  stats.closed[static_cast<size_t>(reason_)].Add();
 }
 
 coro::Task<void> Session::CloseUp() {
@@ -109,6 +110,7 @@ coro::Task<void> Session::CloseUp() {
   LeaveAffinity();
   LeaveSeat(/*call_next=*/true);
   visit_.reset();
+  if (claim_ != nullptr) claim_->place->Leave();
   bool abort = relay_.has_value() && relay_->abort_client();
   if (!abort && !client_.stopped()) {
     // Our last words must not be overtaken by a reset: end our direction, then read until the
@@ -272,6 +274,10 @@ void Session::WriteRecord() {
     record.lookup = lookup_->name;
     if (ReachesUnnamedServer()) record.server = (*lookup_->addresses)[0];
   }
+  if (policy_ != nullptr) {
+    record.policy = policy_->verdict;
+    record.tarpit = policy_->tarpit;
+  }
   record.upstream_error = upstream_error_;
   record.guard_refusal = guard_refusal_;
   record.logged_in = joined_;
@@ -282,6 +288,7 @@ void Session::WriteRecord() {
   record.handshake = handshake_time_;
   record.upstream = upstream_time_;
   record.total = io_->Now() - accepted_at_;
+  if (claim_ != nullptr) record.in_use = claim_->waited;
   if (joined_) {
     record.login = joined_at_ - accepted_at_;
     record.bytes_from_client = relay_->bytes_from_client();

@@ -25,13 +25,17 @@
 #include "proxy/channel.h"
 #include "proxy/coro/task.h"
 #include "proxy/coro/wake.h"
+#include "proxy/digest_md5.h"
+#include "proxy/greeting_relay.h"
 #include "proxy/guard/guard.h"
 #include "proxy/held_logins.h"
 #include "proxy/io/io.h"
 #include "proxy/login_wait.h"
 #include "proxy/lookup_visit.h"
 #include "proxy/mailbox.h"
+#include "proxy/maildrop_claim.h"
 #include "proxy/neighbour.h"
+#include "proxy/policy_visit.h"
 #include "proxy/pop3/client_identity.h"
 #include "proxy/pop3/login_dialogue.h"
 #include "proxy/relay.h"
@@ -43,6 +47,9 @@
 namespace postern {
 
 class LookupWait;
+namespace routing {
+enum class PolicyOutcome;
+}  // namespace routing
 namespace pop3 {
 struct Referral;
 }  // namespace pop3
@@ -112,6 +119,7 @@ class Session : public ListNode<Session> {
   enum class Attempt {
     kJoined,
     kRefused,      // credentials judged wrong; the reply is in refusal_
+    kInUse,        // they are good, the maildrop is locked, and it is to be waited for; likewise
     kUnavailable,  // nobody to judge them
     kCancelled,    // the client broke its SASL exchange off, and has been answered
     kGone,         // the session has ended meanwhile
@@ -125,6 +133,8 @@ class Session : public ListNode<Session> {
   coro::Task<bool> HearNeighbour();
   void TakeXclient(const pop3::XclientFacts& facts);
   pop3::ClientIdentity Identity() const;
+  // What the operator wants `backend` to be told besides, in front of what a neighbour has told.
+  void AddForward(const config::Backend& backend, pop3::ClientIdentity* identity) const;
   // What the next hop is to call this session: the neighbour's name for it, or our own.
   std::string SessionName() const;
   // client_certificate.cc: after a handshake.
@@ -137,6 +147,16 @@ class Session : public ListNode<Session> {
   coro::Task<bool> ShakeHands(absl::string_view first_words);
   std::string NewChallenge() const;  // for APOP and CRAM-MD5
   coro::Task<pop3::Decision> NextDecision();
+  // greeting_relay.cc: see there.
+  int OwnBackend() const;
+  routing::Decision RouteUser() const;
+  coro::Task<bool> OpenGreeted(size_t backend);
+  coro::Task<bool> RelayGreeting(size_t backend);
+  void LeaveGreeted();
+  bool CanShowDigest(const pop3::Credentials& credentials, const routing::Decision& route);
+  std::unique_ptr<GreetedUpstream> UseGreeted(UpstreamAttempt* attempt);
+  bool KeepGreeted(std::unique_ptr<GreetedUpstream> greeted, const UpstreamAttempt& attempt,
+                   const UpstreamVerdict& verdict);
   // login.cc: from credentials to a joined upstream.
   coro::Task<bool> LogIn();
   coro::Task<Attempt> TryLogin(pop3::Credentials* credentials);
@@ -146,9 +166,11 @@ class Session : public ListNode<Session> {
   Attempt EnterRoute(routing::Decision* route, LoginWait* wait);
   coro::Task<Attempt> TryCandidates(const routing::Decision* route,
                                     const pop3::Credentials* credentials,
-                                    absl::string_view password);
+                                    absl::string_view password, bool turn);
   coro::Task<Attempt> TryBackend(const routing::Decision* route, size_t backend,
                                  const pop3::Credentials* credentials, absl::string_view password);
+  // As far as it does not depend on the user.
+  UpstreamAttempt AttemptAt(size_t backend);
   void NoteOutcome(const routing::Decision& route, size_t backend, const UpstreamVerdict& verdict);
   void NoteBackendOut(size_t backend, metrics::UpstreamError error, absl::string_view why);
   // held_login.cc: what an operator has said of single users.
@@ -157,6 +179,9 @@ class Session : public ListNode<Session> {
   bool JoinAffinity(routing::Decision* route, LoginWait* wait);
   void LeaveAffinity();
   // login_wait.cc: seats at backends, and waiting for one.
+  // False where a login would only fail as those before it; then why is noted. `turn`: this one
+  // has stood first in line, and is there to find out.
+  bool MayTry(const routing::Decision& route, size_t backend, bool turn);
   bool TakeSeat(size_t backend);
   void LeaveSeat(bool call_next);
   void CallForRoom(size_t backend);
@@ -166,19 +191,42 @@ class Session : public ListNode<Session> {
   coro::Task<bool> WaitInLine(LoginWait* wait);
   coro::Task<bool> AwaitTurn(LoginWait* wait, bool first);
   void FinishWait(LoginWait* wait, Attempt attempt);
+  coro::Task<Outcome> ListenUntil(TimeNs wake_at, bool* listens);
   static void OnCalled(void* owner);
+  // in_use.cc: logins that meet a locked maildrop.
+  MaildropClaim* ClaimFor(const routing::Decision& route);
+  bool MayAwaitMaildrop(const routing::Decision& route, absl::string_view reply, TimeNs asked_at);
+  void NoteAsked(size_t backend);
+  bool KeepToAsked(routing::Decision* route) const;
+  Attempt RefuseAsTold();
+  coro::Task<Attempt> AwaitMaildrop();
+  void FinishClaim(Attempt attempt);
+  void HoldMaildrop(const routing::Decision& route);
+  static void OnMaildropCall(void* owner, DurationNs idle);
+  bool IsIdleFor(DurationNs idle) const;
   // session_guard.cc: what the snapshot's guard lets pass.
   bool PassDoor();
   coro::Task<bool> AskGuard();
   bool GuardAllows(const routing::Decision& route);
   bool GuardAccepts(const routing::Decision& route);
   void EndGuardedLogin(Attempt attempt);
+  static bool JudgesCredentials(absl::string_view reply);
+  // session_policy.cc: a service that is asked about logins, and told how they went.
+  bool AsksPolicy() const;
+  coro::Task<Attempt> AskPolicy(const pop3::Credentials* credentials);
+  Attempt TakePolicyAnswer(const routing::LookupAnswer& answer);
+  void ReportPolicy(Attempt attempt);
+  std::string PolicyHash(const pop3::Credentials& credentials) const;
+  routing::LookupQuestion PolicyQuestion(const routing::PolicyOutcome* report) const;
   // How much longer the answer to this login takes than to others.
   DurationNs GuardDelay() const { return visit_ == nullptr ? 0 : visit_->delay(); }
   void NoteGuardRefusal(GuardRefusal refusal);
   DurationNs LoginDelayOf(const routing::Decision& route) const;
   // carried_login.cc
   coro::Task<Attempt> CarryExchange(UpstreamAttempt* attempt, UpstreamVerdict* verdict);
+  // digest_login.cc: DIGEST-MD5.
+  std::string ChallengeByDigest();
+  coro::Task<Attempt> ShowProof();
   // referral.cc
   coro::Task<Attempt> FollowReferrals(const routing::Decision* route, size_t backend,
                                       const pop3::Credentials* credentials,
@@ -187,14 +235,17 @@ class Session : public ListNode<Session> {
   bool LeadsToOwnLogin(const routing::Decision& route) const;
   bool LeadsToSecret(const routing::Decision& route) const;
   bool VerifyHere(const pop3::Credentials& credentials, absl::string_view* password) const;
-  static bool Matches(const pop3::Credentials& credentials, absl::string_view secret);
+  bool Matches(const pop3::Credentials& credentials, absl::string_view secret) const;
   // lookup_login.cc: asks until it is known where the user lives; kJoined: `route` says where, and
   // lookup_ how to log in there.
   friend class LookupWait;
   coro::Task<Attempt> AskLookups(const pop3::Credentials* credentials, routing::Decision* route);
-  coro::Task<routing::AnswerPtr> AskLookup(size_t lookup, const pop3::Credentials* credentials);
+  // Takes the question away. Null: the session has ended, or is about to.
+  coro::Task<routing::AnswerPtr> AskService(routing::LookupService* service,
+                                            routing::LookupQuestion* question);
   routing::LookupQuestion Question(const pop3::Credentials& credentials) const;
-  std::shared_ptr<LookupWait> BeginLookup(size_t lookup, const pop3::Credentials& credentials,
+  std::shared_ptr<LookupWait> BeginAsking(routing::LookupService* service,
+                                          routing::LookupQuestion* question,
                                           routing::AnswerPtr* answer,
                                           routing::LookupTicketPtr* ticket);
   Attempt TakeAnswer(const routing::LookupAnswer& answer, const pop3::Credentials& credentials,
@@ -256,6 +307,7 @@ class Session : public ListNode<Session> {
   GuardRefusal guard_refusal_ = GuardRefusal::kNone;  // the last one
   bool password_sent_ = false;  // in this attempt, to a backend that gave no verdict
   int backend_ = -1;            // of the last attempt
+  int own_backend_ = -1;        // of all who come in this way; -1: the routes say
   int seat_ = -1;               // the backend where this session has one
   bool seat_joined_ = false;    // no longer that of a login in progress
   bool tests_ejected_ = false;  // the attempt began while its backend was ejected
@@ -269,13 +321,17 @@ class Session : public ListNode<Session> {
   DurationNs upstream_time_ = 0;
   std::string user_;
   absl::string_view method_;
-  std::unique_ptr<LookupVisit> lookup_;  // of the last attempt; null where no lookup was asked
-  std::string refusal_;                  // the reply to a refused login
+  std::unique_ptr<GreetedUpstream> greeted_;  // upstream_ is open and waits; null: it is not
+  std::unique_ptr<PolicyVisit> policy_;       // of the last attempt; null where it was not asked
+  std::unique_ptr<LookupVisit> lookup_;       // of the last attempt; null where no lookup was asked
+  std::unique_ptr<MaildropClaim> claim_;      // null where nobody conciliates
+  std::string refusal_;                       // the reply to a refused login
   std::string upstream_error_;
   std::string tls_error_;
   Channel client_;
   Channel upstream_;
   std::unique_ptr<pop3::LoginDialogue> dialogue_;  // until the login
+  std::unique_ptr<DigestMd5Exchange> digest_md5_;  // the last one begun; null without
   int refused_logins_ = 0;                         // what the dialogue had counted by then
   int bad_commands_ = 0;
   std::optional<Relay> relay_;

@@ -23,16 +23,16 @@ constexpr absl::string_view kInUse = "-ERR [IN-USE] Too many sessions, please tr
 constexpr absl::string_view kTooSoon =
     "-ERR [LOGIN-DELAY] Too soon after the last login, please try again later\r\n";
 
+}  // namespace
+
 // Whether a refusal says that the credentials are wrong. These codes say something else: RFC 2449
 // section 8.1, RFC 3206 section 4.
-bool JudgesCredentials(absl::string_view reply) {
+bool Session::JudgesCredentials(absl::string_view reply) {
   absl::ConsumeSuffix(&reply, "\r\n");
   const absl::string_view code = pop3::ParseStatusLine(reply).code;
   return !absl::EqualsIgnoreCase(code, "IN-USE") && !absl::EqualsIgnoreCase(code, "LOGIN-DELAY") &&
          !absl::StartsWithIgnoreCase(code, "SYS/");
 }
-
-}  // namespace
 
 void Session::NoteGuardRefusal(GuardRefusal refusal) {
   guard_refusal_ = refusal;
@@ -129,7 +129,8 @@ bool Session::GuardAccepts(const routing::Decision& route) {
 }
 
 void Session::EndGuardedLogin(Attempt attempt) {
-  const bool wrong = attempt == Attempt::kRefused && JudgesCredentials(refusal_);
+  const bool wrong = attempt == Attempt::kRefused && guard_refusal_ != GuardRefusal::kPolicy &&
+                     JudgesCredentials(refusal_);
   snapshot_->shared->guard->EndLogin(config().guard, wrong, io_->Now(), visit_.get());
 }
 

@@ -80,6 +80,8 @@ Fields Collect(const SessionRecord& record, absl::Time now) {
   if (record.guard_refusal != GuardRefusal::kNone) {
     AddText(&fields, "guard", GuardRefusalName(record.guard_refusal));
   }
+  AddText(&fields, "policy", record.policy);
+  if (record.tarpit > 0) AddDuration(&fields, "tarpit_ms", record.tarpit);
   AddText(&fields, "phase", PhaseName(record.phase));
   if (record.refused_logins > 0) {
     AddCount(&fields, "refused", static_cast<uint64_t>(record.refused_logins));
@@ -89,6 +91,7 @@ Fields Collect(const SessionRecord& record, absl::Time now) {
   }
   if (record.handshake > 0) AddDuration(&fields, "handshake_ms", record.handshake);
   if (record.upstream > 0) AddDuration(&fields, "upstream_ms", record.upstream);
+  if (record.in_use > 0) AddDuration(&fields, "in_use_ms", record.in_use);
   if (record.logged_in) AddDuration(&fields, "login_ms", record.login);
   AddDuration(&fields, "total_ms", record.total);
   if (record.counter != nullptr) {

@@ -37,6 +37,8 @@ struct SessionRecord {
   absl::string_view pool;
   absl::string_view lookup;          // that was asked last; empty: none
   SocketAddress server;              // that a lookup named and no backend has; empty: none
+  absl::string_view policy;          // what the policy service said last; empty: not asked
+  DurationNs tarpit = 0;             // how long it made the login wait
   absl::string_view upstream_error;  // the last failure or refusal, already escaped
   GuardRefusal guard_refusal = GuardRefusal::kNone;  // the last one
   bool logged_in = false;
@@ -47,6 +49,7 @@ struct SessionRecord {
   DurationNs handshake = 0;  // zero when it did not take place
   DurationNs login = 0;      // accept to logged in
   DurationNs upstream = 0;   // of it: connecting and logging in to backends
+  DurationNs in_use = 0;     // of it: waiting for a locked maildrop, in the last attempt
   DurationNs total = 0;
   uint64_t bytes_from_client = 0;  // after login
   uint64_t bytes_to_client = 0;

@@ -44,9 +44,12 @@ struct Snapshot {
   std::shared_ptr<const guard::AddressLists> address_lists;  // null without
   std::shared_ptr<routing::Overrides> overrides;
   std::shared_ptr<routing::Holds> holds;
+  std::shared_ptr<routing::Maildrops> maildrops;
   std::shared_ptr<AddressBook> addresses;  // indices of config.backends
   std::unique_ptr<OfferBook> offers;       // null where nobody is offered anything
   std::vector<std::shared_ptr<routing::LookupService>> lookups;  // by index in config.lookups
+  std::vector<std::shared_ptr<routing::LookupService>> policy;   // by index in policy.askers
+  Secret policy_nonce;                                           // of hashes shown to them
   // Index in config.backends by address as SocketAddress prints it, where it is a literal one;
   // empty without lookups, whose answers it is for.
   absl::flat_hash_map<std::string, size_t> backends_by_address;

@@ -8,6 +8,7 @@
 #include "proxy/config/secrets.h"
 #include "proxy/config/small_file.h"
 #include "proxy/guard/address_lists.h"
+#include "proxy/policy_services.h"
 #include "proxy/router_loader.h"
 
 namespace postern {
@@ -111,10 +112,14 @@ absl::StatusOr<std::shared_ptr<Snapshot>> BuildSnapshot(config::Config config,
       RETURN_IF_ERROR(
           config::ReadSmallFile(file, kLookupFileBytesMax, config::FilePrivacy::kAnyone).status());
     }
+    if (lookup.password_file.empty()) continue;
+    RETURN_IF_ERROR(config::ReadPasswordFile(lookup.password_file).status());
   }
+  RETURN_IF_ERROR(LoadPolicyFiles(config, snapshot.get()));
   snapshot->affinity = states->affinity();
   snapshot->overrides = states->overrides();
   snapshot->holds = states->holds();
+  snapshot->maildrops = states->maildrops();
   snapshot->backend_pools = PoolLabels(config);
   auto addresses = std::make_shared<AddressBook>(config.backends.size());
   for (size_t i = 0; i < config.backends.size(); ++i) {

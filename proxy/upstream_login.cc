@@ -14,6 +14,7 @@
 #include "proxy/pop3/reply.h"
 #include "proxy/pop3/sasl.h"
 #include "proxy/pop3/xclient.h"
+#include "proxy/repeated_secret.h"
 
 namespace postern {
 namespace {
@@ -43,16 +44,20 @@ class UpstreamDialogue {
   UpstreamDialogue(UpstreamAttempt* attempt, UpstreamVerdict* verdict)
       : attempt_(attempt), channel_(attempt->channel), verdict_(verdict) {}
 
-  coro::Task<bool> Connect();
-  coro::Task<bool> SendProxyHeader();
-  coro::Task<bool> ShakeHands();
-  coro::Task<bool> ReadGreeting();
-  coro::Task<bool> StartTls();
+  coro::Task<bool> Open();
+  void Resume() { TakeGreeting(attempt_->opened_with); }
   coro::Task<bool> LearnCapabilities();
   coro::Task<bool> LogIn();
   coro::Task<bool> Answer(absl::string_view response);
 
  private:
+  coro::Task<bool> Connect();
+  coro::Task<bool> SendProxyHeader();
+  coro::Task<bool> ShakeHands();
+  coro::Task<bool> ReadGreeting();
+  bool TakeGreeting(absl::string_view line);
+  coro::Task<bool> StartTls();
+  coro::Task<bool> LogInWithApop();
   // XCLIENT alone, with its answer; nothing where none is wanted.
   coro::Task<bool> Introduce();
   bool TakeIntroduction(const Line& line);
@@ -71,9 +76,9 @@ class UpstreamDialogue {
   // Before the next command: whether the backend has said what was asked and no more. A line too
   // many would be taken for the answer to that command, and make any password a good one.
   bool NothingBehind(absl::string_view step);
-  // Whether the line holds what we logged in with: some servers repeat a command that they do not
-  // know, and then neither the log nor, after a master login, the client may see it.
-  bool RepeatsSecret(absl::string_view line) const;
+  bool RepeatsSecret(absl::string_view line) const {
+    return verdict_->password_sent && postern::RepeatsSecret(*attempt_, line);
+  }
   // The line as the log may show it.
   std::string Shown(const Line& line, size_t bytes_max) const;
   bool Judge(const Line& line);
@@ -208,13 +213,15 @@ coro::Task<bool> UpstreamDialogue::ReadGreeting() {
     co_return Fail(UpstreamError::kBadGreeting,
                    absl::StrCat("greeting: \"", EscapeForLog(line.text, 80), "\""));
   }
-  if (attempt_->backend->xclient != config::UpstreamXclient::kOff) {
-    introduces_ = pop3::AnnouncesXclient(line.text);
-    if (!introduces_ && attempt_->backend->xclient == config::UpstreamXclient::kOn) {
-      co_return Fail(UpstreamError::kXclient, "the greeting does not announce XCLIENT");
-    }
-  }
+  if (!TakeGreeting(line.text)) co_return false;
   co_return NothingBehind("the greeting");
+}
+
+bool UpstreamDialogue::TakeGreeting(absl::string_view line) {
+  if (attempt_->backend->xclient == config::UpstreamXclient::kOff) return true;
+  introduces_ = pop3::AnnouncesXclient(line);
+  if (introduces_ || attempt_->backend->xclient != config::UpstreamXclient::kOn) return true;
+  return Fail(UpstreamError::kXclient, "the greeting does not announce XCLIENT");
 }
 
 coro::Task<bool> UpstreamDialogue::StartTls() {
@@ -259,6 +266,10 @@ coro::Task<bool> UpstreamDialogue::LearnCapabilities() {
                      "refuses the PROXY header as a command; does it expect one?");
     }
   }
+  if (line.status == pop3::Status::kErr && !attempt_->opened_with.empty() &&
+      attempt_->memory->knows_capa) {
+    co_return Fail(UpstreamError::kClosed, "has no more time for a connection that waited");
+  }
   if (line.status == pop3::Status::kOk) {
     int lines = 0;
     for (;;) {
@@ -280,25 +291,9 @@ coro::Task<bool> UpstreamDialogue::LearnCapabilities() {
     attempt_->offers->Learn(attempt_->backend_index, std::move(heard));
   }
   attempt_->memory->pipelining = pipelining;
+  attempt_->memory->knows_capa = line.text == ".";
   attempt_->memory->capa_read_at = io()->Now();
   co_return true;
-}
-
-bool UpstreamDialogue::RepeatsSecret(absl::string_view line) const {
-  if (!verdict_->password_sent) return false;
-  // The first letters tell a command that was repeated in part.
-  constexpr size_t kTellingBytes = 4;
-  const std::string pass = absl::StrCat("PASS ", attempt_->password.substr(0, kTellingBytes));
-  const Secret plain =
-      pop3::EncodePlain(attempt_->authorization_id, attempt_->user, attempt_->password);
-  const auto holds = [line](absl::string_view part) {
-    const auto same = [](char a, char b) {
-      return absl::ascii_tolower(static_cast<unsigned char>(a)) ==
-             absl::ascii_tolower(static_cast<unsigned char>(b));
-    };
-    return std::search(line.begin(), line.end(), part.begin(), part.end(), same) != line.end();
-  };
-  return holds(attempt_->password) || holds(pass) || holds(plain.view().substr(0, 8));
 }
 
 std::string UpstreamDialogue::Shown(const Line& line, size_t bytes_max) const {
@@ -318,6 +313,8 @@ bool UpstreamDialogue::Judge(const Line& line) {
   verdict_->reply = pop3::CleanReply(hide ? bare : line.text);
   if (line.status == pop3::Status::kErr) {
     verdict_->detail = absl::StrCat(attempt_->backend->name, ": ", Shown(line, 120));
+    const absl::string_view code = pop3::ParseStatusLine(line.text).code;
+    if (absl::StartsWithIgnoreCase(code, "SYS/")) attempt_->stats->sys_refusals.Add();
   }
   return line.status == pop3::Status::kOk;
 }
@@ -378,6 +375,25 @@ coro::Task<bool> UpstreamDialogue::LogInWithUserPass() {
     if (!line.ok) co_return false;
     // The answer to PASS follows and says nothing new.
     if (line.status != pop3::Status::kOk) co_return Judge(line);
+  }
+  const Line line = co_await ReadLine(UpstreamError::kLoginTimeout);
+  if (!line.ok) co_return false;
+  co_return Judge(line);
+}
+
+coro::Task<bool> UpstreamDialogue::LogInWithApop() {
+  for (const absl::string_view part :
+       {absl::string_view("APOP "), attempt_->user, absl::string_view(" "), attempt_->apop_digest,
+        absl::string_view("\r\n")}) {
+    channel_->Queue(part);
+  }
+  verdict_->password_sent = true;
+  const bool sent = co_await Send();
+  if (!sent) co_return false;
+  if (introduces_) {
+    const Line line = co_await ReadLine(UpstreamError::kLoginTimeout);
+    if (!line.ok) co_return false;
+    if (!TakeIntroduction(line)) co_return false;
   }
   const Line line = co_await ReadLine(UpstreamError::kLoginTimeout);
   if (!line.ok) co_return false;
@@ -459,7 +475,9 @@ coro::Task<bool> UpstreamDialogue::LogIn() {
   const bool plain = attempt_->backend->mechanism == config::UpstreamMechanism::kAuthPlain ||
                      !attempt_->authorization_id.empty() || attempt_->mechanism == "PLAIN";
   bool accepted = false;
-  if (!attempt_->sasl_message.empty()) {
+  if (!attempt_->apop_digest.empty()) {
+    accepted = co_await LogInWithApop();
+  } else if (!attempt_->sasl_message.empty()) {
     accepted = co_await LogInWithSasl(attempt_->mechanism, attempt_->sasl_message);
   } else if (plain) {
     accepted = co_await LogInWithPlain();
@@ -469,8 +487,9 @@ coro::Task<bool> UpstreamDialogue::LogIn() {
   // With a carried exchange it is as much the client's time as the backend's.
   const bool judged = verdict_->kind == UpstreamVerdict::Kind::kAccepted ||
                       verdict_->kind == UpstreamVerdict::Kind::kRefused;
-  if (judged) {
-    attempt_->stats->login_seconds.Record(io()->Now() - started);
+  if (judged) attempt_->stats->login_seconds.Record(io()->Now() - started);
+  if (verdict_->kind == UpstreamVerdict::Kind::kAccepted) {
+    attempt_->stats->accepted.Record(io()->Now() - started);
   }
   co_return accepted;
 }
@@ -478,6 +497,31 @@ coro::Task<bool> UpstreamDialogue::LogIn() {
 void SetStepDeadline(UpstreamAttempt* attempt, DurationNs from_now) {
   Channel* channel = attempt->channel;
   channel->SetDeadline(std::min(attempt->deadline, channel->io()->Now() + from_now));
+}
+
+// Up to where credentials may be sent, or to the goal if that comes first.
+coro::Task<bool> UpstreamDialogue::Open() {
+  SetStepDeadline(attempt_, attempt_->timeouts->upstream_connect);
+  bool ok = co_await Connect();
+  if (!ok) co_return false;
+  const TimeNs connected = io()->Now();
+  SetStepDeadline(attempt_, attempt_->timeouts->upstream_greeting);
+  if (attempt_->backend->proxy_protocol != config::UpstreamProxy::kOff) {
+    ok = co_await SendProxyHeader();
+    if (!ok) co_return false;
+  }
+  if (attempt_->goal == UpstreamGoal::kConnected) co_return true;
+  if (attempt_->backend->tls == config::UpstreamTls::kImplicit) {
+    ok = co_await ShakeHands();
+    if (!ok) co_return false;
+  }
+  ok = co_await ReadGreeting();
+  if (!ok) co_return false;
+  attempt_->stats->greeting_seconds.Record(io()->Now() - connected);
+  attempt_->stats->greetings.Record(io()->Now() - connected);
+  if (attempt_->goal == UpstreamGoal::kGreeted) co_return true;
+  if (attempt_->backend->tls == config::UpstreamTls::kStls) co_return co_await StartTls();
+  co_return true;
 }
 
 // Whether the backend must be asked for its capabilities before this login.
@@ -497,32 +541,18 @@ bool MustAskCapabilities(const UpstreamAttempt& attempt) {
 
 // One login as the protocol has it, top to bottom.
 coro::Task<bool> RunDialogue(UpstreamDialogue* dialogue, UpstreamAttempt* attempt) {
-  io::Io* io = attempt->channel->io();
-  SetStepDeadline(attempt, attempt->timeouts->upstream_connect);
-  bool ok = co_await dialogue->Connect();
+  const bool waited = !attempt->opened_with.empty();
+  bool ok = true;
+  if (waited) {
+    dialogue->Resume();
+  } else {
+    ok = co_await dialogue->Open();
+  }
   if (!ok) co_return false;
-  const TimeNs connected = io->Now();
-  SetStepDeadline(attempt, attempt->timeouts->upstream_greeting);
-  if (attempt->backend->proxy_protocol != config::UpstreamProxy::kOff) {
-    ok = co_await dialogue->SendProxyHeader();
-    if (!ok) co_return false;
-  }
-  if (attempt->goal == UpstreamGoal::kConnected) co_return true;
-  if (attempt->backend->tls == config::UpstreamTls::kImplicit) {
-    ok = co_await dialogue->ShakeHands();
-    if (!ok) co_return false;
-  }
-  ok = co_await dialogue->ReadGreeting();
-  if (!ok) co_return false;
-  attempt->stats->greeting_seconds.Record(io->Now() - connected);
-  if (attempt->goal == UpstreamGoal::kGreeted) co_return true;
-  if (attempt->backend->tls == config::UpstreamTls::kStls) {
-    ok = co_await dialogue->StartTls();
-    if (!ok) co_return false;
-  }
-  if (attempt->goal == UpstreamGoal::kSecured) co_return true;
+  if (attempt->goal <= UpstreamGoal::kSecured) co_return true;
   SetStepDeadline(attempt, attempt->timeouts->upstream_login);
-  if (attempt->goal == UpstreamGoal::kCapabilities || MustAskCapabilities(*attempt)) {
+  // One that went away while its connection waited shows here, before it is given a password.
+  if (waited || attempt->goal == UpstreamGoal::kCapabilities || MustAskCapabilities(*attempt)) {
     ok = co_await dialogue->LearnCapabilities();
     if (!ok) co_return false;
   }
@@ -537,8 +567,10 @@ void Conclude(UpstreamAttempt* attempt, bool accepted, UpstreamVerdict* verdict)
   if (accepted) {
     verdict->kind = UpstreamVerdict::Kind::kAccepted;
     channel->SetDeadline(kNever);
-    channel->set_sensitive(false);
-  } else if (verdict->kind == UpstreamVerdict::Kind::kChallenge) {
+    // One that will be logged in yet stays as careful as it is.
+    if (attempt->goal != UpstreamGoal::kSecured) channel->set_sensitive(false);
+  } else if (verdict->kind == UpstreamVerdict::Kind::kChallenge ||
+             (verdict->kind == UpstreamVerdict::Kind::kRefused && attempt->stays)) {
     channel->SetDeadline(kNever);
   } else {
     channel->Stop(/*abortive=*/false);

@@ -24,6 +24,7 @@ class OfferBook;
 // What a worker remembers of a backend from one login to the next. Worker thread only.
 struct BackendMemory {
   bool pipelining = false;  // its CAPA said PIPELINING
+  bool knows_capa = false;  // it did not refuse the command
   TimeNs capa_read_at = 0;  // 0: never
 };
 
@@ -68,6 +69,13 @@ struct UpstreamAttempt {
   OfferBook* offers = nullptr;
   size_t backend_index = 0;
   std::string* greeting = nullptr;  // where to write the greeting's line down; null: nowhere
+  // What the backend said when an attempt with the goal kSecured opened the connection, which then
+  // has waited: it goes on from there. Empty: the connection is to be opened.
+  std::string opened_with;
+  // A refusal leaves the channel as it is, for another attempt that goes on from there.
+  bool stays = false;
+  // APOP: the answer of `user` to the challenge in `opened_with`; empty: another way to log in.
+  absl::string_view apop_digest;
 };
 
 struct UpstreamVerdict {
@@ -88,7 +96,8 @@ struct UpstreamVerdict {
 };
 
 // On kAccepted the channel is as far as the goal said, logged in by default, and may hold bytes the
-// backend sent behind its verdict; on any other verdict it has been stopped and waits to be closed.
+// backend sent behind its verdict; on any other verdict it has been stopped and waits to be closed
+// (but see UpstreamAttempt::stays).
 coro::Task<UpstreamVerdict> LogInUpstream(UpstreamAttempt* attempt);
 
 // After kChallenge: gives the backend the client's answer, base64 or "*". Until then the channel

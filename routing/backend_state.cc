@@ -39,6 +39,20 @@ absl::string_view ServiceName(Service service) {
   return "";
 }
 
+absl::string_view EjectCauseName(EjectCause cause) {
+  switch (cause) {
+    case EjectCause::kFailures:
+      return "failures";
+    case EjectCause::kSlowGreeting:
+      return "slow_greeting";
+    case EjectCause::kSlowLogin:
+      return "slow_login";
+    case EjectCause::kSysRefusals:
+      return "sys_refusals";
+  }
+  return "";
+}
+
 void BackendState::SetService(Service service, absl::string_view who, absl::string_view why,
                               TimeNs now) {
   const std::lock_guard<std::mutex> lock(mutex_);
@@ -197,41 +211,68 @@ bool BackendState::OnCheck(const CheckResult& result, const CheckRules& rules, T
 }
 
 void BackendState::OnSuccess(TimeNs now) {
-  if (failures_.load(std::memory_order_relaxed) == 0) return;
+  // Both: a failure that is noted at this moment may have got to the second one only.
+  if (failures_.load(std::memory_order_relaxed) == 0 &&
+      next_trial_.load(std::memory_order_relaxed) == 0) {
+    return;
+  }
   failures_.store(0, std::memory_order_relaxed);
+  next_trial_.store(0, std::memory_order_relaxed);
   // One that began before the ejection proves nothing about now.
   if (ejected(now) || !on_trial_.exchange(false, std::memory_order_relaxed)) return;
   log::Info(absl::StrCat("backend ", name_, ": a login succeeded again after its ejection"));
 }
 
-bool BackendState::OnFailure(const EjectRules& rules) {
+bool BackendState::OnFailure(const EjectRules& rules, TimeNs now) {
   if (rules.failures == 0) return false;
   const int failures = failures_.fetch_add(1, std::memory_order_relaxed) + 1;
+  if (failures >= rules.failures) {
+    next_trial_.store(now + kTrialEvery, std::memory_order_relaxed);
+  }
   return failures >= rules.failures || on_trial_.load(std::memory_order_relaxed);
 }
 
-void BackendState::Eject(const EjectRules& rules, absl::string_view reason, TimeNs now) {
+bool BackendState::TakeTrial(TimeNs now) {
+  TimeNs next = next_trial_.load(std::memory_order_relaxed);
+  if (next == 0) return true;
+  if (now < next) return false;
+  return next_trial_.compare_exchange_strong(next, now + kTrialEvery, std::memory_order_relaxed) ||
+         next == 0;
+}
+
+void BackendState::Eject(const EjectRules& rules, EjectCause cause, absl::string_view reason,
+                         TimeNs now) {
   const std::lock_guard<std::mutex> lock(mutex_);
   const TimeNs last_end = ejected_until_.load(std::memory_order_relaxed);
   if (now < last_end) return;
   // Well for as long as it was out: the past is forgotten.
-  const bool again = ejected_for_ > 0 && now - last_end <= std::max(ejected_for_, rules.time);
+  const bool soft = cause != EjectCause::kFailures;
+  // That it is slow again takes a while to know.
+  const DurationNs memory =
+      std::max(ejected_for_, rules.time) + (soft ? 2 * rules.outliers.window : 0);
+  const bool again = ejected_for_ > 0 && now - last_end <= memory;
   ejected_for_ = again ? std::min(2 * ejected_for_, rules.time_max) : rules.time;
   report_.eject_reason = std::string(reason);
   ++report_.ejections;
+  ++report_.ejections_by[static_cast<size_t>(cause)];
   const int failures = failures_.load(std::memory_order_relaxed);
-  on_trial_.store(true, std::memory_order_relaxed);
+  if (!soft) on_trial_.store(true, std::memory_order_relaxed);
+  soft_.store(soft, std::memory_order_relaxed);
   weight_.ComesBack(now + ejected_for_);
   ejected_until_.store(now + ejected_for_, std::memory_order_relaxed);
-  log::Warning(absl::StrCat("backend ", name_, ": ejected for ", ejected_for_ / kMillisecond,
-                            " ms after ", failures, " failed login attempts in a row: ", reason));
+  log::Warning(
+      absl::StrCat("backend ", name_, ": ejected for ", ejected_for_ / kMillisecond, " ms",
+                   soft ? "" : absl::StrCat(" after ", failures, " failed login attempts in a row"),
+                   ": ", reason));
 }
 
 void BackendState::EndEjection(TimeNs now) {
+  if (ejected_softly()) return;
   const std::lock_guard<std::mutex> lock(mutex_);
   if (!ejected(now)) return;
   ejected_until_.store(now, std::memory_order_relaxed);
   failures_.store(0, std::memory_order_relaxed);
+  next_trial_.store(0, std::memory_order_relaxed);
   on_trial_.store(false, std::memory_order_relaxed);
   weight_.ComesBack(now);
   log::Info(

@@ -6,6 +6,7 @@
 #ifndef POSTERN_ROUTING_BACKEND_STATE_H_
 #define POSTERN_ROUTING_BACKEND_STATE_H_
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <map>
@@ -23,6 +24,7 @@
 #include "routing/backend_load.h"
 #include "routing/backend_weight.h"
 #include "routing/holds.h"
+#include "routing/maildrops.h"
 #include "routing/options.h"
 #include "routing/overrides.h"
 #include "routing/pool_queue.h"
@@ -40,6 +42,8 @@ enum class Service : uint8_t {
   kDisabled,  // no logins at all, and no checks
 };
 absl::string_view ServiceName(Service service);  // "enabled", "draining", "disabled"
+
+absl::string_view EjectCauseName(EjectCause cause);  // "slow_login"
 
 // What the backend's agent says, for logins.
 enum class AgentVerdict : uint8_t {
@@ -76,6 +80,7 @@ struct BackendReport {
   TimeNs ejected_until = 0;  // 0: not ejected now
   std::string eject_reason;  // of the last ejection
   uint64_t ejections = 0;
+  std::array<uint64_t, kEjectCauseCount> ejections_by{};  // the same by EjectCause
   Service service = Service::kEnabled;
   TimeNs service_at = 0;                      // 0: never changed
   std::string service_by;                     // who
@@ -112,10 +117,19 @@ class BackendState {
     return !unreachable_.load(std::memory_order_relaxed) && service() == Service::kEnabled &&
            agent() == AgentVerdict::kServe;
   }
-  // Whether a user with a live session there may log in once more: a drain lets them.
+  // Whether a user with a live session there may log in once more: a drain lets them, and so does
+  // an ejection of one that answers.
   bool usable_for_live_users(TimeNs now) const {
-    return health_.load(std::memory_order_relaxed) != Health::kDown && !ejected(now) &&
-           service() != Service::kDisabled && agent() != AgentVerdict::kOut;
+    return health_.load(std::memory_order_relaxed) != Health::kDown &&
+           (!ejected(now) || ejected_softly()) && service() != Service::kDisabled &&
+           agent() != AgentVerdict::kOut;
+  }
+  // Whether users who have no other backend may log in: for them one that is slow is better than
+  // none.
+  bool usable_alone(TimeNs now) const {
+    return health_.load(std::memory_order_relaxed) != Health::kDown &&
+           (!ejected(now) || ejected_softly()) && service() == Service::kEnabled &&
+           agent() == AgentVerdict::kServe;
   }
   // Whether all that keeps it out is an ejection, which a single login may put to the test.
   bool only_ejected(TimeNs now) const {
@@ -125,6 +139,8 @@ class BackendState {
   AgentVerdict agent() const { return agent_.load(std::memory_order_relaxed); }
   Service service() const { return service_.load(std::memory_order_relaxed); }
   bool ejected(TimeNs now) const { return now < ejected_until_.load(std::memory_order_relaxed); }
+  // Of an ejection: whether the backend answers, only worse than others do.
+  bool ejected_softly() const { return soft_.load(std::memory_order_relaxed); }
   Health health() const { return health_.load(std::memory_order_relaxed); }
   // Why not, as "down: connect to 10.0.0.11:110: Connection refused"; empty when usable.
   std::string Why(TimeNs now) const;
@@ -145,15 +161,25 @@ class BackendState {
   void OnSuccess(TimeNs now);
   // A login attempt failed before the password was sent. Returns whether there were as many in a
   // row as `rules` allow.
-  bool OnFailure(const EjectRules& rules);
+  bool OnFailure(const EjectRules& rules, TimeNs now);
+  // Whether a login may try it now. Where as many attempts in a row have failed as the rules allow
+  // only one in kTrialEvery may, and has taken its turn when this says so; the others would only
+  // wait for the same timeout. Takes no lock.
+  bool TakeTrial(TimeNs now);
+  static constexpr DurationNs kTrialEvery = kSecond;
   // Takes it out for the time the rules say. Until a login succeeds there, the next failure is one
   // too many.
-  void Eject(const EjectRules& rules, absl::string_view reason, TimeNs now);
+  void Eject(const EjectRules& rules, absl::string_view reason, TimeNs now) {
+    Eject(rules, EjectCause::kFailures, reason, now);
+  }
+  // The same for any cause; with another one than failures, failures count as before.
+  void Eject(const EjectRules& rules, EjectCause cause, absl::string_view reason, TimeNs now);
 
   // An operator's wish, logged with who and why (both escaped). Kept until the next one.
   void SetService(Service service, absl::string_view who, absl::string_view why, TimeNs now);
 
-  // A login that put an ejected backend to the test got an answer: the ejection is over.
+  // A login that put an ejected backend to the test got an answer: the ejection is over, unless it
+  // was for one that answers.
   void EndEjection(TimeNs now);
 
   // An operator's wish, logged like the one above; kAsConfigured ends it.
@@ -183,7 +209,9 @@ class BackendState {
   std::atomic<TimeNs> ejected_until_{0};
   std::atomic<Service> service_{Service::kEnabled};
   std::atomic<AgentVerdict> agent_{AgentVerdict::kServe};
+  std::atomic<bool> soft_{false};      // the last ejection
   std::atomic<int> failures_{0};       // in a row
+  std::atomic<TimeNs> next_trial_{0};  // 0: nobody has to wait for it
   std::atomic<bool> on_trial_{false};  // ejected, and no login has succeeded since
   mutable std::mutex mutex_;
   std::string checked_;
@@ -215,12 +243,15 @@ class BackendStates {
   // What operators have said of users, in time with the backends: across reloads.
   const std::shared_ptr<Overrides>& overrides() const { return overrides_; }
   const std::shared_ptr<Holds>& holds() const { return holds_; }
+  // Who holds which user's maildrop, in pools that conciliate.
+  const std::shared_ptr<Maildrops>& maildrops() const { return maildrops_; }
 
  private:
   const std::shared_ptr<Affinity> affinity_ = std::make_shared<Affinity>();
   const std::shared_ptr<ChangeCounter> changes_ = std::make_shared<ChangeCounter>(0);
   const std::shared_ptr<Overrides> overrides_ = std::make_shared<Overrides>();
   const std::shared_ptr<Holds> holds_ = std::make_shared<Holds>();
+  const std::shared_ptr<Maildrops> maildrops_ = std::make_shared<Maildrops>();
   mutable std::mutex mutex_;
   std::map<std::string, std::shared_ptr<PoolQueue>, std::less<>> queues_;
   std::map<std::string, std::shared_ptr<BackendState>, std::less<>> states_;

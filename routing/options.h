@@ -42,12 +42,36 @@ struct QueueRules {
   int waiting_max = 1000;
 };
 
+// What took a backend out. All but the first leave one that answers, if badly.
+enum class EjectCause { kFailures, kSlowGreeting, kSlowLogin, kSysRefusals };
+inline constexpr size_t kEjectCauseCount = 4;
+
+// When a backend that answers is ejected because the others do better; see outliers.h.
+struct OutlierRules {
+  // Slower than so many times the others, by the medians of greetings and of accepted logins, and
+  // slower than slow_floor; 0: never.
+  double slow_factor = 0;
+  DurationNs slow_floor = 500 * kMillisecond;
+  // Such a share of the logins answered [SYS/...], and twice that of the others; 0: never.
+  int sys_percent = 0;
+  DurationNs window = 30 * kSecond;
+  int logins_min = 20;  // in the window; with fewer nothing is known
+  bool on() const { return slow_factor > 0 || sys_percent > 0; }
+};
+
 // When failed logins take a backend out for a while: passive, beside active checks.
 struct EjectRules {
   int failures = 0;                // attempts in a row that failed before the login; 0: never
   DurationNs time = 10 * kSecond;  // the first time; each that follows soon is twice as long
   DurationNs time_max = 300 * kSecond;
   int share_max_percent = 50;  // of a pool's backends, out at the same time
+  OutlierRules outliers = {};
+};
+
+// What is done for a login whose maildrop the backend calls in use.
+struct InUseRules {
+  DurationNs wait = 0;      // for it to become free, at most; 0: nothing is done
+  DurationNs end_idle = 0;  // a session of the user that has been idle so long is ended; 0: never
 };
 
 // Backends that share the users' mail.
@@ -65,6 +89,7 @@ struct PoolOptions {
   // users on to the next one by hash; 0: never. With `failover` and balancing by user only.
   int load_bound_percent = 0;
   QueueRules queue = {};
+  InUseRules in_use = {};
   // How long a backend that comes back takes to its full weight; with `failover` only.
   DurationNs slow_start = 0;
 };
@@ -72,13 +97,13 @@ struct PoolOptions {
 // One entry of the list that is tried in order. Exactly one of `map_file`, `cdb_file`,
 // `rules_file`, `regex`, `users` and `lookup` is set.
 struct RouteOptions {
-  std::string map_file;          // user<TAB>backend-or-pool
-  std::string cdb_file;          // the same as a constant database
-  std::string rules_file;        // expression<TAB>backend-or-pool
-  std::string regex;             // one such expression ...
-  std::string target;            // ... and where it leads; with `regex` only
-  std::string users;             // "name@domain", "name", "*@domain" or "*"
-  std::string lookup;            // name of a lookup, which is asked
+  std::string map_file;    // user<TAB>backend-or-pool
+  std::string cdb_file;    // the same as a constant database
+  std::string rules_file;  // expression<TAB>backend-or-pool
+  std::string regex;       // one such expression ...
+  std::string target;      // ... and where it leads; with `regex` only
+  std::string users;       // "name@domain", "name", "*@domain" or "*"
+  std::string lookup;      // name of a lookup, which is asked
   // With `users` exactly one of pool and backend. With `lookup` at most one: where answers lead
   // that name nothing, and how the addresses they name are reached.
   std::string pool;

@@ -150,7 +150,7 @@ Decision Router::Impl::Usable(const RouteTable::Match& match, absl::string_view 
     choices[static_cast<size_t>(decision.pool)].Choose(StableHash(user), states, now, &decision);
     return decision;
   }
-  if (states[static_cast<size_t>(match.target.backend)]->usable(now)) {
+  if (states[static_cast<size_t>(match.target.backend)]->usable_alone(now)) {
     decision.candidates[0] = match.target.backend;
     decision.candidate_count = 1;
   } else {
@@ -188,7 +188,7 @@ void Router::NoteFailure(const Decision& decision, size_t backend, absl::string_
   if (decision.pool < 0) return;
   const PoolOptions& pool = impl_->options.pools[static_cast<size_t>(decision.pool)];
   BackendState& state = *states[backend];
-  if (!state.OnFailure(pool.eject) || state.ejected(now)) return;
+  if (!state.OnFailure(pool.eject, now) || state.ejected(now)) return;
   // One at a time: two workers must not eject one too many.
   const std::lock_guard<std::mutex> lock(impl_->eject_mutex);
   int ejected = 0;
@@ -199,6 +199,27 @@ void Router::NoteFailure(const Decision& decision, size_t backend, absl::string_
     return;
   }
   state.Eject(pool.eject, reason, now);
+}
+
+void Router::EjectOutlier(size_t pool, size_t backend, EjectCause cause, absl::string_view reason,
+                          const BackendStateList& states, TimeNs now) const {
+  const PoolOptions& options = impl_->options.pools[pool];
+  const std::lock_guard<std::mutex> lock(impl_->eject_mutex);
+  if (states[backend]->ejected(now)) return;
+  int out = 1;
+  int usable = 0;
+  for (const int index : options.backends) {
+    const auto other = static_cast<size_t>(index);
+    if (other == backend) continue;
+    const bool well = states[other]->usable(now);
+    out += well ? 0 : 1;
+    // A backup, or one without weight, may be there for other users.
+    const BackendOptions& member = impl_->options.backends[other];
+    usable += well && !member.backup && states[other]->weight().Settled(member.weight) > 0 ? 1 : 0;
+  }
+  const int size = static_cast<int>(options.backends.size());
+  if (usable == 0 || out * 100 > options.eject.share_max_percent * size) return;
+  states[backend]->Eject(options.eject, cause, reason, now);
 }
 
 PoolStanding Router::Standing(size_t pool, const BackendStateList& states, TimeNs now) const {

@@ -60,6 +60,12 @@ class Router {
   void NoteFailure(const Decision& decision, size_t backend, absl::string_view reason,
                    const BackendStateList& states, TimeNs now) const;
 
+  // Ejects a backend of the pool that answers worse than the others, when its share of the pool
+  // allows it and another one is left. Whoever is out for another reason counts as out, too: one
+  // that is slow is better than none. Any thread.
+  void EjectOutlier(size_t pool, size_t backend, EjectCause cause, absl::string_view reason,
+                    const BackendStateList& states, TimeNs now) const;
+
   PoolStanding Standing(size_t pool, const BackendStateList& states, TimeNs now) const;
 
   // The decision for a raw login name, step by step, one line each: normalisation, each route and

@@ -58,6 +58,21 @@ absl::StatusOr<std::string> HmacMd5Hex(absl::string_view key, absl::string_view 
   return digest;
 }
 
+std::array<char, 32> Sha256(std::initializer_list<absl::string_view> parts) {
+  DigestContextPtr context(EVP_MD_CTX_new());
+  CHECK(context != nullptr);
+  CHECK(EVP_DigestInit_ex2(context.get(), EVP_sha256(), nullptr) == 1);
+  for (const absl::string_view part : parts) {
+    CHECK(EVP_DigestUpdate(context.get(), part.data(), part.size()) == 1);
+  }
+  std::array<char, 32> digest{};
+  unsigned int size = 0;
+  CHECK(EVP_DigestFinal_ex(context.get(), reinterpret_cast<unsigned char*>(digest.data()), &size) ==
+            1 &&
+        size == digest.size());
+  return digest;
+}
+
 namespace {
 
 constexpr size_t kSha256Block = 64;

@@ -3,6 +3,7 @@
 #define POSTERN_TLS_DIGEST_H_
 
 #include <array>
+#include <initializer_list>
 #include <memory>
 #include <string>
 
@@ -19,6 +20,9 @@ absl::StatusOr<std::string> Md5Hex(absl::string_view a, absl::string_view b);
 // Lower-case hexadecimal HMAC-MD5 (RFC 2104): the CRAM-MD5 digest of secret and challenge (RFC
 // 2195). The same limits.
 absl::StatusOr<std::string> HmacMd5Hex(absl::string_view key, absl::string_view message);
+
+// SHA-256 (FIPS 180-4) of the parts, one behind the other. Any thread.
+std::array<char, 32> Sha256(std::initializer_list<absl::string_view> parts);
 
 // HMAC-SHA256 (RFC 2104, FIPS 180-4) under a random key of its own: tells equal messages, and
 // nobody who lacks the key can make two that look equal. Any thread.

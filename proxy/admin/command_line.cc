@@ -20,6 +20,7 @@
 #include "proxy/admin/service_verbs.h"
 #include "proxy/base/escape.h"
 #include "proxy/config/config.h"
+#include "proxy/config/secrets.h"
 #include "proxy/snapshot_builder.h"
 #include "proxy/state_file.h"
 #include "proxy/version.h"
@@ -59,6 +60,11 @@ int Check(const std::string& file) {
   if (!state_file.empty()) {
     const absl::StatusOr<SavedState> saved = LoadStateFile(state_file);
     if (!saved.ok()) return Complain(saved.status());
+  }
+  const std::string& token_file = snapshot.config.admin.token_file;
+  if (!token_file.empty()) {
+    const absl::StatusOr<Secret> token = config::ReadPasswordFile(token_file);
+    if (!token.ok()) return Complain(token.status());
   }
   std::printf("%s: good\n", file.c_str());
   std::printf("  %zu listeners, %zu pools, %zu backends, %zu routes, %zu mapped users\n",

@@ -72,6 +72,9 @@ void CheckFiles(const config::Config& config, DoctorReport* report) {
     CheckPasswordFile(backend.master_password_file, "a master password", &seen, report);
     CheckPasswordFile(backend.health.password_file, "a password of health checks", &seen, report);
   }
+  for (const config::Lookup& lookup : config.lookups) {
+    CheckPasswordFile(lookup.password_file, "a password of lookups", &seen, report);
+  }
   CheckPasswordFile(config.admin.token_file, "the token of the admin endpoint", &seen, report);
 }
 

@@ -33,6 +33,7 @@ constexpr std::array<absl::string_view, kCloseReasonCount> kReasonNames = {
     "admission",
     "held",
     "kicked",
+    "superseded",
     "drained",
     "backend_down",
     "shutdown",

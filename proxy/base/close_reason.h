@@ -35,6 +35,7 @@ enum class CloseReason : uint8_t {
   kAdmission,            // a limit of connections was reached
   kHeld,                 // the user was on hold for too long, or too many waited already
   kKicked,               // an operator ended it (postern kick, postern move)
+  kSuperseded,           // it was idle, and another login of the user waited for it (in_use)
   kDrained,              // an operator drains its backend and ends what is left (drain --over)
   kBackendDown,          // health checks found its backend down (end_over)
   kShutdown,             // we are stopping

@@ -12,6 +12,7 @@ constexpr std::array<absl::string_view, kGuardRefusalCount> kNames = {
     "none",          "denied",      "rate_ip",         "rate_prefix",
     "rate_listener", "sessions_ip", "sessions_prefix", "sessions_user",
     "failures_user", "failures_ip", "failures_prefix", "login_delay",
+    "policy",
 };
 
 }  // namespace

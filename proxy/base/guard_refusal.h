@@ -21,8 +21,9 @@ enum class GuardRefusal : uint8_t {
   kFailuresIp,      // from the address,
   kFailuresPrefix,  // or from its network
   kLoginDelay,      // logged in too short a time ago
+  kPolicy,          // the policy service says no
 };
-inline constexpr int kGuardRefusalCount = static_cast<int>(GuardRefusal::kLoginDelay) + 1;
+inline constexpr int kGuardRefusalCount = static_cast<int>(GuardRefusal::kPolicy) + 1;
 
 // The word used in logs and in the metric label `reason`, for example "sessions_ip".
 absl::string_view GuardRefusalName(GuardRefusal refusal);

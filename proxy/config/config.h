@@ -12,7 +12,9 @@
 #include "proxy/base/socket_address.h"
 #include "proxy/base/time.h"
 #include "proxy/config/lookup.h"
+#include "proxy/config/policy.h"
 #include "proxy/guard/options.h"
+#include "proxy/pop3/forward_fields.h"
 #include "proxy/pop3/login_dialogue.h"
 #include "routing/options.h"
 #include "tls/options.h"
@@ -37,6 +39,12 @@ enum class Pipelining { kAuto, kOn, kOff };  // auto: what the backend's CAPA sa
 // Which name in a client's certificate is the user's.
 enum class CertificateUser { kCommonName, kSubjectEmail, kAlternateEmail };
 
+// A name that clients ask for in their TLS handshake (SNI), in small letters.
+struct ServerName {
+  std::string name;
+  int backend = -1;  // index in Config::backends
+};
+
 struct Listener {
   std::string name;  // metric label; default: the address as written
   SocketAddress address;
@@ -51,7 +59,13 @@ struct Listener {
   std::string client_ca;  // unless kNone
   CertificateUser certificate_user = CertificateUser::kCommonName;
   std::optional<std::vector<std::string>> capabilities;  // of its CAPA; none: see OfferBook
-  int line = 0;                                          // where the configuration has it
+  // Index of the backend of all who come in here, whatever the routes say; -1: the routes say. Who
+  // asks for one of `server_names` is at that one's.
+  int backend = -1;
+  std::vector<ServerName> server_names;
+  bool relays_greeting = false;  // see greeting_relay.h; of those who have a backend by the above,
+  int only_backend = -1;         // or of all, when the routes lead to this one only
+  int line = 0;                  // where the configuration has it
 };
 
 // What an active health check does before it says QUIT. Each includes the ones before it.
@@ -95,7 +109,8 @@ struct Backend {
   Pipelining pipelining = Pipelining::kAuto;
   UpstreamProxy proxy_protocol = UpstreamProxy::kOff;
   UpstreamXclient xclient = UpstreamXclient::kOff;
-  std::string master_user;  // with login = "master"
+  pop3::ForwardFields forward;  // as written, see FillForward()
+  std::string master_user;      // with login = "master"
   // "{user}*{master}": the name to log in with instead of SASL PLAIN with an authorization id.
   std::string master_format;
   std::string master_password_file;  // first line of a file that others may not read
@@ -163,9 +178,10 @@ struct Config {
   Timeouts timeouts;
   Limits limits;
   guard::Options guard;
+  Policy policy;                               // of [guard]
   std::vector<DurationNs> login_delays;        // by index in routing.pools
   std::vector<DurationNs> route_login_delays;  // by index in routing.routes; -1: as the pool's
-  std::vector<Backend> backends;  // same order and indices as routing.backends
+  std::vector<Backend> backends;               // same order and indices as routing.backends
   routing::RouterOptions routing;
   std::vector<Lookup> lookups;  // same order and indices as routing.lookups
   Log log;

@@ -28,6 +28,11 @@ struct Setting {
   Position position;  // of the value, or of its table when it is not written
 };
 
+struct ServerNameDraft {
+  std::string name;
+  Setting<std::string> backend;
+};
+
 struct ListenerDraft {
   Listener value;
   Position table;
@@ -42,6 +47,10 @@ struct ListenerDraft {
   Setting<tls::ClientCertificate> client_certificate;
   Setting<std::string> client_ca;
   Setting<CertificateUser> certificate_user;
+  Setting<std::string> backend;
+  std::vector<ServerNameDraft> server_names;
+  Position server_names_at;
+  Setting<bool> greeting;  // the backend's
 };
 
 // A health = { ... } table.
@@ -62,6 +71,7 @@ struct UpstreamDraft {
   Setting<Pipelining> pipelining;
   Setting<UpstreamProxy> proxy_protocol;
   Setting<UpstreamXclient> xclient;
+  Setting<pop3::ForwardFields> forward;
   Setting<std::string> master_user;
   Setting<std::string> master_password_file;
   Setting<std::string> master_format;
@@ -105,7 +115,9 @@ struct PoolDraft {
   bool backends_good = false;  // every item of the list could be read
   BalanceDraft balance;
   routing::EjectRules eject;
+  Position outliers;  // where `eject` has the first key about them
   bool affinity = true;
+  Setting<routing::InUseRules> in_use;
   std::optional<DurationNs> login_delay;  // nothing: what [guard] says
   UpstreamDraft defaults;
   std::vector<PoolMember> members;
@@ -152,12 +164,14 @@ void ParseNeighbours(TableReader* reader, ListenerDraft* listener);
 // The keys of a listener about clients' certificates; file names start at that of `file_name`.
 void ParseClientCertificates(TableReader* reader, const std::string& file_name,
                              ListenerDraft* listener);
+// The keys of a listener about the backend that all of its clients are at.
+void ParseListenerBackend(TableReader* reader, Diagnostics* diagnostics, ListenerDraft* listener);
 // The `capabilities` of a listener, or of the whole file.
 bool ReadCapabilities(TableReader* reader, std::vector<std::string>* lines);
 // Reads `master_format`.
 bool ReadMasterFormat(TableReader* reader, std::string* format);
 // The keys of a backend or pool about what it is told of the client.
-void ParseIntroduction(TableReader* reader, UpstreamDraft* upstream);
+void ParseIntroduction(TableReader* reader, Diagnostics* diagnostics, UpstreamDraft* upstream);
 // Reads a `health` table.
 bool ParseHealth(const TomlNode& table, const std::string& file_name, Diagnostics* diagnostics,
                  HealthDraft* health);
@@ -168,10 +182,19 @@ void ParseLimits(TableReader* reader, UpstreamDraft* upstream);
 // Completes the pool, whose backends are known.
 void ResolveBalance(const BalanceDraft& draft, const Draft& whole, routing::PoolOptions* options,
                     Diagnostics* diagnostics);
+// The `in_use` table of a pool.
+void ParseInUse(TableReader* reader, Diagnostics* diagnostics,
+                Setting<routing::InUseRules>* setting);
+// Compares it with the deadlines of sessions.
+void ValidateInUse(const Setting<routing::InUseRules>& setting, const Timeouts& timeouts,
+                   Diagnostics* diagnostics);
 // Reads an `agent` table.
 void ParseAgent(const TomlNode& table, Diagnostics* diagnostics, Agent* agent);
 // Reads the [guard] table.
 void ParseGuard(TableReader* top, Draft* draft, Diagnostics* diagnostics);
+// policy.cc: its `policy` table. `file_name` is that of the configuration.
+void ParsePolicy(const TomlNode& table, const std::string& file_name, Diagnostics* diagnostics,
+                 Policy* policy);
 // The key login_delay of [guard], a pool or a route.
 bool ReadLoginDelay(TableReader* reader, DurationNs* delay);
 // Completes the guard's options, and the CAPA line that follows from them; after
@@ -180,7 +203,8 @@ void ValidateGuard(Draft* draft);
 // A list of networks; wrong ones are reported.
 bool ReadNetworks(TableReader* reader, absl::string_view key, std::vector<IpNetwork>* out);
 // Reads an `eject` table.
-void ParseEject(const TomlNode& table, Diagnostics* diagnostics, routing::EjectRules* rules);
+void ParseEject(const TomlNode& table, Diagnostics* diagnostics, PoolDraft* pool);
+void ValidateEject(const PoolDraft& pool, Diagnostics* diagnostics);
 // Compares the checks of one backend with how it is reached; `setting` is its own or its pool's.
 void ValidateHealth(const Setting<HealthDraft>& setting, bool tls_used, bool master_used,
                     Backend* backend, Diagnostics* diagnostics);
@@ -199,6 +223,8 @@ void Validate(Draft* draft, Diagnostics* diagnostics);
 void ValidateMechanisms(const Draft& draft, Diagnostics* diagnostics);
 // The part of it about clients' certificates.
 void ValidateClientCertificates(ListenerDraft* listener, Diagnostics* diagnostics);
+// The part of it about listeners that lead to a backend of their own; after ValidateUpstreams().
+void ValidateListenerBackends(Draft* draft, Diagnostics* diagnostics);
 // The part of it about neighbours in front of a listener.
 void ValidateNeighbours(ListenerDraft* listener, Diagnostics* diagnostics);
 // Completes the backend's part about what it is told of the client.

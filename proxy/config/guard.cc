@@ -98,6 +98,12 @@ void ParseFailures(const TomlNode& table, guard::FailureRules* rules, Diagnostic
   reader.Finish();
 }
 
+// Whether something outside of the configuration names the backend or pool.
+bool LeadsAnywhere(const RouteDraft& route) {
+  return route.map.written || route.cdb.written || route.rules.written || route.regex.written ||
+         route.lookup.written;
+}
+
 // RFC 2449 section 6.5: whole seconds, the most that any user may meet, and USER where it differs.
 void AnnounceLoginDelay(const std::vector<DurationNs>& delays, Config* config) {
   const auto [least, most] = std::minmax_element(delays.begin(), delays.end());
@@ -137,6 +143,9 @@ void ParseGuard(TableReader* top, Draft* draft, Diagnostics* diagnostics) {
   if (const TomlNode* node = reader.Table("failures")) {
     ParseFailures(*node, &options->failures, diagnostics);
   }
+  if (const TomlNode* node = reader.Table("policy")) {
+    ParsePolicy(*node, file, diagnostics, &draft->config.policy);
+  }
   ReadLoginDelay(&reader, &options->login_delay);
   reader.Duration("known_for", 60 * kSecond, 8760 * kHour, &options->known_for);
   ReadFiles(&reader, "allow", file, &options->allow_files);
@@ -167,9 +176,9 @@ void ValidateGuard(Draft* draft) {
       delays.push_back(*route.login_delay);
       continue;
     }
-    // A map leads anywhere.
-    if (route.map.written) delays.insert(delays.end(), of_pools.begin(), of_pools.end());
-    if (route.map.written || route.backend.written) delays.push_back(general);
+    const bool anywhere = LeadsAnywhere(route);
+    if (anywhere) delays.insert(delays.end(), of_pools.begin(), of_pools.end());
+    if (anywhere || route.backend.written) delays.push_back(general);
     for (size_t i = 0; i < draft->pools.size(); ++i) {
       if (route.pool.written && draft->pools[i].name.value == route.pool.value) {
         delays.push_back(of_pools[i]);

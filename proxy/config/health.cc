@@ -28,6 +28,28 @@ void CheckLogin(const TomlNode& table, const HealthDraft& health, Diagnostics* d
   if (health.password_file.written) useless("password_file", health.password_file.position);
 }
 
+// The keys of `eject` about backends that answer, but worse than others.
+void ParseOutliers(TableReader* reader, routing::OutlierRules* rules) {
+  reader->Decimal("slow_factor", 2, 100, &rules->slow_factor);
+  reader->Duration("slow_floor", 5 * kMillisecond, 60 * kSecond, &rules->slow_floor);
+  reader->Int("sys_percent", 5, 100, &rules->sys_percent);
+  reader->Duration("window", 5 * kSecond, kHour / 6, &rules->window);
+  reader->Int("logins_min", 5, 100000, &rules->logins_min);
+  const bool slow_wanted = reader->Has("slow_factor");
+  if (!slow_wanted && reader->Has("slow_floor")) {
+    reader->Add(reader->At("slow_floor"),
+                "slow_floor means nothing without slow_factor; add slow_factor = 3, or remove it");
+  }
+  if (slow_wanted || reader->Has("sys_percent")) return;
+  for (const char* key : {"window", "logins_min"}) {
+    if (!reader->Has(key)) continue;
+    reader->Add(reader->At(key),
+                absl::StrCat(key,
+                             " means nothing without slow_factor or sys_percent; add one of "
+                             "them, or remove it"));
+  }
+}
+
 }  // namespace
 
 absl::string_view ProbeName(Probe probe) {
@@ -88,8 +110,9 @@ bool ParseHealth(const TomlNode& table, const std::string& file_name, Diagnostic
   return true;
 }
 
-void ParseEject(const TomlNode& table, Diagnostics* diagnostics, routing::EjectRules* rules) {
+void ParseEject(const TomlNode& table, Diagnostics* diagnostics, PoolDraft* pool) {
   TableReader reader(table, "eject", diagnostics);
+  routing::EjectRules* rules = &pool->eject;
   rules->failures = 5;
   reader.Int("failures", 1, 1000, &rules->failures);
   reader.Duration("time", 100 * kMillisecond, kHour, &rules->time);
@@ -102,7 +125,21 @@ void ParseEject(const TomlNode& table, Diagnostics* diagnostics, routing::EjectR
   }
   if (!max_written && rules->time_max < rules->time) rules->time_max = rules->time;
   reader.Int("share_max_percent", 1, 100, &rules->share_max_percent);
+  ParseOutliers(&reader, &rules->outliers);
+  if (rules->outliers.on()) {
+    pool->outliers = reader.At(reader.Has("slow_factor") ? "slow_factor" : "sys_percent");
+  }
   reader.Finish();
+}
+
+// Elsewhere an ejection would turn slow logins into none.
+void ValidateEject(const PoolDraft& pool, Diagnostics* diagnostics) {
+  const Setting<bool>& failover = pool.balance.failover;
+  if (!pool.eject.outliers.on() || failover.value || (failover.written && !failover.good)) return;
+  diagnostics->Add(pool.outliers,
+                   "a backend that is slow or refuses much can only be ejected where its users can "
+                   "go to another one; write failover = true if every backend sees the same mail, "
+                   "or remove this");
 }
 
 void ValidateHealth(const Setting<HealthDraft>& setting, bool tls_used, bool master_used,

@@ -12,6 +12,7 @@
 #include "routing/lookup/ldap_source.h"
 #include "routing/lookup/lookup_options.h"
 #include "routing/lookup/mysql_source.h"
+#include "routing/lookup/policy_source.h"
 #include "routing/lookup/postgresql_source.h"
 #include "routing/lookup/redis_source.h"
 
@@ -26,7 +27,7 @@ struct Lookup {
   routing::LookupFactory make;
   std::variant<std::monostate, std::shared_ptr<routing::PostgresqlOptions>,
                std::shared_ptr<routing::MysqlOptions>, std::shared_ptr<routing::LdapOptions>,
-               std::shared_ptr<routing::RedisOptions>>
+               std::shared_ptr<routing::RedisOptions>, std::shared_ptr<routing::PolicyOptions>>
       server;
   // Addresses that an answer may lead to; empty: any but those that are no server's.
   std::vector<IpNetwork> networks;

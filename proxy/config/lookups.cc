@@ -128,9 +128,7 @@ void ParseLookup(const TomlNode& table, Draft* draft, Diagnostics* diagnostics) 
   TableReader reader(table, "[[lookup]]", diagnostics, &TopLevelKeys());
   Lookup lookup;
   lookup.line = table.position.line;
-  std::string text;
-  Describe(table, &text);
-  lookup.fingerprint = routing::StableHash(text);
+  lookup.fingerprint = FingerprintOf(table);
   Setting<std::string> name;
   ReadSetting(reader, "name", &name, [&](std::string* out) { return reader.String("name", out); });
   if (!name.written) reader.Missing("name", "name = \"auth\"");
@@ -171,6 +169,12 @@ void ParseLookup(const TomlNode& table, Draft* draft, Diagnostics* diagnostics) 
 }
 
 }  // namespace
+
+uint64_t FingerprintOf(const TomlNode& table) {
+  std::string text;
+  Describe(table, &text);
+  return routing::StableHash(text);
+}
 
 void ParseLookups(TableReader* reader, Draft* draft, Diagnostics* diagnostics) {
   for (const TomlNode* table : reader->Tables("lookup")) ParseLookup(*table, draft, diagnostics);

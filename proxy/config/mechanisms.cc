@@ -41,12 +41,21 @@ void ValidateExternal(const Draft& draft, Position position, const std::vector<s
 void ValidateMechanisms(const Draft& draft, Diagnostics* diagnostics) {
   const std::vector<size_t> reachable = ReachableBackends(draft.config);
   for (const auto& [mechanism, position] : draft.mechanisms) {
-    if (mechanism == pop3::Mechanism::kCramMd5 && !draft.secrets_written &&
-        !LookupsJudgeDigests(draft)) {
-      diagnostics->Add(position,
-                       "mechanism \"cram-md5\" needs the users' secrets to verify against; write "
-                       "secrets = \"/etc/postern/secrets\", or remove the mechanism");
+    const bool digest =
+        mechanism == pop3::Mechanism::kCramMd5 || mechanism == pop3::Mechanism::kDigestMd5;
+    if (digest && !draft.secrets_written && !LookupsJudgeDigests(draft)) {
+      diagnostics->Add(
+          position, absl::StrCat("mechanism \"", pop3::InfoOf(mechanism).word,
+                                 "\" needs the users' secrets to verify against; write secrets = "
+                                 "\"/etc/postern/secrets\", or remove the mechanism"));
     }
+#ifndef POSTERN_DIGEST_MD5
+    if (mechanism == pop3::Mechanism::kDigestMd5) {
+      diagnostics->Add(position,
+                       "this postern was built without GNU SASL; build it with "
+                       "POSTERN_DIGEST_MD5, or remove the mechanism");
+    }
+#endif
     if (mechanism == pop3::Mechanism::kExternal) {
       ValidateExternal(draft, position, reachable, diagnostics);
     }

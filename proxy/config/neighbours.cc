@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "proxy/config/draft.h"
+#include "proxy/config/forward.h"
 
 namespace postern::config {
 
@@ -36,7 +37,9 @@ void ParseNeighbours(TableReader* reader, ListenerDraft* listener) {
       [&](std::vector<IpNetwork>* out) { return ReadNetworks(reader, "xclient_networks", out); });
 }
 
-void ParseIntroduction(TableReader* reader, UpstreamDraft* upstream) {
+void ParseIntroduction(TableReader* reader, Diagnostics* diagnostics, UpstreamDraft* upstream) {
+  ReadSetting(*reader, "forward", &upstream->forward,
+              [&](pop3::ForwardFields* out) { return ReadForwardTable(reader, diagnostics, out); });
   ReadSetting(*reader, "proxy_protocol", &upstream->proxy_protocol, [&](UpstreamProxy* out) {
     return reader->Word<UpstreamProxy>(
         "proxy_protocol",
@@ -57,6 +60,14 @@ void ResolveIntroduction(const UpstreamDraft& own, const UpstreamDraft& pool, Ba
   const Setting<UpstreamXclient>& xclient = Effective(own.xclient, pool.xclient);
   backend->proxy_protocol = Effective(own.proxy_protocol, pool.proxy_protocol).value;
   backend->xclient = xclient.value;
+  const Setting<pop3::ForwardFields>& forward = Effective(own.forward, pool.forward);
+  backend->forward = forward.value;
+  if (forward.good && backend->xclient == UpstreamXclient::kOff) {
+    diagnostics->Add(forward.position,
+                     absl::StrCat("forward is told by XCLIENT, and backend \"", backend->name,
+                                  "\" has none; write xclient = \"auto\" there, or remove "
+                                  "forward"));
+  }
   if (backend->proxy_protocol == UpstreamProxy::kOff || backend->xclient == UpstreamXclient::kOff) {
     return;
   }

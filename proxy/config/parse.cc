@@ -102,6 +102,7 @@ void ParseListeners(TableReader* top, Draft* draft, Diagnostics* diagnostics) {
     reader.Int("backlog", 1, 65535, &listener.value.backlog);
     ParseNeighbours(&reader, &listener);
     ParseClientCertificates(&reader, draft->config.file, &listener);
+    ParseListenerBackend(&reader, diagnostics, &listener);
     std::vector<std::string> capabilities;
     if (ReadCapabilities(&reader, &capabilities)) listener.value.capabilities = capabilities;
     reader.Finish();

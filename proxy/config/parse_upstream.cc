@@ -61,7 +61,7 @@ void ReadUpstream(TableReader* reader, const std::string& file_name, UpstreamDra
         "pipelining",
         {{"auto", Pipelining::kAuto}, {"on", Pipelining::kOn}, {"off", Pipelining::kOff}}, out);
   });
-  ParseIntroduction(reader, upstream);
+  ParseIntroduction(reader, diagnostics, upstream);
   ReadSetting(*reader, "master_user", &upstream->master_user,
               [&](std::string* out) { return reader->String("master_user", out); });
   ReadPath(reader, "master_password_file", file_name, &upstream->master_password_file);
@@ -196,8 +196,9 @@ void ParsePool(const TomlNode& table, Draft* draft, Diagnostics* diagnostics) {
   if (!pool.name.written) reader.Missing("name", "name = \"mail\"");
   ParseBalance(&reader, diagnostics, &pool.balance);
   reader.Bool("affinity", &pool.affinity);
+  ParseInUse(&reader, diagnostics, &pool.in_use);
   if (DurationNs delay = 0; ReadLoginDelay(&reader, &delay)) pool.login_delay = delay;
-  if (const TomlNode* eject = reader.Table("eject")) ParseEject(*eject, diagnostics, &pool.eject);
+  if (const TomlNode* eject = reader.Table("eject")) ParseEject(*eject, diagnostics, &pool);
   ReadUpstream(&reader, draft->config.file, &pool.defaults, diagnostics);
   ParseMembers(&reader, static_cast<int>(draft->pools.size()), &pool, draft, diagnostics);
   reader.Finish();

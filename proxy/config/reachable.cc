@@ -17,6 +17,12 @@ std::vector<size_t> ReachableBackends(const Config& config) {
       for (const int backend : pool.backends) reachable.insert(static_cast<size_t>(backend));
     }
   }
+  for (const Listener& listener : config.listeners) {
+    if (listener.backend >= 0) reachable.insert(static_cast<size_t>(listener.backend));
+    for (const ServerName& name : listener.server_names) {
+      reachable.insert(static_cast<size_t>(name.backend));
+    }
+  }
   return std::vector<size_t>(reachable.begin(), reachable.end());
 }
 

@@ -9,7 +9,7 @@
 
 namespace postern::config {
 
-// Indices of the backends that some route leads to, ascending. A map may name any.
+// Indices of the backends that some route or listener leads to, ascending. A map may name any.
 std::vector<size_t> ReachableBackends(const Config& config);
 
 }  // namespace postern::config

@@ -157,6 +157,7 @@ void Validate(Draft* draft, Diagnostics* diagnostics) {
   ValidateAdmin(*draft, diagnostics);
   ValidateAdminToken(*draft, diagnostics);
   ValidateUpstreams(draft, diagnostics);
+  ValidateListenerBackends(draft, diagnostics);
   ValidateGuard(draft);
   ValidateMechanisms(*draft, diagnostics);
 }

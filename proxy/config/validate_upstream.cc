@@ -496,7 +496,10 @@ void ValidateUpstreams(Draft* draft, Diagnostics* diagnostics) {
     routing::PoolOptions options;
     options.name = pool.name.value;
     options.eject = pool.eject;
+    ValidateEject(pool, diagnostics);
     options.affinity = pool.affinity;
+    if (pool.in_use.good) options.in_use = pool.in_use.value;
+    ValidateInUse(pool.in_use, draft->config.timeouts, diagnostics);
     ResolveMembers(pool, names, draft, &options, diagnostics);
     ResolveBalance(pool.balance, *draft, &options, diagnostics);
     draft->config.routing.pools.push_back(std::move(options));

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "proxy/base/socket_address.h"
+#include "proxy/pop3/forward_fields.h"
 
 namespace postern::pop3 {
 
@@ -21,6 +22,8 @@ struct ClientIdentity {
   std::string certificate_name;
   // How many more proxies may follow, this one included; Dovecot counts from 7.
   int ttl = 7;
+  // What else is told to the next hop, by XCLIENT only.
+  ForwardFields forward;
 };
 
 }  // namespace postern::pop3

@@ -10,6 +10,7 @@
 #include "proxy/base/check.h"
 #include "proxy/pop3/capability.h"
 #include "proxy/pop3/command.h"
+#include "proxy/pop3/digest_response.h"
 #include "proxy/pop3/reply.h"
 #include "proxy/pop3/sasl.h"
 #include "proxy/pop3/sasl_first_message.h"
@@ -75,13 +76,19 @@ LoginDialogue::LoginDialogue(const DialogueOptions* options, bool tls_active,
   CHECK(options != nullptr);
 }
 
+void LoginDialogue::RelayGreeting(RelayedGreeting greeting) {
+  relays_greeting_ = true;
+  apop_challenge_ = std::move(greeting.challenge);
+  relayed_greeting_ = std::move(greeting.text);
+}
+
 std::string LoginDialogue::Greeting() const {
-  std::string greeting =
-      absl::StrCat("+OK ", xclient_trusted_ ? "[XCLIENT] " : "", options_->hostname, " POP3 ready");
+  const absl::string_view front = xclient_trusted_ ? "[XCLIENT] " : "";
   const bool ever_usable = !apop_challenge_.empty() && (CredentialsAllowed() || CanStartTls());
-  if (ever_usable) absl::StrAppend(&greeting, " ", apop_challenge_);
-  greeting += "\r\n";
-  return greeting;
+  const std::string text = relayed_greeting_.empty()
+                               ? absl::StrCat(options_->hostname, " POP3 ready")
+                               : relayed_greeting_;
+  return WriteRelayedGreeting(front, text, ever_usable ? apop_challenge_ : "");
 }
 
 Decision LoginDialogue::OnInput(absl::string_view input, size_t* consumed) {
@@ -220,6 +227,7 @@ Decision LoginDialogue::OnApop(absl::string_view argument) {
   Decision decision = Login(LoginMethod::kApop, std::string(user), Secret());
   decision.credentials.digest = LowerCase(digest);
   decision.credentials.challenge = apop_challenge_;
+  decision.credentials.for_backend = relays_greeting_;
   return decision;
 }
 
@@ -248,12 +256,14 @@ Decision LoginDialogue::OnAuth(absl::string_view argument) {
     awaiting_ = Awaiting::kLoginUser;
     return Reply("+ VXNlcm5hbWU6");  // "Username:"
   }
-  if (mechanism_ == Mechanism::kCramMd5) {
+  if (mechanism_ == Mechanism::kCramMd5 || mechanism_ == Mechanism::kDigestMd5) {
     // The server speaks first (RFC 5034 section 4 has no initial response then).
-    if (has_initial_response && !says_nothing)
-      return Bad("-ERR CRAM-MD5 begins with our challenge");
+    if (has_initial_response && !says_nothing) {
+      return Bad(absl::StrCat("-ERR ", InfoOf(mechanism_).name, " begins with our challenge"));
+    }
     Decision decision;
-    decision.action = Action::kCramChallenge;
+    const bool cram = mechanism_ == Mechanism::kCramMd5;
+    decision.action = cram ? Action::kCramChallenge : Action::kDigestChallenge;
     return decision;
   }
   const Awaiting first = mechanism_ == Mechanism::kPlain      ? Awaiting::kPlainMessage
@@ -301,6 +311,7 @@ Decision LoginDialogue::OnSaslResponse(Awaiting answered, absl::string_view base
   absl::StatusOr<Secret> response = DecodeBase64(base64);
   if (!response.ok()) return Bad("-ERR Not valid base64");
   if (answered == Awaiting::kCramResponse) return OnCramResponse(response->view());
+  if (answered == Awaiting::kDigestResponse) return OnDigestResponse(response->view());
   if (answered == Awaiting::kFirstMessage) return OnFirstMessage(base64, response->view());
   if (answered == Awaiting::kAuthorizationId) return OnAuthorizationId(response->view());
   const size_t bytes_max = options_->credential_bytes_max;
@@ -367,6 +378,25 @@ Decision LoginDialogue::OnCramResponse(absl::string_view message) {
   Decision decision = Login(LoginMethod::kAuth, std::string(user), Secret());
   decision.credentials.digest = LowerCase(digest);
   decision.credentials.challenge = std::move(challenge);
+  return decision;
+}
+
+std::string LoginDialogue::OnDigestChallenge(absl::string_view challenge) {
+  awaiting_ = Awaiting::kDigestResponse;
+  return absl::StrCat("+ ", EncodeBase64(challenge), "\r\n");
+}
+
+Decision LoginDialogue::OnDigestResponse(absl::string_view message) {
+  const std::optional<DigestResponse> response = ReadDigestResponse(message);
+  if (!response.has_value() || response->user.size() > options_->credential_bytes_max ||
+      (!response->realm.empty() && response->realm != options_->hostname)) {
+    return Bad("-ERR Malformed DIGEST-MD5 response");
+  }
+  if (!response->authorization_id.empty() && response->authorization_id != response->user) {
+    return Bad("-ERR An authorization identity of another user is not accepted");
+  }
+  Decision decision = Login(LoginMethod::kAuth, response->user, Secret());
+  decision.credentials.digest = Secret(message);
   return decision;
 }
 

@@ -26,6 +26,7 @@
 #include "proxy/base/secret.h"
 #include "proxy/pop3/capability.h"
 #include "proxy/pop3/mechanism.h"
+#include "proxy/pop3/relayed_greeting.h"
 #include "proxy/pop3/xclient.h"
 
 namespace postern::pop3 {
@@ -57,14 +58,20 @@ struct Credentials {
   Mechanism mechanism = Mechanism::kPlain;  // kAuth only
   std::string user;                         // as sent; not normalised
   Secret password;                          // empty for APOP and where the exchange is carried
-  // APOP and CRAM-MD5: 32 hexadecimal digits, lower case, and what they were made with.
+  // APOP and CRAM-MD5: 32 hexadecimal digits, lower case, and what they were made with. DIGEST-MD5:
+  // the client's whole message; the challenge is with whoever made it.
   Secret digest;
   std::string challenge;
+  // The digest answers a backend's challenge (LoginDialogue::RelayGreeting): only it can judge.
+  bool for_backend = false;
   Secret sasl_message;  // the first message of a carried exchange, in base64 as it was sent
 
   bool carried() const { return !sasl_message.empty(); }
-  // Only who has the secret can judge it.
-  bool shows_digest() const { return !digest.empty(); }
+  // We judge it, and need the secret for that.
+  bool shows_digest() const { return !digest.empty() && !for_backend; }
+  bool by_digest_md5() const {
+    return method == LoginMethod::kAuth && mechanism == Mechanism::kDigestMd5;
+  }
   // Nothing is left to judge: TLS has proven who it is.
   bool by_certificate() const {
     return method == LoginMethod::kAuth && mechanism == Mechanism::kExternal;
@@ -74,15 +81,16 @@ struct Credentials {
 };
 
 enum class Action {
-  kNeedInput,      // nothing to do until more bytes come
-  kReply,          // send `reply`, go on
-  kStartTls,       // send `reply` in the clear, then shake hands, then call OnTlsStarted()
-  kXclient,        // `xclient` is true of the client from now on; send `reply`, go on
-  kLogin,          // try `credentials`, then call OnLoginRefused(), or leave the dialogue
-  kCramChallenge,  // make a challenge and give it to OnCramChallenge(), whose reply is sent
-  kSaslResponse,   // after ExpectSaslResponse(): `sasl_response` is for the backend
-  kSaslAbort,      // after ExpectSaslResponse(): end the exchange, send `reply`, go on
-  kClose,          // send `reply` (may be empty), then end the session with `reason`
+  kNeedInput,        // nothing to do until more bytes come
+  kReply,            // send `reply`, go on
+  kStartTls,         // send `reply` in the clear, then shake hands, then call OnTlsStarted()
+  kXclient,          // `xclient` is true of the client from now on; send `reply`, go on
+  kLogin,            // try `credentials`, then call OnLoginRefused(), or leave the dialogue
+  kCramChallenge,    // make a challenge and give it to OnCramChallenge(), whose reply is sent
+  kDigestChallenge,  // the same with OnDigestChallenge()
+  kSaslResponse,     // after ExpectSaslResponse(): `sasl_response` is for the backend
+  kSaslAbort,        // after ExpectSaslResponse(): end the exchange, send `reply`, go on
+  kClose,            // send `reply` (may be empty), then end the session with `reason`
 };
 
 struct Decision {
@@ -111,6 +119,10 @@ class LoginDialogue {
   // to nobody else. After the handshake; empty: nobody.
   void SetCertificateUser(std::string user) { certificate_user_ = std::move(user); }
 
+  // The client is greeted in a backend's words, and APOP answers that backend's challenge: see
+  // Credentials::for_backend. Before Greeting(). Without a challenge APOP is not offered.
+  void RelayGreeting(RelayedGreeting greeting);
+
   // "+OK <hostname> ... [<challenge>]\r\n". The challenge is in it only if APOP can be used now or
   // after STLS: the greeting comes once, and clients try APOP when they see a '<'.
   std::string Greeting() const;
@@ -132,6 +144,8 @@ class LoginDialogue {
   // `challenge` is "<digits.digits@host>" of fresh randomness; the next line of the client answers
   // it, and nothing else ever does. Returns the line for the client.
   std::string OnCramChallenge(std::string challenge);
+  // Likewise with a digest-challenge (RFC 2831 section 2.1.1) that has the host name as its realm.
+  std::string OnDigestChallenge(absl::string_view challenge);
 
   // The backend's challenge is on its way to the client, whose next line answers it.
   void ExpectSaslResponse() { awaiting_ = Awaiting::kSaslResponse; }
@@ -153,6 +167,7 @@ class LoginDialogue {
     kLoginPassword,
     kFirstMessage,  // of mechanism_, a carried one
     kCramResponse,
+    kDigestResponse,
     kAuthorizationId,  // of EXTERNAL
     kSaslResponse,     // for the backend
   };
@@ -179,6 +194,7 @@ class LoginDialogue {
   Decision OnFirstMessage(absl::string_view base64, absl::string_view message);
   Decision OnCarriedLine(absl::string_view line);
   Decision OnCramResponse(absl::string_view message);
+  Decision OnDigestResponse(absl::string_view message);
   Decision OnAuthorizationId(absl::string_view id);
   Decision Capabilities() const;
   Decision MechanismList() const;
@@ -189,7 +205,9 @@ class LoginDialogue {
 
   const DialogueOptions* options_;
   std::string apop_challenge_;
-  std::string user_;  // from USER, or from the first half of AUTH LOGIN
+  bool relays_greeting_ = false;  // apop_challenge_ is a backend's
+  std::string relayed_greeting_;  // its words; empty: ours
+  std::string user_;              // from USER, or from the first half of AUTH LOGIN
   int bad_commands_ = 0;
   int refused_logins_ = 0;
   bool tls_active_;

@@ -18,6 +18,7 @@ enum class Mechanism {
   kOauthbearer,
   kCramMd5,
   kExternal,
+  kDigestMd5,
 };
 
 struct MechanismInfo {
@@ -30,7 +31,7 @@ struct MechanismInfo {
 };
 
 // In the order of the enum.
-inline constexpr std::array<MechanismInfo, 8> kMechanisms = {{
+inline constexpr std::array<MechanismInfo, 9> kMechanisms = {{
     {"PLAIN", "plain", "auth_plain", false},
     {"LOGIN", "login", "auth_login", false},
     {"SCRAM-SHA-1", "scram-sha-1", "auth_scram_sha_1", true},
@@ -41,6 +42,8 @@ inline constexpr std::array<MechanismInfo, 8> kMechanisms = {{
     {"CRAM-MD5", "cram-md5", "auth_cram_md5", false},
     // The client's certificate says who it is (RFC 4422 appendix A).
     {"EXTERNAL", "external", "auth_external", false},
+    // Like CRAM-MD5 (RFC 2831; historic by RFC 6331).
+    {"DIGEST-MD5", "digest-md5", "auth_digest_md5", false},
 }};
 
 constexpr const MechanismInfo& InfoOf(Mechanism mechanism) {

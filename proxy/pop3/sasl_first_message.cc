@@ -108,6 +108,7 @@ FirstMessage ReadFirstMessage(Mechanism mechanism, absl::string_view message, st
     case Mechanism::kPlain:
     case Mechanism::kLogin:
     case Mechanism::kCramMd5:
+    case Mechanism::kDigestMd5:
     case Mechanism::kExternal:
       break;
   }

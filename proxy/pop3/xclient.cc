@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/ascii.h"
@@ -62,6 +63,11 @@ bool ReadPair(absl::string_view key, absl::string_view value, End* client, End* 
   if (is("TTL")) return ReadTtl(value, &facts->ttl);
   if (is("SESSION") && IsSessionName(value)) facts->session = std::string(value);
   if (is("DESTNAME")) facts->server_name = std::string(value);
+  if (is("FORWARD")) {
+    std::optional<ForwardFields> fields = ReadForward(value);
+    if (!fields.has_value()) return false;
+    facts->forward = *std::move(fields);
+  }
   // "TLS", and whatever a later version adds to it; all else is "insecure".
   if (is("CLIENT-TRANSPORT")) facts->tls = absl::StartsWith(value, "TLS");
   return true;
@@ -85,6 +91,13 @@ std::string WriteXclient(const ClientIdentity& identity, absl::string_view sessi
                   " CLIENT-TRANSPORT=", identity.tls ? "TLS" : "insecure");
   if (!identity.server_name.empty()) absl::StrAppend(&line, " DESTNAME=", identity.server_name);
   add_end("DEST", identity.destination);
+  if (!identity.forward.empty()) {
+    constexpr absl::string_view kKey = " FORWARD=";
+    const size_t used = line.size() + kKey.size() + 2;
+    CHECK(used < kXclientBytesMax);
+    const std::string forward = WriteForward(identity.forward, kXclientBytesMax - 1 - used);
+    if (!forward.empty()) absl::StrAppend(&line, kKey, forward);
+  }
   line += "\r\n";
   CHECK(line.size() < kXclientBytesMax);
   return line;

@@ -24,7 +24,7 @@ bool AnnouncesXclient(absl::string_view greeting_line);
 // The whole command with its CRLF, one line for all versions of Dovecot, which ignore the keys they
 // do not know. `session`: visible ASCII, at most 64 bytes; longer ones are ignored there.
 // identity.server_name: a DNS name or empty; any other is refused there. TTL is one less than
-// identity.ttl.
+// identity.ttl. Of identity.forward it holds as many fields as fit, the first ones first.
 std::string WriteXclient(const ClientIdentity& identity, absl::string_view session);
 
 // What one XCLIENT command said; what it left out is empty.
@@ -35,6 +35,7 @@ struct XclientFacts {
   std::string server_name;  // any text without spaces and control bytes
   std::optional<bool> tls;  // CLIENT-TRANSPORT
   std::optional<int> ttl;   // at most kTtlMax
+  ForwardFields forward;
 };
 inline constexpr size_t kSessionBytesMax = 64;
 inline constexpr int kTtlMax = 255;

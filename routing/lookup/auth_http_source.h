@@ -9,18 +9,13 @@
 #include <vector>
 
 #include "routing/lookup/auth_http_message.h"
+#include "routing/lookup/http_client.h"
 #include "routing/lookup/source.h"
 
 namespace postern::routing {
 
 struct AuthHttpOptions {
-  // Where to ask, without user and fragment. `unix_path` is set for a service behind a unix socket.
-  struct Url {
-    std::string url;
-    std::string host;  // for the Host header, as nginx writes it: without the port
-    std::string unix_path;
-  };
-  std::vector<Url> urls;  // the next is asked when one fails
+  std::vector<HttpUrl> urls;  // the next is asked when one fails
   AuthHttpRules rules;
   std::vector<std::pair<std::string, std::string>> headers;  // name, value
   std::string ca_file;                                       // empty: the system's

@@ -16,7 +16,10 @@
 namespace postern::routing {
 
 struct LookupOptions {
-  std::string name;                        // metric label
+  std::string name;   // metric label
+  std::string title;  // what logs call it; empty: lookup and its name
+  // What follows from its silence, for logs; empty: logins wait.
+  std::string silence;
   DurationNs timeout = 3 * kSecond;        // of one question, the wait for its turn included
   int connections = 4;                     // threads that ask at the same time
   size_t queue_max = 1000;                 // who else may wait; beyond: kTemporary at once

@@ -14,6 +14,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "proxy/base/log.h"
+#include "proxy/base/log_limit.h"
 #include "routing/lookup/breaker.h"
 
 namespace postern::routing {
@@ -30,6 +31,8 @@ using Kind = LookupAnswer::Kind;
 
 // How often forgotten answers are looked for.
 constexpr std::chrono::seconds kSweepInterval(1);
+// Between two warnings about answers that cannot be used.
+constexpr DurationNs kWarningPeriod = 10 * kSecond;
 
 // One question, and everybody who waits for its answer.
 struct Flight {
@@ -98,6 +101,7 @@ struct LookupService::Core {
   const std::shared_ptr<LookupCounters> counters;
   const std::function<TimeNs()> clock;
   AnswerCache cache;
+  LogLimit warnings{kWarningPeriod};
 
   mutable std::mutex mutex;
   std::condition_variable work;   // something is queued, or the end
@@ -112,6 +116,9 @@ struct LookupService::Core {
   size_t calling = 0;
   bool stopping = false;
 
+  std::string Title() const {
+    return options.title.empty() ? absl::StrCat("lookup ", options.name) : options.title;
+  }
   bool Remembers(const LookupQuestion& question) const;
   AnswerPtr Fallback(const LookupKey& key, TimeNs now, std::string why);
   AnswerPtr Enqueue(LookupQuestion question, const LookupKey& key, TimeNs now, Done done,
@@ -146,6 +153,7 @@ void LookupService::Core::DropUnwanted(TimeNs now) {
   while (!queue.empty() && (now >= queue.front()->deadline || !queue.front()->Wanted())) {
     const std::shared_ptr<Flight> flight = std::move(queue.front());
     queue.pop_front();
+    Count(&counters->expired);
     waiting -= flight->waiters.size();
     const auto place = flights.find(flight->key);
     if (place != flights.end() && place->second == flight) flights.erase(place);
@@ -245,12 +253,14 @@ void LookupService::Core::Remember(const Flight& flight, const AnswerPtr& answer
 void LookupService::Core::Judge(const LookupAnswer& answer, TimeNs now) {
   if (IsFailure(answer)) {
     if (breaker.OnFailure(now)) {
-      log::Warning(absl::StrCat("lookup ", options.name, ": ", options.breaker_failures,
-                                " failures in a row, the last one: ", answer.detail,
-                                "; logins that need it are told to come back until it answers"));
+      log::Warning(absl::StrCat(Title(), ": ", options.breaker_failures,
+                                " failures in a row, the last one: ", answer.detail, "; ",
+                                options.silence.empty()
+                                    ? "logins that need it are told to come back until it answers"
+                                    : options.silence));
     }
   } else if (breaker.OnSuccess()) {
-    log::Info(absl::StrCat("lookup ", options.name, ": answers again"));
+    log::Info(absl::StrCat(Title(), ": answers again"));
   }
 }
 
@@ -322,7 +332,7 @@ absl::StatusOr<std::shared_ptr<LookupService>> LookupService::Start(
       const std::lock_guard<std::mutex> lock(core->mutex);
       --core->threads;
       return absl::ResourceExhaustedError(
-          absl::StrCat("lookup ", options.name, ": no thread: ", error.what()));
+          absl::StrCat(core->Title(), ": no thread: ", error.what()));
     }
   }
   return service;
@@ -368,6 +378,7 @@ void LookupService::Stop(DurationNs patience) {
                         [this] { return core_->threads == 0; });
 }
 
+std::optional<uint64_t> LookupService::MayWarn(TimeNs now) { return core_->warnings.Pass(now); }
 const LookupOptions& LookupService::options() const { return core_->options; }
 const LookupTraits& LookupService::traits() const { return core_->traits; }
 const LookupCounters& LookupService::counters() const { return *core_->counters; }

@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -49,6 +50,7 @@ struct LookupCounters {
   Count queue_full{0};  // told to come back because too many waited ...
   Count breaker{0};     // ... because the source is known to be down ...
   Count timed_out{0};   // ... because no answer came in time
+  Count expired{0};     // questions that no thread began to ask in time
   std::array<Count, kLookupSecondsBounds.size() + 1> seconds{};  // not cumulative
   Count nanoseconds{0};
 };
@@ -95,6 +97,10 @@ class LookupService {
   // Ends the service: no `done` is called any more. Waits at most `patience` for its threads; they
   // end by themselves when their source has answered.
   void Stop(DurationNs patience);
+
+  // An answer cannot be used, and an operator has to mend the source. Whether to say so in the log:
+  // how many were not said since the last one; or not. Broken sources break every login.
+  std::optional<uint64_t> MayWarn(TimeNs now);
 
   const LookupOptions& options() const;
   const LookupTraits& traits() const;

@@ -27,7 +27,8 @@ struct LookupQuestion {
   bool tls = false;
   std::string tls_version;  // empty without TLS
   std::string tls_cipher;
-  int attempt = 1;  // of this connection, from 1
+  int attempt = 1;      // of this connection, from 1
+  std::string message;  // ready to be sent, for sources that are told more: see policy_source.h
 };
 
 struct LookupAnswer {

@@ -39,6 +39,8 @@ TEST(BalanceConfigTest, NothingIsOnByDefault) {
   EXPECT_EQ(pool.load_bound_percent, 0);
   EXPECT_EQ(pool.queue.wait, 0);
   EXPECT_EQ(pool.slow_start, 0);
+  EXPECT_EQ(pool.in_use.wait, 0);
+  EXPECT_EQ(pool.in_use.end_idle, 0);
   for (const routing::BackendOptions& backend : config.routing.backends) {
     EXPECT_FALSE(backend.backup);
     EXPECT_EQ(backend.limits.sessions_max, 0);
@@ -89,6 +91,16 @@ TEST(BalanceConfigTest, DefaultsOfTheQueue) {
   const routing::QueueRules rules = Parse("queue = {}").routing.pools.at(0).queue;
   EXPECT_EQ(rules.wait, 10 * kSecond);
   EXPECT_EQ(rules.waiting_max, 1000);
+}
+
+TEST(BalanceConfigTest, MaildropsInUse) {
+  const routing::InUseRules by_default = Parse("in_use = {}").routing.pools.at(0).in_use;
+  EXPECT_EQ(by_default.wait, 10 * kSecond);
+  EXPECT_EQ(by_default.end_idle, 0);
+  const routing::InUseRules written =
+      Parse("in_use = { wait = \"6s\", end_idle = \"31s\" }").routing.pools.at(0).in_use;
+  EXPECT_EQ(written.wait, 6 * kSecond);
+  EXPECT_EQ(written.end_idle, 31 * kSecond);
 }
 
 TEST(BalanceConfigTest, ABoundMayBeAWholeNumber) {

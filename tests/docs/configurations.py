@@ -30,11 +30,18 @@ def provide_files(text, directory):
             shutil.copy(leaf.key, here)
         elif path.endswith("ca.pem"):
             shutil.copy(leaf.ca, here)
-        elif path.endswith(".map"):
-            backend = re.search(r'\{ name = "([^"]+)"', text).group(1)
+        elif path.endswith((".map", ".rules")):
+            backend = re.search(r'^  \{ name = "([^"]+)"', text, re.MULTILINE).group(1)
             with open(here, "w", encoding="utf-8") as file:
                 file.write(f"moved@example.org\t{backend}\n")
-        elif not path.startswith("/var/log/"):
+        elif path.endswith(".cdb"):
+            backend = re.search(r'^  \{ name = "([^"]+)"', text, re.MULTILINE).group(1)
+            record = f"+17,{len(backend)}:moved@example.org->{backend}\n\n"
+            subprocess.run(["cdb", "-c", here], input=record, text=True, check=True)
+        elif path.endswith(("/allow", "/deny")):
+            with open(here, "w", encoding="utf-8") as file:
+                file.write("192.0.2.0/24\n")
+        elif not path.startswith(("/var/log/", "/var/lib/")):
             with open(here, "w", encoding="utf-8") as file:
                 file.write("alice@example.org:secret\n")
             os.chmod(here, 0o600)

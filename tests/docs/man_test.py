@@ -14,6 +14,7 @@ sys.dont_write_bytecode = True
 ROOT = os.environ["POSTERN_SOURCE_DIR"]
 sys.path.insert(0, os.path.join(ROOT, "tests", "integration"))
 
+import configuration_keys as known  # noqa: E402
 from harness import Proxy  # noqa: E402
 
 POSTERN = os.path.join(os.environ["POSTERN_BIN_DIR"], "postern")
@@ -60,6 +61,48 @@ class ManTest(unittest.TestCase):
                 self.assertIn(f"Fl Fl {option}", page, f"{verb} --{option}")
         self.assertEqual(sorted(re.findall(r"^\.It Cm ([a-z]+)$", page, re.MULTILINE)),
                          sorted(verbs))
+
+    def test_every_place_of_the_http_api_is_explained(self):
+        with open(os.path.join(ROOT, "deploy", "man", "postern.1"), encoding="utf-8") as file:
+            section = file.read().partition("\n.Sh HTTP\n")[2].partition("\n.Sh ")[0]
+        folder = os.path.join(ROOT, "proxy", "admin")
+        served = set()
+        for source in glob.glob(os.path.join(folder, "*.cc")):
+            with open(source, encoding="utf-8") as file:
+                found = re.findall(r'router(?:->|_\.)(Get|Post)\(\s*(?:R"\((.*)\)"|"(.*?)")[,)]', file.read())
+            for method, pattern, path in found:
+                # Groups are names, but for the last one of backends, whose words are told beside it.
+                path = re.sub(r"\(\[.*?\)(?=/|$)", "*", path or pattern)
+                first, _, others = path.partition("(")
+                served.add(f"{method.upper()} {first + others.split('|')[0]}")
+                for word in others.rstrip(")").split("|")[1:]:
+                    self.assertIn(word, section)
+        self.assertIn("POST /api/v1/backends/*/drain", served)
+        self.assertIn("GET /metrics", served)
+        items = re.findall(r"^\.It Li (.*)$", section, re.MULTILINE)
+        told = {re.sub(r" Ns Ar \w+(?: Ns Li )?", "*", item) for line in items for item in line.split(" , ")}
+        self.assertEqual(told, served)
+
+    def test_every_key_is_explained_and_no_other(self):
+        program = known.program_keys()
+        self.assertEqual(program.keys(), {known.TOP, *known.HEADERS})
+        manual = known.manual_keys()
+        items = {(kind, key): text for kinds, keys, text in known.manual_items()
+                 for kind in kinds for key in keys}
+        for kind, keys in program.items():
+            if kind == known.TOP:
+                keys = keys - {re.sub(r"\W", "", name) for name in known.names_of_tables()}
+            if kind in known.EXPLAINED_AT:
+                for key in keys:  # in the words of one item
+                    self.assertRegex(items[known.EXPLAINED_AT[kind]], rf"\b{key}\b", kind)
+                continue
+            if kind == "[[pool]]":
+                keys = keys - known.manual_shared_keys()
+            self.assertEqual(manual.get(kind), keys, kind)
+
+    def test_no_table_is_forgotten(self):
+        kinds = {re.sub(r"(?<=\]\]) .*", "", kind) for kind in (known.TOP, *known.HEADERS)}
+        self.assertEqual(known.names_of_tables(), kinds)
 
     def test_every_option_of_the_bench_programs_is_explained(self):
         for program in ["postern-load", "postern-maildrop"]:

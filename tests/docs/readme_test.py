@@ -50,9 +50,9 @@ def blocks(language):
     return [block for its_language, block in found if its_language == language]
 
 
-def first_column(heading):
-    """The words in backticks in the first column of the session log's table with this heading."""
-    page = read("deploy/SESSION_LOG.md")
+def first_column(heading, page="deploy/SESSION_LOG.md"):
+    """The words in backticks in the first column of that page's table with this heading."""
+    page = read(page)
     table = page[page.index(heading):].split("\n\n")[0].splitlines()[2:]
     return [word for row in table for word in re.findall(r"`(\w+)`", row.split("|")[1])]
 
@@ -95,6 +95,22 @@ class TablesTest(unittest.TestCase):
         self.assertIn("quit", names)
         names.remove("none")
         self.assertEqual(sorted(first_column("| `reason` | What")), sorted(names))
+
+    def test_reasons_and_results_of_metrics(self):
+        source = read("metrics/worker_stats.cc")
+
+        def names(array):
+            return re.findall(r'"(\w+)"', re.search(rf"{array}\[\] = {{(.*?)}}", source, re.DOTALL).group(1))
+
+        self.assertIn("full", names("kUpstreamErrorNames"))
+        self.assertEqual(sorted(first_column("| `reason` of backend errors", "deploy/prometheus/METRICS.md")),
+                         sorted(names("kUpstreamErrorNames")))
+        sentence = re.search(r"`result` of logins is (.*?)\. `reason`", read("deploy/prometheus/METRICS.md"),
+                             re.DOTALL).group(1)
+        self.assertEqual(sorted(re.findall(r"`(\w+)`", sentence)), sorted(names("kLoginResultNames")))
+        row = next(line for line in README.splitlines() if line.startswith("| `postern_listener_logins_total`"))
+        self.assertEqual(set(re.findall(r"`(\w+)`", row)) - {"postern_listener_logins_total", "result"},
+                         set(names("kLoginResultNames")))
 
 
 class CommandsTest(unittest.TestCase):

@@ -35,6 +35,7 @@ Setup MakeSetup(uint8_t bits) {
     setup.options.mechanisms.push_back(Mechanism::kXoauth2);
     setup.options.mechanisms.push_back(Mechanism::kCramMd5);
     setup.options.mechanisms.push_back(Mechanism::kExternal);
+    setup.options.mechanisms.push_back(Mechanism::kDigestMd5);
   }
   setup.options.logins_max = 50;
   // Small limits are met by small inputs.
@@ -113,6 +114,9 @@ class Client {
       case Action::kCramChallenge:
         CHECK(absl::StartsWith(dialogue_.OnCramChallenge("<1.2@localhost>"), "+ "));
         break;
+      case Action::kDigestChallenge:
+        CHECK(absl::StartsWith(dialogue_.OnDigestChallenge("realm=\"localhost\""), "+ "));
+        break;
       case Action::kSaslResponse:
         transcript_.append(decision.sasl_response.view().data(), decision.sasl_response.size());
         CHECK(!HasControlBytes(decision.sasl_response.view()));
@@ -135,11 +139,13 @@ class Client {
     const bool apop = credentials.method == LoginMethod::kApop;
     const bool digest = apop || (credentials.method == LoginMethod::kAuth &&
                                  credentials.mechanism == Mechanism::kCramMd5);
-    CHECK(credentials.shows_digest() == digest && credentials.challenge.empty() != digest);
+    const bool digest_md5 = credentials.by_digest_md5();
+    CHECK(credentials.shows_digest() == (digest || digest_md5));
+    CHECK(credentials.challenge.empty() != digest);
     CHECK(credentials.password.empty() ==
-          (digest || credentials.carried() || credentials.by_certificate()));
+          (digest || digest_md5 || credentials.carried() || credentials.by_certificate()));
     CHECK(!credentials.by_certificate() || credentials.user == "anna");
-    CHECK(credentials.digest.size() == (digest ? 32 : 0));
+    CHECK(digest_md5 || credentials.digest.size() == (digest ? 32 : 0));
     CHECK(!apop || setup_.options.apop);
     transcript_ += credentials.user;
     transcript_.append(credentials.password.view().data(), credentials.password.size());

@@ -112,8 +112,8 @@ def test_its_words_count(start_proxy, farm, agent):
 
 
 def test_a_silent_agent_changes_nothing(start_proxy, farm, agent):
+    agent.words = b"drain 50%\n"  # from the first question on: it has never said up or down
     proxy = start_proxy(config(farm, agent))
-    agent.say(b"drain 50%\n")
     wait_for_words(proxy, "50%, drain")
     agent.say(b"what?\n")
     wait_until(lambda: 'gives no answer: it said "what?", which says nothing' in proxy.log(), 15, proxy.log)

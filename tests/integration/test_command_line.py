@@ -111,6 +111,22 @@ def test_check_reads_all_other_files(written, farm, tmp):
         backend.update(login="master", master_user="m", master_password_file=missing)
     expect_mistake(written(config), missing)
 
+    # Whatever `serve` would refuse, `check` does.
+    told_to_all = private(os.path.join(tmp, "token"), "word\n", 0o644)
+    config = farm.config()
+    config["admin"] = {"address": f"127.0.0.1:{free_port()}", "token_file": told_to_all}
+    expect_mistake(written(config), told_to_all, "others")
+    expect_mistake(written(config), told_to_all, "others", verb="serve")
+
+
+@pytest.mark.parametrize("verb", ["check", "serve"])
+def test_passwords_of_lookups_are_read_beforehand(verb, written, farm, tmp):
+    told_to_all = private(os.path.join(tmp, "password"), "word\n", 0o644)
+    config = farm.config()
+    lookup = {"name": "users", "type": "redis", "servers": ["127.0.0.1:9"], "key": "{user}", "user": "postern"}
+    config["lookup"] = [{**lookup, "password_file": told_to_all}]
+    expect_mistake(written(config), told_to_all, "others", verb=verb)
+
 
 def test_a_file_that_is_not_there(tmp):
     for verb in ("check", "serve"):

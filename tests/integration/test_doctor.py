@@ -128,9 +128,13 @@ def test_files_are_looked_at_one_by_one(doctor, farm, certificates, tmp):
         "master_password_file": missing,
     }  # fmt: skip
     old = certificates.leaf(("elsewhere.test",), days=-1)
-    code, text = doctor(only(backend, auth={"secrets": secrets}), certificate=old)
+    gone = os.path.join(tmp, "gone")
+    lookup = {"name": "users", "type": "redis", "servers": ["127.0.0.1:9"], "key": "{user}",
+              "user": "postern", "password_file": gone}  # fmt: skip
+    config = only(backend, auth={"secrets": secrets}, lookup=[lookup])
+    code, text = doctor(config, certificate=old)
     assert code == 1
-    for word in (secrets, missing, old.chain, "expired"):
+    for word in (secrets, missing, gone, old.chain, "expired"):
         assert word in text, text
     assert "others" in text and "hidden-secret" not in text
     soon = certificates.leaf(("elsewhere.test",), days=3)

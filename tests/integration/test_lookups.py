@@ -5,6 +5,7 @@ import base64
 import hashlib
 import hmac
 import os
+import re
 import ssl
 import threading
 import time
@@ -189,6 +190,25 @@ def test_an_address_that_no_backend_has(start_proxy, farm, service):
     })  # fmt: skip
     assert log_in(proxy).startswith(b"-ERR [SYS/TEMP]")
     wait_for_log(proxy, "for the settings to use there")
+
+
+def test_a_broken_service_does_not_fill_the_log(start_proxy, farm, service):
+    service.answer = lambda request: reply(Auth_Server="nowhere-at-all", Auth_Port=110)
+    proxy = start_proxy(config(farm, [service.url()], {"cache": {"ttl": "0s"}}))
+    words = "which is no backend, pool or address"
+    started = time.monotonic()
+    for _ in range(4):
+        assert log_in(proxy).startswith(b"-ERR [SYS/TEMP]")
+    wait_for_log(proxy, words)
+    if time.monotonic() < started + 9:
+        assert proxy.log().count(words) == 1
+    assert all(words in line for line in proxy.session_lines(4))
+
+    def told_how_many():
+        assert log_in(proxy).startswith(b"-ERR [SYS/TEMP]")
+        return re.search(r"; [1-9]\d* more logins had no usable answer since the last warning", proxy.log())
+
+    wait_until(told_how_many, 60, proxy.log)
 
 
 def test_where_no_login_may_go(start_proxy, farm, service):

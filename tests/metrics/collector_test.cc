@@ -297,6 +297,36 @@ TEST_F(CollectorTest, ScrapesWhileWorkersCount) {
             2 * kSessions);
 }
 
+TEST_F(CollectorTest, PolicyService) {
+  LookupFacts asker;
+  asker.name = "allow";
+  asker.answers = {1, 2, 3, 4};
+  asker.queue_full = 5;
+  asker.breaker = 6;
+  asker.timed_out = 7;
+  asker.queued = 8;
+  asker.in_flight = 9;
+  asker.breaker_open = true;
+  asker.seconds.buckets[0] = 2;
+  asker.seconds.sum_seconds = 0.0005;
+  facts_.policy.push_back(asker);
+  const std::string text = collector_.Collect();
+  for (const char* line : {
+           R"(requests_total{command="allow",result="answered"} 1)",
+           R"(requests_total{command="allow",result="failed"} 3)",
+           R"(requests_total{command="allow",result="refused"} 4)",
+           R"(dropped_total{command="allow",reason="queue_full"} 5)",
+           R"(dropped_total{command="allow",reason="breaker"} 6)",
+           R"(dropped_total{command="allow",reason="timeout"} 7)",
+           R"(queued{command="allow"} 8)",
+           R"(in_flight{command="allow"} 9)",
+           R"(breaker_open{command="allow"} 1)",
+           R"(seconds_count{command="allow"} 2)",
+       }) {
+    EXPECT_THAT(text, HasSubstr(absl::StrCat("\npostern_policy_", line, "\n")));
+  }
+}
+
 TEST_F(CollectorTest, Lookups) {
   LookupFacts lookup;
   lookup.name = "auth";
@@ -361,11 +391,14 @@ TEST_F(CollectorTest, EveryMetricOfTheTableIsExported) {
   backend.greeting_seconds.Record(kMillisecond);
   backend.login_seconds.Record(kMillisecond);
   backend.queue_seconds.Record(kMillisecond);
+  for (Counter& counter : backend.in_use) counter.Add();
+  backend.in_use_seconds.Record(kMillisecond);
   facts_.certificates.push_back({"mail.pem", 1.8e9});
   facts_.io = "uring";
   BackendHealth health;
   health.name = "mail1";
   health.pool = "mail";
+  health.ejections_by = {{"failures", 1}, {"slow_login", 2}};
   facts_.backends.push_back(health);
   facts_.pools.push_back(PoolHealth{"mail", 1, 1, false, 1, 10});
   facts_.guard.tables.push_back({"failures", 1, 2, 32, 3});
@@ -375,7 +408,11 @@ TEST_F(CollectorTest, EveryMetricOfTheTableIsExported) {
   lookup.seconds.buckets[3] = 1;
   lookup.seconds.sum_seconds = 0.004;
   facts_.lookups.push_back(lookup);
+  lookup.name = "allow";
+  facts_.policy.push_back(lookup);
   const std::string text = collector_.Collect();
+  EXPECT_THAT(text,
+              HasSubstr(R"(ejections_total{backend="mail1",pool="mail",reason="slow_login"} 2)"));
   for (const MetricInfo& metric : kMetrics) {
     if (metric.id == MetricId::kProcessMaxFds) continue;  // absent when unlimited
     EXPECT_THAT(text, HasSubstr(absl::StrCat("# TYPE ", metric.name, " ",

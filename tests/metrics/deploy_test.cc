@@ -2,18 +2,22 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <regex>
 #include <set>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "metrics/names.h"
@@ -105,8 +109,13 @@ void CheckExpression(const std::string& expression, std::set<std::string>& used)
       const std::string value = (*m)[3];
       EXPECT_TRUE(HasLabel(*metric, label)) << name << " has no label " << label;
       const std::set<std::string> values = ValuesOf(label);
-      if (!values.empty() && (*m)[2] == "=") {
-        EXPECT_TRUE(values.count(value)) << label << "=\"" << value << "\" never happens";
+      // A plain list of words; other patterns have a variable in them.
+      static const std::regex kWords("[a-z_]+([|][a-z_]+)*");
+      const bool words = (*m)[2] == "=" || std::regex_match(value, kWords);
+      if (values.empty() || !words) continue;
+      for (const absl::string_view word : absl::StrSplit(value, '|')) {
+        EXPECT_TRUE(values.count(std::string(word)))
+            << label << "=\"" << word << "\" never happens";
       }
     }
   }
@@ -149,6 +158,55 @@ TEST(Dashboard, ShowsEveryMetric) {
   for (const MetricInfo& metric : kMetrics) {
     EXPECT_TRUE(used.count(std::string(metric.name))) << metric.name;
   }
+}
+
+// A metric with a row of its own is shown there, and no row is empty.
+TEST(Dashboard, PanelsStandInTheirRows) {
+  const Json dashboard =
+      Json::parse(ReadFile(absl::StrCat(kDeploy, "grafana/postern-dashboard.json")));
+  const std::vector<std::pair<std::string, std::string>> rows = {
+      {"postern_pool_waiting_logins", "Weights, and who waits"},
+      {"postern_backend_queue_", "Weights, and who waits"},
+      {"postern_backend_weight", "Weights, and who waits"},
+      {"postern_listener_guard_", "Guard"},
+      {"postern_guard_", "Guard"},
+      {"postern_lookup_", "Lookups"},
+      {"postern_held_", "Users on hold and moved"},
+      {"postern_holds", "Users on hold and moved"},
+      {"postern_moved_", "Users on hold and moved"},
+      {"postern_listener_tls_", "TLS"},
+      {"postern_loop_", "Process"},
+  };
+  std::vector<const Json*> panels;
+  for (const Json& panel : dashboard["panels"]) panels.push_back(&panel);
+  const auto place_of = [](const Json* panel) {
+    const Json& place = (*panel)["gridPos"];
+    return std::pair(place["y"].get<int>(), place["x"].get<int>());
+  };
+  std::sort(panels.begin(), panels.end(),
+            [&](const Json* a, const Json* b) { return place_of(a) < place_of(b); });
+  std::string row;
+  std::map<std::string, int> panels_of_row;
+  std::set<std::string> rows_used;
+  for (const Json* panel : panels) {
+    if ((*panel)["type"] == "row") {
+      row = (*panel)["title"].get<std::string>();
+      EXPECT_TRUE(panels_of_row.emplace(row, 0).second) << row << " stands twice";
+      continue;
+    }
+    ++panels_of_row[row];
+    std::set<std::string> used;
+    for (const Json& target : (*panel)["targets"]) CheckExpression(target["expr"], used);
+    for (const std::string& metric : used) {
+      for (const auto& [prefix, its_row] : rows) {
+        if (!absl::StartsWith(metric, prefix)) continue;
+        EXPECT_EQ(row, its_row) << metric << " in " << (*panel)["title"];
+        rows_used.insert(prefix);
+      }
+    }
+  }
+  EXPECT_EQ(rows_used.size(), rows.size());
+  for (const auto& [title, count] : panels_of_row) EXPECT_GT(count, 0) << title;
 }
 
 TEST(Dashboard, PanelsDoNotOverlap) {

@@ -38,9 +38,9 @@ TEST(MetricNames, FollowThePrometheusRules) {
 
 TEST(MetricNames, LabelsAreFromTheAgreedSet) {
   const std::set<absl::string_view> agreed = {
-      "version", "compiler",  "openssl", "certificate", "listener", "backend", "pool",  "result",
-      "reason",  "direction", "verb",    "cipher",      "worker",   "io",      "table", "list",
-      "lookup",
+      "version", "compiler", "openssl", "certificate", "listener", "backend",
+      "pool",    "result",   "reason",  "direction",   "verb",     "cipher",
+      "worker",  "io",       "table",   "list",        "lookup",   "command",
   };
   for (const MetricInfo& metric : kMetrics) {
     bool ended = false;

@@ -21,6 +21,8 @@ std::string Describe(const Decision& decision) {
     }
     case Action::kCramChallenge:
       return "cram_challenge";
+    case Action::kDigestChallenge:
+      return "digest_challenge";
     case Action::kXclient:
       return absl::StrCat("xclient:", decision.reply);
     case Action::kSaslResponse:
@@ -47,6 +49,7 @@ void DialogueTranscript::Feed(absl::string_view segment) {
     if (decision.action == Action::kNeedInput) return;
     decisions_.push_back(Describe(decision));
     if (decision.action == Action::kCramChallenge) dialogue_.OnCramChallenge(kTestChallenge);
+    if (decision.action == Action::kDigestChallenge) dialogue_.OnDigestChallenge(kTestChallenge);
     if (decision.action == Action::kStartTls) dialogue_.OnTlsStarted();
     if (decision.action == Action::kClose ||
         (decision.action == Action::kLogin && !dialogue_.OnLoginRefused())) {

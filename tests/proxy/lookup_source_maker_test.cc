@@ -57,5 +57,26 @@ TEST(LookupSourceMaker, EveryTypeComesFromItsConfiguration) {
   }
 }
 
+#ifdef POSTERN_AUTH_HTTP
+TEST(LookupSourceMaker, APolicyServiceIsAskedWithTheSecretOfItsFile) {
+  config::Lookup asker;
+  auto options = std::make_shared<routing::PolicyOptions>();
+  options->urls.push_back({"http://127.0.0.1:1/", "127.0.0.1", ""});
+  options->secret_file = "/nonexistent/key";
+  asker.server = options;
+  EXPECT_THAT(PrepareLookup(asker).status().message(), HasSubstr("/nonexistent/key"));
+  options->secret_file.clear();
+  const absl::StatusOr<routing::LookupFactory> make = PrepareLookup(asker);
+  ASSERT_TRUE(make.ok()) << make.status();
+  routing::LookupQuestion question;
+  question.method = "allow";
+  question.message = "{}";
+  const routing::LookupAnswer answer =
+      (*make)()->Ask(question, std::chrono::steady_clock::now() + std::chrono::seconds(5));
+  EXPECT_EQ(answer.kind, Kind::kTemporary);
+  EXPECT_THAT(answer.detail, HasSubstr("127.0.0.1"));
+}
+#endif
+
 }  // namespace
 }  // namespace postern

@@ -67,6 +67,14 @@ TEST(SessionLog, NamesTheNeighbourAndTheTlsThatEndedThere) {
   EXPECT_THAT(FormatSession(record, config::LogFormat::kLogfmt, kNow), HasSubstr("resumed=false"));
 }
 
+TEST(SessionLog, TellsHowLongItWaitedForAMaildrop) {
+  SessionRecord record = Joined(nullptr);
+  EXPECT_THAT(FormatSession(record, config::LogFormat::kLogfmt, kNow), Not(HasSubstr("in_use")));
+  record.in_use = 1'250'000'000;
+  EXPECT_THAT(FormatSession(record, config::LogFormat::kLogfmt, kNow),
+              HasSubstr(" in_use_ms=1250.000 login_ms=12.500 "));
+}
+
 TEST(SessionLog, NamesWhatTheGuardRefused) {
   SessionRecord record = Joined(nullptr);
   EXPECT_THAT(FormatSession(record, config::LogFormat::kLogfmt, kNow), Not(HasSubstr("guard")));
@@ -74,6 +82,17 @@ TEST(SessionLog, NamesWhatTheGuardRefused) {
   record.guard_refusal = GuardRefusal::kSessionsPrefix;
   EXPECT_THAT(FormatSession(record, config::LogFormat::kLogfmt, kNow),
               HasSubstr(" reason=admission guard=sessions_prefix phase="));
+}
+
+TEST(SessionLog, NamesWhatThePolicyServiceSaid) {
+  SessionRecord record = Joined(nullptr);
+  const std::string without = FormatSession(record, config::LogFormat::kLogfmt, kNow);
+  EXPECT_THAT(without, Not(HasSubstr("policy")));
+  EXPECT_THAT(without, Not(HasSubstr("tarpit")));
+  record.policy = "tarpitted";
+  record.tarpit = 3 * kSecond;
+  EXPECT_THAT(FormatSession(record, config::LogFormat::kLogfmt, kNow),
+              HasSubstr(" policy=tarpitted tarpit_ms=3000.000 phase="));
 }
 
 TEST(SessionLog, WhatPeersSentStaysOnOneLineInBothFormats) {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <string>
 #include <thread>
 #include <vector>
@@ -84,6 +85,63 @@ TEST(BackendStateTest, AnotherAddressBeginsAnew) {
   EXPECT_TRUE(state.usable(0));
 }
 
+// Slow is not dead: who has nowhere else to go goes there, failures count as before, and an answer
+// proves nothing.
+TEST(BackendStateTest, AnEjectionOfOneThatAnswersIsSofter) {
+  log::Configure(log::Level::kError);
+  EjectRules rules;
+  rules.failures = 3;
+  rules.time = 10;
+  rules.time_max = 40;
+  rules.outliers.window = 100;
+  BackendState state("mail1");
+  state.Eject(rules, EjectCause::kSlowLogin, "slow", 100);
+  EXPECT_FALSE(state.usable(109));
+  EXPECT_TRUE(state.usable_for_live_users(109));
+  EXPECT_TRUE(state.usable_alone(109));
+  EXPECT_EQ(state.Why(109), "ejected: slow");
+  state.OnSuccess(105);
+  state.EndEjection(105);
+  EXPECT_TRUE(state.ejected(105));
+  EXPECT_TRUE(state.usable(110));
+  EXPECT_FALSE(state.OnFailure(rules, 111)) << "one failure is no second ejection";
+  // Known to be slow again only after a window: twice as long.
+  state.Eject(rules, EjectCause::kSlowGreeting, "slow", 210);
+  EXPECT_EQ(state.Report(211).ejected_until, 230);
+  state.SetService(Service::kDisabled, "x", "", 212);
+  EXPECT_FALSE(state.usable_alone(213));
+  EXPECT_FALSE(state.usable_for_live_users(213));
+  state.SetService(Service::kEnabled, "x", "", 214);
+  state.Eject(rules, EjectCause::kFailures, "dead", 1000);
+  EXPECT_FALSE(state.usable_alone(1001));
+  EXPECT_FALSE(state.usable_for_live_users(1001));
+  const BackendReport report = state.Report(1001);
+  EXPECT_EQ(report.ejections, 3u);
+  EXPECT_EQ(report.ejections_by, (std::array<uint64_t, kEjectCauseCount>{1, 1, 1, 0}));
+  log::Configure(log::Level::kInfo);
+}
+
+TEST(BackendStateTest, BehindManyFailuresOneASecondMayTry) {
+  EjectRules rules;
+  rules.failures = 2;
+  BackendState state("mail1");
+  constexpr TimeNs kStart = 100 * kSecond;
+  state.OnFailure(rules, kStart);
+  EXPECT_TRUE(state.TakeTrial(kStart));
+  EXPECT_TRUE(state.TakeTrial(kStart)) << "one failure closes nothing";
+  state.OnFailure(rules, kStart);
+  EXPECT_FALSE(state.TakeTrial(kStart));
+  EXPECT_FALSE(state.TakeTrial(kStart + kSecond - 1));
+  EXPECT_TRUE(state.TakeTrial(kStart + kSecond));
+  EXPECT_FALSE(state.TakeTrial(kStart + kSecond)) << "two at once";
+  // The one that tries may take longer than that.
+  EXPECT_TRUE(state.TakeTrial(kStart + 2 * kSecond));
+  state.OnFailure(rules, kStart + 5 * kSecond);
+  EXPECT_FALSE(state.TakeTrial(kStart + 5 * kSecond));
+  state.OnSuccess(kStart + 5 * kSecond);
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(state.TakeTrial(kStart + 5 * kSecond));
+}
+
 TEST(BackendStateTest, EjectionsGrowAndAreForgotten) {
   log::Configure(log::Level::kError);
   EjectRules rules;
@@ -91,12 +149,12 @@ TEST(BackendStateTest, EjectionsGrowAndAreForgotten) {
   rules.time = 10;
   rules.time_max = 30;
   BackendState state("mail1");
-  EXPECT_FALSE(state.OnFailure(rules));
-  EXPECT_FALSE(state.OnFailure(rules));
+  EXPECT_FALSE(state.OnFailure(rules, 0));
+  EXPECT_FALSE(state.OnFailure(rules, 0));
   state.OnSuccess(1);
-  EXPECT_FALSE(state.OnFailure(rules));
-  EXPECT_FALSE(state.OnFailure(rules));
-  EXPECT_TRUE(state.OnFailure(rules));
+  EXPECT_FALSE(state.OnFailure(rules, 0));
+  EXPECT_FALSE(state.OnFailure(rules, 0));
+  EXPECT_TRUE(state.OnFailure(rules, 0));
   state.Eject(rules, "connect: timeout", 100);
   EXPECT_FALSE(state.usable(109));
   EXPECT_EQ(state.Why(109), "ejected: connect: timeout");
@@ -108,19 +166,19 @@ TEST(BackendStateTest, EjectionsGrowAndAreForgotten) {
   EXPECT_EQ(state.Report(109).ejections, 1u);
   // On trial: one more failure is enough, also behind a success of a login that began before.
   state.OnSuccess(105);
-  EXPECT_TRUE(state.OnFailure(rules));
+  EXPECT_TRUE(state.OnFailure(rules, 0));
   state.Eject(rules, "x", 112);
   EXPECT_EQ(state.Report(113).ejected_until, 132);
   state.Eject(rules, "x", 140);
   EXPECT_EQ(state.Report(141).ejected_until, 170) << "time_max";
   // The trial is passed; and after so long a time the first ejection is short again.
   state.OnSuccess(171);
-  EXPECT_FALSE(state.OnFailure(rules));
+  EXPECT_FALSE(state.OnFailure(rules, 0));
   state.Eject(rules, "x", 201);
   EXPECT_EQ(state.Report(202).ejected_until, 211);
   EXPECT_EQ(state.Report(202).ejections, 4u);
   EjectRules off;
-  for (int i = 0; i < 10; ++i) EXPECT_FALSE(state.OnFailure(off));
+  for (int i = 0; i < 10; ++i) EXPECT_FALSE(state.OnFailure(off, 0));
   log::Configure(log::Level::kInfo);
 }
 

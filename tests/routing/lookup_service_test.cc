@@ -319,6 +319,7 @@ TEST_F(LookupServiceTest, WhoWaitedTooLongMakesRoomForTheNext) {
   // Nobody was asked for those whose time was over.
   EXPECT_EQ(world_.asked, 2);
   EXPECT_EQ(second.calls(), 0);
+  EXPECT_EQ(service_->counters().expired, 2u);
 }
 
 TEST_F(LookupServiceTest, NobodyIsAskedForThoseWhoHaveGone) {

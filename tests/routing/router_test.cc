@@ -89,8 +89,8 @@ RouterOptions Farm() {
                       {"mail2", 100, false, {}},
                       {"mail3", 100, false, {}},
                       {"old", 100, false, {}}};
-  options.pools = {{"mail", Balance::kRendezvous, {0, 1, 2}, false, {}, true, 0, {}, 0},
-                   {"spare", Balance::kMaglev, {0, 3}, true, {}, true, 0, {}, 0}};
+  options.pools = {{"mail", Balance::kRendezvous, {0, 1, 2}, false, {}, true, 0, {}, {}, 0},
+                   {"spare", Balance::kMaglev, {0, 3}, true, {}, true, 0, {}, {}, 0}};
   return options;
 }
 
@@ -403,7 +403,7 @@ class EjectTest : public ::testing::Test {
     RouterOptions options;
     options.backends = {{"a", 100, false, {}}, {"b", 100, false, {}}, {"c", 100, false, {}}};
     options.pools = {
-        {"mail", Balance::kRendezvous, {0, 1, 2}, true, {2, 10, 40, 67}, true, 0, {}, 0}};
+        {"mail", Balance::kRendezvous, {0, 1, 2}, true, {2, 10, 40, 67}, true, 0, {}, {}, 0}};
     options.routes = {ToPool("*", "mail")};
     router_ = MustCreate(options);
     BackendStates states;
@@ -458,6 +458,28 @@ TEST_F(EjectTest, PanicUsesThoseThatMayAnswer) {
   EXPECT_FALSE(router_->Standing(0, states_, 110).panic);
   EXPECT_EQ(router_->Route("u", states_, 110).candidates[0], 0);
   EXPECT_FALSE(router_->Route("u", states_, 110).panic);
+}
+
+TEST_F(EjectTest, OutliersGoOnlyWhereOthersAreLeft) {
+  const auto eject = [this](size_t backend) {
+    router_->EjectOutlier(0, backend, EjectCause::kSlowLogin, "slow", states_, 100);
+  };
+  states_[0]->SetService(Service::kDisabled, "x", "", 100);
+  eject(1);
+  EXPECT_FALSE(states_[1]->usable(100));
+  eject(2);
+  EXPECT_TRUE(states_[2]->usable(100)) << "one is disabled, one ejected: it is the last";
+  states_[0]->SetService(Service::kEnabled, "x", "", 100);
+  eject(1);
+  EXPECT_EQ(states_[1]->Report(100).ejections, 1u) << "it is out already";
+  eject(2);
+  EXPECT_FALSE(states_[2]->usable(100)) << "two of three are 67 %";
+  // One that is nobody's choice is no reason to send everybody away.
+  states_[0]->SetWeight(0, "x", "", 200);
+  router_->EjectOutlier(0, 1, EjectCause::kSlowLogin, "slow", states_, 1000);
+  router_->EjectOutlier(0, 2, EjectCause::kSlowLogin, "slow", states_, 1000);
+  EXPECT_FALSE(states_[1]->usable(1000));
+  EXPECT_TRUE(states_[2]->usable(1000));
 }
 
 TEST_F(EjectTest, NobodyIsLeftWhenAllAreUnreachable) {

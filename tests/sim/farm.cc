@@ -70,6 +70,7 @@ Farm::Farm(uint64_t seed, FarmSpec spec)
   }
   for (size_t i = 0; i < spec_.backends.size(); ++i) AddBackend(i);
   if (spec_.health.probe != config::Probe::kNone) StartChecks(snapshot);
+  if (spec_.watched_for > 0) StartWatch(shared);
   worker_->Configure(std::move(snapshot), std::move(sockets));
   if (spec_.drain_after >= 0) {
     io_.scheduler().After(spec_.drain_after, [this] {
@@ -80,10 +81,6 @@ Farm::Farm(uint64_t seed, FarmSpec spec)
 }
 
 Farm::~Farm() = default;
-
-std::shared_ptr<routing::BackendState> Farm::state(size_t backend) {
-  return states_.Get(absl::StrCat("mail", backend + 1));
-}
 
 void Farm::StartChecks(const std::shared_ptr<const WorkerSnapshot>& snapshot) {
   store_.Add(kCanaryUser, kCanaryPassword, 0, 0);
@@ -96,15 +93,6 @@ void Farm::StartChecks(const std::shared_ptr<const WorkerSnapshot>& snapshot) {
     });
   }
   io_.scheduler().After(spec_.health_for, [this] { worker_->Post([this] { checker_->Stop(); }); });
-}
-
-ConnectAnswer Farm::AnswerConnect(size_t backend) {
-  const BackendSpec& spec = spec_.backends[backend];
-  const DurationNs since = io_.scheduler().now() - begin_;
-  for (const Outage& outage : spec.outages) {
-    if (since >= outage.from && since < outage.until) return ConnectAnswer{outage.kind, 0};
-  }
-  return spec.connects[io_.random().Below(spec.connects.size())];
 }
 
 config::Config Farm::MakeConfig() {
@@ -129,17 +117,20 @@ config::Config Farm::MakeConfig() {
   config.timeouts = spec_.timeouts;
   if (spec_.apop) {
     config.dialogue.apop = true;
+    config.dialogue.mechanisms.push_back(pop3::Mechanism::kDigestMd5);
     std::string secrets;
     for (const ClientSpec& client : spec_.clients) {
       if (client.known) absl::StrAppend(&secrets, client.user, ":", RealPassword(client), "\n");
     }
     config.auth.secrets_file = WriteFile("secrets", secrets);
   }
+  if (spec_.relay) RelayGreetings(&config);
   if (spec_.sasl) config.dialogue.mechanisms.push_back(pop3::Mechanism::kXoauth2);
   routing::PoolOptions pool;
   pool.name = "mail";
   pool.failover = spec_.failover;
   pool.queue = spec_.queue;
+  pool.in_use = spec_.in_use;
   pool.eject = spec_.eject;
   pool.affinity = spec_.affinity;
   for (size_t i = 0; i < spec_.backends.size(); ++i) {
@@ -191,7 +182,7 @@ void Farm::AddBackend(size_t index) {
       BackendAddress(index, spec.unix_socket), [this, index] { return AnswerConnect(index); },
       [this, index](Endpoint* endpoint) {
         const BackendSpec& backend = spec_.backends[index];
-        ServerScript script = backend.scripts[io_.random().Below(backend.scripts.size())];
+        ServerScript script = DrawScript(index);
         script.implicit_tls = backend.tls == config::UpstreamTls::kImplicit;
         script.model.stls = backend.tls == config::UpstreamTls::kStls;
         script.proxy_header = backend.proxy_protocol != config::UpstreamProxy::kOff;
@@ -201,6 +192,7 @@ void Farm::AddBackend(size_t index) {
           script.model.master_password = kMasterPassword;
         }
         Server server;
+        if (spec_.relay) script.model.apop_challenge = absl::StrCat("<", servers_.size(), "@h>");
         script.model.xoauth2 = spec_.sasl;
         script.model.xclient = backend.xclient != config::UpstreamXclient::kOff;
         server.wants_client = script.proxy_header || script.model.xclient;
@@ -236,7 +228,8 @@ void Farm::AddClient(const ClientSpec& spec) {
   story.password_right = spec.password_right;
   story.known = spec.known;
   story.may_log_in = spec.login < LoginKind::kNone && (spec.listener != 1 || spec.secure) &&
-                     spec.known && (spec.login != LoginKind::kApop || spec_.apop) &&
+                     spec.known && (spec.login != LoginKind::kApop || spec_.apop || spec_.relay) &&
+                     (spec.login != LoginKind::kDigestMd5 || spec_.apop) &&
                      (spec.login != LoginKind::kXoauth2 || spec_.sasl);
   story.session_text = absl::StrJoin(spec.commands, "");
   story.wants_quit = !spec.commands.empty() && spec.commands.back() == "QUIT\r\n";
@@ -355,6 +348,9 @@ void Farm::WriteLogin(Client* client) {
         peer.Send("\r\n");
       }
       break;
+    case LoginKind::kDigestMd5:
+      WriteDigestLogin(client);
+      break;
     case LoginKind::kXclient:
       peer.Send(absl::StrCat("XCLIENT ADDR=", client->address.IpText(),
                              " PORT=", client->address.port(), " TTL=2\r\n", user, pass));
@@ -423,6 +419,7 @@ void Farm::WriteSession(Client* client) {
   ScriptedClient& peer = *client->peer;
   if (spec.deaf_for > 0) peer.StopReadingFor(spec.deaf_for);
   for (const std::string& command : spec.commands) {
+    if (spec.idle_for > 0 && &command == &spec.commands.back()) peer.Wait(spec.idle_for);
     peer.Send(command);
     const bool quit = command == "QUIT\r\n";
     if (quit) peer.Mark(&client->story.quit_said);
@@ -493,10 +490,6 @@ void Farm::NoteTimes() {
   }
 }
 
-std::vector<std::string> Farm::Judge() {
-  return spec_.shared_users ? std::vector<std::string>() : CheckHistory(history_);
-}
-
 bool Farm::WorldAtRest() {
   return worker_->sessions() == 0 && io_.quiet() && (checker_ == nullptr || checker_->done());
 }
@@ -553,7 +546,7 @@ void Farm::Tell() {
     history_.servers.push_back(std::move(story));
   }
   history_.may_turn_away = spec_.sessions_max < spec_.clients.size();
-  history_.may_ask_again = spec_.queue.wait > 0;
+  history_.may_ask_again = spec_.queue.wait > 0 || spec_.in_use.wait > 0;
   history_.errors_injected = io_.errors_injected() > 0;
   for (size_t i = 0; i < kListeners; ++i) {
     history_.connections += stats_.listener(i).connections.Get();

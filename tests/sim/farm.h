@@ -20,6 +20,7 @@
 #include "metrics/worker_stats.h"
 #include "proxy/config/config.h"
 #include "proxy/health_checker.h"
+#include "proxy/outlier_watch.h"
 #include "proxy/session_record.h"
 #include "proxy/worker.h"
 #include "routing/backend_state.h"
@@ -40,6 +41,7 @@ enum class LoginKind {
   kAuthPlainTwoSteps,
   kAuthLogin,
   kApop,
+  kDigestMd5,   // FarmSpec::apop only, whose secrets it needs
   kXoauth2,     // the exchange is carried; FarmSpec::sasl only
   kXclient,     // says by XCLIENT who it is; plain listener only
   kWrongFirst,  // a wrong password, then the right one
@@ -85,6 +87,7 @@ struct ClientSpec {
   Peer::Pace pace;
   DurationNs starts_after = 0;
   DurationNs deaf_for = 0;      // stops reading for a while after the login
+  DurationNs idle_for = 0;      // says nothing for a while before its last command
   DurationNs resets_after = 0;  // kResetSometime
 };
 
@@ -93,6 +96,13 @@ struct Outage {
   DurationNs from = 0;
   DurationNs until = 0;
   ConnectAnswer::Kind kind = ConnectAnswer::Kind::kRefuse;
+};
+
+// A time in which its connections are served otherwise.
+struct BadSpell {
+  DurationNs from = 0;
+  DurationNs until = 0;
+  ServerScript script;
 };
 
 struct BackendSpec {
@@ -108,6 +118,7 @@ struct BackendSpec {
   std::vector<ConnectAnswer> connects = {ConnectAnswer{}};
   std::vector<ServerScript> scripts = {ServerScript{}};
   std::vector<Outage> outages;
+  std::vector<BadSpell> bad_spells;
   routing::LoadLimits limits;
 };
 
@@ -118,8 +129,12 @@ struct FarmSpec {
   config::Timeouts timeouts;
   bool failover = false;
   routing::QueueRules queue;
+  routing::InUseRules in_use;
   routing::EjectRules eject;
   bool apop = false;
+  // Every listener greets in a backend's words (greeting_relay.h): in those of the only one, or
+  // each listener in those of one of its own. The backends take APOP.
+  bool relay = false;
   bool sasl = false;  // XOAUTH2 is offered and carried to every backend; none has a master login
   size_t sessions_max = 100000;
   BulkOptions bulk;
@@ -129,6 +144,8 @@ struct FarmSpec {
   // Health checks of all backends, for so long from the beginning; they log in as kCanaryUser.
   config::Health health;
   DurationNs health_for = 60 * kSecond;
+  // Outliers are looked for twice a second, for so long from the beginning; 0: never.
+  DurationNs watched_for = 0;
   std::vector<DurationNs> reloads_after;  // before the end of the checks
   // Several clients are one user. The rules of history.h, which know users by their name, do not
   // apply; servers note the times of their sessions.
@@ -150,6 +167,7 @@ class Farm : private SessionSink {
   const History& history() const { return history_; }
   uint64_t bytes_moved() const { return io_.bytes_moved(); }
   const MaildropStore& store() const { return store_; }
+  MaildropStore& store() { return store_; }
   SimIo& io() { return io_; }
   metrics::WorkerStats& stats() { return stats_; }
   std::shared_ptr<routing::BackendState> state(size_t backend);
@@ -179,23 +197,33 @@ class Farm : private SessionSink {
     if (directory_ == nullptr) directory_ = std::make_unique<tls::testing::TestDirectory>();
     return directory_->Write(name, text);
   }
+  // relaying_farm.cc
+  void RelayGreetings(config::Config* config) const;
   // guarded_farm.cc
   void PutGuard(uint64_t seed, Snapshot* snapshot);
   size_t PlacesTaken() const;
   void AddBackend(size_t index);
   ConnectAnswer AnswerConnect(size_t backend);
   void StartChecks(const std::shared_ptr<const WorkerSnapshot>& snapshot);
+  // farm_watch.cc: what a backend does at this moment, and who looks for outliers.
+  ServerScript DrawScript(size_t backend);
+  void StartWatch(const std::shared_ptr<const Snapshot>& snapshot);
+  void LookForOutliers();
   void AddClient(const ClientSpec& spec);
   void StartClient(Client* client);
   void WriteScript(Client* client);
   void WriteProxyHeader(Client* client);
   void WriteLogin(Client* client);
+  // digest_farm.cc
+  void WriteDigestLogin(Client* client);
   void WriteHopelessLogin(Client* client);
   void WriteSession(Client* client);
   void WriteFarewell(Client* client);
   void Turn();
   void NoteTimes();
-  std::vector<std::string> Judge();
+  std::vector<std::string> Judge() {
+    return spec_.shared_users ? std::vector<std::string>() : CheckHistory(history_);
+  }
   bool WorldAtRest();
   void Tell();
   void CheckBalance();
@@ -212,6 +240,7 @@ class Farm : private SessionSink {
   metrics::WorkerStats stats_;
   std::unique_ptr<Worker> worker_;
   std::unique_ptr<HealthChecker> checker_;
+  OutlierWatch watch_;
   std::vector<std::unique_ptr<Client>> clients_;
   std::vector<Server> servers_;
   std::unique_ptr<tls::testing::TestDirectory> directory_;  // made when files are needed

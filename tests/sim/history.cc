@@ -84,6 +84,7 @@ class Checker {
         Fail(server.name, "got a user name that was said before STLS or was never routable");
       }
     }
+    CheckOneClient(server);
     if (!record.logged_in) return;
     const auto owner =
         std::find_if(history_.clients.begin(), history_.clients.end(),
@@ -102,6 +103,17 @@ class Checker {
       Fail(server.name, absl::StrCat("heard after the login what ", owner->name,
                                      " never said: ", Difference(session, owner->session_text)));
     }
+  }
+
+  // What was opened for one client never serves another, whatever came of the first one.
+  void CheckOneClient(const ServerStory& server) {
+    std::set<std::string> clients;
+    for (const std::string& user : server.record.users_offered) {
+      for (const ClientStory& client : history_.clients) {
+        if (client.user == user) clients.insert(client.name);
+      }
+    }
+    if (clients.size() > 1) Fail(server.name, "served more than one client");
   }
 
   static std::string Difference(absl::string_view got, absl::string_view wanted) {

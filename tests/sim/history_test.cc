@@ -70,6 +70,14 @@ TEST_P(CheckHistoryLies, IsFound) {
 }
 
 const Lie kLies[] = {
+    {"OneConnectionForTwo",
+     [](History* h) {
+       h->clients.push_back(h->clients[0]);
+       h->clients[1].name = "bert";
+       h->clients[1].user = "bert@example.net";
+       h->servers[0].record.users_offered.push_back("bert@example.net");
+     },
+     "served more than one client"},
     {"AnotherClientsAddress",
      [](History* h) {
        h->servers[0].wants_client = true;

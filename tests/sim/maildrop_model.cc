@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "tls/digest.h"
 
 namespace postern::sim {
 
@@ -38,6 +39,14 @@ void MaildropStore::Add(const std::string& user, const std::string& password, si
 Maildrop* MaildropStore::Find(const std::string& user) {
   const auto found = drops_.find(user);
   return found == drops_.end() ? nullptr : &found->second;
+}
+
+std::string MaildropModel::greeting() const {
+  if (!options_.apop_challenge.empty()) {
+    return absl::StrCat("+OK ", options_.xclient ? "[XCLIENT] " : "", "model ready ",
+                        options_.apop_challenge, "\r\n");
+  }
+  return options_.xclient ? "+OK [XCLIENT] model ready\r\n" : options_.greeting;
 }
 
 std::vector<MaildropModel::Answer> MaildropModel::OnInput(absl::string_view bytes) {
@@ -83,7 +92,10 @@ MaildropModel::Answer MaildropModel::OnLine(const std::string& line) {
 std::string MaildropModel::Capabilities() const {
   return absl::StrCat("+OK\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nUSER\r\n",
                       options_.pipelining ? "PIPELINING\r\n" : "", options_.stls ? "STLS\r\n" : "",
-                      options_.auth_plain ? "SASL PLAIN\r\n" : "", ".\r\n");
+                      options_.xoauth2      ? "SASL PLAIN XOAUTH2\r\n"
+                      : options_.auth_plain ? "SASL PLAIN\r\n"
+                                            : "",
+                      ".\r\n");
 }
 
 MaildropModel::Answer MaildropModel::BeforeLogin(const std::string& verb,
@@ -106,6 +118,8 @@ MaildropModel::Answer MaildropModel::BeforeLogin(const std::string& verb,
   } else if (verb == "PASS") {
     if (user_.empty()) return answer;
     return Login(std::exchange(user_, ""), argument);
+  } else if (verb == "APOP" && !options_.apop_challenge.empty()) {
+    return Apop(argument);
   } else if (verb == "AUTH" && options_.auth_plain && absl::StartsWith(argument, "PLAIN")) {
     if (argument.size() > 6) return Plain(argument.substr(6));
     plain_pending_ = true;
@@ -131,7 +145,7 @@ MaildropModel::Answer MaildropModel::Xoauth2(const std::string& base64) {
   const std::string user(absl::StripPrefix(fields[0], "user="));
   record_.users_offered.push_back(user);
   answer = Login(user, std::string(absl::StripPrefix(fields[1], "auth=Bearer ")));
-  if (record_.logged_in) return answer;
+  if (record_.logged_in || absl::StrContains(answer.text, "[IN-USE]")) return answer;
   xoauth2_refused_ = true;
   answer.login = false;
   answer.text = "+ eyJzdGF0dXMiOiI0MDEifQ==\r\n";
@@ -150,6 +164,15 @@ MaildropModel::Answer MaildropModel::Xclient(const std::string& argument) {
   Answer answer;
   answer.text = "+OK Updated\r\n";
   return answer;
+}
+
+MaildropModel::Answer MaildropModel::Apop(const std::string& argument) {
+  const std::pair<std::string, std::string> parts = absl::StrSplit(argument, ' ');
+  record_.users_offered.push_back(parts.first);
+  const Maildrop* drop = store_->Find(parts.first);
+  if (drop == nullptr) return Refusal();
+  const std::string digest = tls::Md5Hex(options_.apop_challenge, drop->password).value();
+  return digest == parts.second ? Accept(parts.first) : Refusal();
 }
 
 MaildropModel::Answer MaildropModel::Plain(const std::string& base64) {
@@ -186,10 +209,20 @@ MaildropModel::Answer MaildropModel::Accept(const std::string& user) {
   if (drop_ == nullptr) return Refusal();
   Answer answer;
   answer.login = true;
+  if (options_.locks && drop_->locked) {
+    answer.text = "-ERR [IN-USE] another session is there\r\n";
+    return answer;
+  }
+  has_lock_ = options_.locks;
+  drop_->locked = drop_->locked || has_lock_;
   record_.logged_in = true;
   record_.user = user;
   answer.text = absl::StrCat("+OK logged in ", user, "\r\n");
   return answer;
+}
+
+void MaildropModel::Unlock() {
+  if (std::exchange(has_lock_, false)) drop_->locked = false;
 }
 
 size_t MaildropModel::Number(absl::string_view argument) const {
@@ -255,6 +288,7 @@ MaildropModel::Answer MaildropModel::AfterLogin(const std::string& verb,
     drop_->deleted.insert(record_.marked.begin(), record_.marked.end());
     answer.event = Event::kQuit;
     answer.text = "+OK bye\r\n";
+    Unlock();
   }
   return answer;
 }

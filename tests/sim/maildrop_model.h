@@ -21,6 +21,7 @@ struct Maildrop {
   std::string password;
   std::vector<std::string> messages;  // not dot-stuffed
   std::set<size_t> deleted;           // indices, after a QUIT
+  bool locked = false;                // by a session, or by somebody who is not in the farm
 };
 
 // All users of the farm. Shared by its backends, or one each.
@@ -43,6 +44,9 @@ struct MaildropOptions {
   bool stls = false;
   bool auth_plain = true;
   bool xclient = false;  // announced and believed
+  // "<...@...>" behind the greeting, and APOP is taken; empty: it is not.
+  std::string apop_challenge;
+  bool locks = false;    // one session for each maildrop, the others hear IN-USE
   bool xoauth2 = false;  // the password is the token; a wrong one gets a challenge first
   // May log in as anybody by SASL PLAIN with an authorization id.
   std::string master_user;
@@ -85,12 +89,12 @@ class MaildropModel {
   MaildropModel(MaildropStore* store, const MaildropOptions& options)
       : store_(store), options_(options) {}
 
-  std::string greeting() const {
-    return options_.xclient ? "+OK [XCLIENT] model ready\r\n" : options_.greeting;
-  }
+  std::string greeting() const;
   // Takes any piece of input; returns one answer per whole line in it.
   std::vector<Answer> OnInput(absl::string_view bytes);
   void OnTlsStarted() { options_.stls = false; }
+  // The client is gone, or is being let go.
+  void Unlock();
 
   const MaildropRecord& record() const { return record_; }
 
@@ -99,6 +103,7 @@ class MaildropModel {
   Answer BeforeLogin(const std::string& verb, const std::string& argument);
   Answer AfterLogin(const std::string& verb, const std::string& argument);
   Answer Xclient(const std::string& argument);
+  Answer Apop(const std::string& argument);
   Answer Plain(const std::string& base64);
   Answer Xoauth2(const std::string& base64);
   Answer Login(const std::string& user, const std::string& password);
@@ -112,6 +117,7 @@ class MaildropModel {
   MaildropStore* store_;
   MaildropOptions options_;
   Maildrop* drop_ = nullptr;
+  bool has_lock_ = false;
   bool plain_pending_ = false;
   bool xoauth2_pending_ = false;
   bool xoauth2_refused_ = false;  // the error challenge waits for its empty answer

@@ -113,6 +113,7 @@ void ScriptedServer::OnHeard() {
 
 void ScriptedServer::OnEnd() {
   // A server whose client is gone has nothing left to wait for.
+  model_.Unlock();
   Close();
 }
 
@@ -192,6 +193,7 @@ void ScriptedServer::PerformLogin(const MaildropModel::Answer& answer) {
     default:
       break;
   }
+  if (!model_.record().logged_in && script_.refusal_delay > 0) Pause(script_.refusal_delay);
   Say(answer.text);
   if (model_.record().logged_in && script_.at == 0) SayAnswer("");
 }

@@ -51,9 +51,10 @@ const char* ServerFaultName(ServerFault fault);
 
 struct ServerScript {
   ServerFault fault = ServerFault::kNone;
-  size_t at = 0;               // bytes, for kCloseAt, kResetAt, kStallAt
-  DurationNs delay = 0;        // for the slow ones
-  bool clean_tls_end = false;  // close_notify in front of the FIN of kCloseAt
+  size_t at = 0;                 // bytes, for kCloseAt, kResetAt, kStallAt
+  DurationNs delay = 0;          // for the slow ones
+  DurationNs refusal_delay = 0;  // before -ERR to a login, as servers do to those who guess
+  bool clean_tls_end = false;    // close_notify in front of the FIN of kCloseAt
   bool implicit_tls = false;
   // Speaks only once it has read a PROXY header. Not with implicit TLS.
   bool proxy_header = false;

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -37,9 +38,10 @@ uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
 void SetCommand(uint64_t seed) {
   const ::testing::TestInfo* test = ::testing::UnitTest::GetInstance()->current_test_info();
   std::snprintf(command, sizeof(command),
-                "POSTERN_SIM_FIRST_SEED=%llu POSTERN_SIM_SEEDS=1 session_sim_test "
+                "POSTERN_SIM_FIRST_SEED=%llu POSTERN_SIM_SEEDS=1 %s "
                 "--gtest_filter='%s.%s'",
-                static_cast<unsigned long long>(seed), test->test_suite_name(), test->name());
+                static_cast<unsigned long long>(seed), program_invocation_short_name,
+                test->test_suite_name(), test->name());
 }
 
 }  // namespace

@@ -64,8 +64,8 @@ TEST(SessionSimItself, MeetsNearlyEverything) {
       return failures;
     });
   }
-  std::vector<std::string> wanted = {"fair login", "client sees a reset", "deletion",
-                                     "no deletion", "moved in the kernel"};
+  std::vector<std::string> wanted = {"fair login", "client sees a reset", "deletion", "no deletion",
+                                     "moved in the kernel"};
   for (int i = 1; i < kServerFaultCount; ++i) {
     wanted.push_back(ServerFaultName(static_cast<ServerFault>(i)));
   }
@@ -75,8 +75,9 @@ TEST(SessionSimItself, MeetsNearlyEverything) {
     // own fault.
     if (reason == CloseReason::kClientTls || reason == CloseReason::kUpstreamTls ||
         reason == CloseReason::kHandshakeTimeout || reason == CloseReason::kHeld ||
-        reason == CloseReason::kKicked || reason == CloseReason::kDrained ||
-        reason == CloseReason::kBackendDown || reason == CloseReason::kInternal) {
+        reason == CloseReason::kKicked || reason == CloseReason::kSuperseded ||
+        reason == CloseReason::kDrained || reason == CloseReason::kBackendDown ||
+        reason == CloseReason::kInternal) {
       continue;
     }
     wanted.push_back(std::string(CloseReasonName(reason)));

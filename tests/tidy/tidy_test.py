@@ -40,6 +40,7 @@ LIBRARIES = {
     "liburing.h": re.compile(r"proxy/io/[^/]*\.cc$"),
     "liburing/": re.compile(r"proxy/io/[^/]*\.cc$"),
     "openssl/": re.compile(r"(tls|tests)/"),
+    "gsasl.h": re.compile(r"proxy/digest_md5\.cc$"),
     "ares.h": re.compile(r"proxy/name_client\.cc$"),
     "cdb.h": re.compile(r"(routing/cdb_map\.cc$|tests/)"),
     "re2/": re.compile(r"routing/user_rules\.cc$"),

@@ -8,11 +8,14 @@ class Census:
     """`ports`: {"mail1": port, "mail2": port}. Every password is right.
 
     Sessions are counted from PASS to the end of the connection, by one thread for both stores, so
-    `violations` lists every login of a user who was still at the other one.
+    `violations` lists every login of a user who was still at the other one. With `locks` a user's
+    second session is refused, and noted in `locked_out`.
     """
 
-    def __init__(self, names=("mail1", "mail2"), mailbox=b"+OK 0 0\r\n"):
+    def __init__(self, names=("mail1", "mail2"), mailbox=b"+OK 0 0\r\n", locks=False):
         self.names = names
+        self.locks = locks
+        self.locked_out = []  # (user, name), in order
         self.mailbox = mailbox
         self.ports = {}
         self.live = {}  # user -> {name: sessions}
@@ -68,6 +71,9 @@ class Census:
                     with self._lock:
                         answers = self.answers.get(user)
                         answer = answers.pop(0) if answers else None
+                        if answer is None and self.locks and sum(self.live.get(user, {}).values()) > 0:
+                            self.locked_out.append((user, name))
+                            answer = b"-ERR [IN-USE] locked\r\n"
                     if answer is not None:
                         writer.write(answer)
                         continue

@@ -51,7 +51,7 @@ def _private_file(path, text):
 
 
 class Client:
-    """`tls`: off, stls or implicit. `auth`: user, plain, login or apop."""
+    """`tls`: off, stls or implicit. `auth`: user, plain, login, apop or digest-md5."""
 
     name = ""
     keeps_crlf = False
@@ -87,7 +87,8 @@ class Curl(Client):
     can = _all("user", "plain", "login", "apop")
 
     # There is no word for USER and PASS: they are what is left when the server offers nothing else.
-    _OPTIONS = {"user": "AUTH=*", "plain": "AUTH=PLAIN", "login": "AUTH=LOGIN", "apop": "AUTH=+APOP"}
+    _OPTIONS = {"user": "AUTH=*", "plain": "AUTH=PLAIN", "login": "AUTH=LOGIN", "apop": "AUTH=+APOP",
+                "digest-md5": "AUTH=DIGEST-MD5"}  # fmt: skip
 
     def _curl(self, path, *more):
         scheme = "pop3s" if self.tls == "implicit" else "pop3"

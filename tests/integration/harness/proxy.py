@@ -235,22 +235,26 @@ class Proxy:
         return Metrics(text)
 
     def wait_for_metric(self, at_least, name, timeout=15, **labels):
-        """Waits until the metric has this value or more; returns the metrics."""
+        """Waits until the metric has this value or more; returns the metrics.
+
+        They are read once more: the families before this one in the text were read before it, and
+        may miss what was counted in between.
+        """
 
         def reached():
-            metrics = self.metrics()
-            return metrics if metrics.get(name, **labels) >= at_least else None
+            return self.metrics().get(name, **labels) >= at_least
 
-        return wait_until(reached, timeout, lambda: f"{name}{labels} >= {at_least}\n{self.log()}")
+        wait_until(reached, timeout, lambda: f"{name}{labels} >= {at_least}\n{self.log()}")
+        return self.metrics()
 
     def wait_for_metric_to_fall(self, at_most, name, timeout=15, **labels):
-        """Waits until the metric has this value or less; returns the metrics."""
+        """Waits until the metric has this value or less; returns the metrics, read once more."""
 
         def reached():
-            metrics = self.metrics()
-            return metrics if metrics.get(name, **labels) <= at_most else None
+            return self.metrics().get(name, **labels) <= at_most
 
-        return wait_until(reached, timeout, lambda: f"{name}{labels} <= {at_most}\n{self.log()}")
+        wait_until(reached, timeout, lambda: f"{name}{labels} <= {at_most}\n{self.log()}")
+        return self.metrics()
 
     def session_lines(self, count=1, timeout=15):
         """The lines of the session log, once there are at least `count`."""
