@@ -74,6 +74,13 @@ absl::StatusOr<MoveReport> Mover::Progress(uint64_t id) const {
   return absl::NotFoundError("no such move, or it has long been over");
 }
 
+bool Mover::LeadsTo(absl::string_view backend) const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return std::any_of(jobs_.begin(), jobs_.end(), [backend](const auto& job) {
+    return job->state != Job::State::kOver && job->report.to == backend;
+  });
+}
+
 void Mover::Stop() {
   {
     const std::lock_guard<std::mutex> lock(mutex_);

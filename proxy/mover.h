@@ -24,6 +24,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "proxy/base/time.h"
 #include "proxy/operator_actions.h"
 #include "proxy/session_desk.h"
@@ -60,6 +61,8 @@ class Mover {
   // Any thread. ResourceExhausted when there are too many.
   absl::StatusOr<MoveReport> Start(Order order);
   absl::StatusOr<MoveReport> Progress(uint64_t id) const;
+  // Whether an order that is not over takes users to this backend.
+  bool LeadsTo(absl::string_view backend) const;
   // Releases whom it holds and ends the thread. Harmless when repeated.
   void Stop();
 

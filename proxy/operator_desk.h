@@ -38,6 +38,8 @@ class OperatorDesk final : public OperatorActions {
   absl::Status SetWeight(const std::string& backend, int weight, const Signature& by);
   // What was changed before the call is in the state file when it returns OK.
   absl::Status Save();
+  // Whether a move in progress leads there.
+  bool IsTargetOfMove(const std::string& backend) const { return mover_.LeadsTo(backend); }
   // The backend is down, or (0) up again.
   void EndSessionsOf(const std::string& backend, DurationNs over, CloseReason reason);
 

@@ -50,8 +50,9 @@ class Server {
   // less; what does not make a good one changes nothing. The file is not read for it: it counts as
   // it was at the last reload.
   absl::Status AddBackend(config::AddedBackend wanted);
-  // `over`: its sessions end over this time; 0: they may stay.
-  absl::Status RemoveBackend(const std::string& name, DurationNs over, const Signature& by);
+  // Aborted while it has sessions or logins: who takes it away under them would have their users
+  // turned away until the last one has ended, see routing::Affinity.
+  absl::Status RemoveBackend(const std::string& name, const Signature& by);
 
   // Stops listening and waits until every session has ended, at most the configured drain time;
   // then ends the rest.
@@ -96,6 +97,10 @@ class Server {
   absl::Status UseFile(const std::string& file, Secret text, const config::Overlay& wanted);
   absl::Status UseOverlay(config::Overlay next);
   void SetOverlay(config::Overlay overlay);
+  // A backend that is added serves, whatever was said of its name before.
+  void BeginAnew(const config::AddedBackend& added);
+  // Tells which ones are new in the file while an operator's drain or weight still stands.
+  void TellOfSpokenFor(const config::Config& before) const;
   config::Overlay overlay() const;  // any thread
   // Which backends were added by hand; facts_mutex_ is held.
   void TellOfHands(metrics::ServerFacts* facts) const;

@@ -59,7 +59,8 @@ absl::Status CheckUnneeded(const config::Config& config, const std::string& name
 
 absl::Status Server::UseFile(const std::string& file, Secret text, const config::Overlay& wanted) {
   ASSIGN_OR_RETURN(config::Fitted fitted, config::ParseFitting(text.view(), file, wanted));
-  if (snapshot_ != nullptr) WarnAboutRestart(fitted.config);
+  const std::shared_ptr<const Snapshot> before = snapshot_;
+  if (before != nullptr) WarnAboutRestart(fitted.config);
   absl::Status status = Apply(std::move(fitted.config));
   // Maps and certificates may not go together with it, either. Then the file wins.
   while (!status.ok() && !fitted.overlay.empty()) {
@@ -80,9 +81,45 @@ absl::Status Server::UseFile(const std::string& file, Secret text, const config:
   RETURN_IF_ERROR(status);
   for (const std::string& sentence : fitted.settled) log::Info(sentence);
   for (const std::string& sentence : fitted.warnings) log::Warning(sentence);
+  if (before != nullptr) TellOfSpokenFor(before->config);
   text_ = std::move(text);
   SetOverlay(std::move(fitted.overlay));
   return absl::OkStatus();
+}
+
+void Server::TellOfSpokenFor(const config::Config& before) const {
+  for (const config::Backend& backend : snapshot_->config.backends) {
+    if (Named(before.backends, backend.name) != before.backends.end()) continue;
+    for (const auto& state : snapshot_->backend_states) {
+      if (state->name() != backend.name) continue;
+      const routing::BackendReport report = state->Report(MonotonicNow());
+      if (report.service != routing::Service::kEnabled) {
+        log::Warning(absl::StrCat("backend ", backend.name, " is new in the file, and still ",
+                                  routing::ServiceName(report.service), ", ",
+                                  By(report.service_by, report.service_reason),
+                                  "; `postern enable` ends that"));
+      }
+      if (report.weight != routing::BackendWeight::kAsConfigured) {
+        log::Warning(absl::StrCat("backend ", backend.name, " is new in the file, and still has ",
+                                  "weight ", report.weight, ", ",
+                                  By(report.weight_by, report.weight_reason), "; `postern weight ",
+                                  backend.name, " configured` ends that"));
+      }
+    }
+  }
+}
+
+void Server::BeginAnew(const config::AddedBackend& added) {
+  const std::shared_ptr<routing::BackendState> state = backend_states_.Get(added.name);
+  const TimeNs now = MonotonicNow();
+  const routing::BackendReport report = state->Report(now);
+  if (report.service != routing::Service::kEnabled) {
+    state->SetService(routing::Service::kEnabled, added.who, added.why, now);
+    desk_->EndSessionsOf(added.name, 0, CloseReason::kDrained);
+  }
+  if (report.weight != routing::BackendWeight::kAsConfigured) {
+    state->SetWeight(routing::BackendWeight::kAsConfigured, added.who, added.why, now);
+  }
 }
 
 void Server::SetOverlay(config::Overlay overlay) {
@@ -144,12 +181,13 @@ absl::Status Server::AddBackend(config::AddedBackend wanted) {
     return absl::Status(status.code(), absl::StrCat("backend ", wanted.name,
                                                     " cannot be added: ", status.message()));
   }
+  BeginAnew(wanted);
   log::Info(absl::StrCat("backend ", wanted.name, ": ", EscapeForLog(what, 400), ", ",
                          By(wanted.who, wanted.why)));
   return desk_->Save();
 }
 
-absl::Status Server::RemoveBackend(const std::string& name, DurationNs over, const Signature& by) {
+absl::Status Server::RemoveBackend(const std::string& name, const Signature& by) {
   const config::Config& now = snapshot_->config;
   if (Named(now.backends, name) == now.backends.end()) {
     return absl::NotFoundError(absl::StrCat("no backend ", EscapeForLog(name, 80)));
@@ -166,6 +204,16 @@ absl::Status Server::RemoveBackend(const std::string& name, DurationNs over, con
         "backend ", name, " is where ", moved, moved == 1 ? " user was moved" : " users were moved",
         "; `postern moves` lists them, move them elsewhere or back first"));
   }
+  if (desk_->IsTargetOfMove(name)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("users are being moved to backend ", name, "; wait until that is over"));
+  }
+  const int64_t seats = backend_states_.Get(name)->load().seats();
+  if (seats > 0) {
+    return absl::AbortedError(absl::StrCat(
+        "backend ", name, " has ", seats, seats == 1 ? " session or login" : " sessions or logins",
+        "; `postern remove` waits for their end with --wait, and brings it about with --over"));
+  }
   config::Overlay next = overlay();
   const auto added = Named(next.added, name);
   if (added != next.added.end()) {
@@ -179,7 +227,6 @@ absl::Status Server::RemoveBackend(const std::string& name, DurationNs over, con
                         absl::StrCat("backend ", name, " cannot be removed: ", status.message()));
   }
   log::Info(absl::StrCat("backend ", name, ": removed, ", By(by.who, by.why)));
-  if (over > 0) desk_->EndSessionsOf(name, over, CloseReason::kDrained);
   return desk_->Save();
 }
 

@@ -32,6 +32,8 @@ void RefuseJson(httplib::Response& response, const absl::Status& status) {
                    : absl::IsInvalidArgument(status)    ? 400
                    : absl::IsResourceExhausted(status)  ? 429
                    : absl::IsFailedPrecondition(status) ? 409
+                   : absl::IsAborted(status)            ? 423
+                   : absl::IsUnavailable(status)        ? 503
                                                         : 500;
   RefuseJson(response, code, std::string(status.message()));
 }

@@ -6,7 +6,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "proxy/base/status_macros.h"
-#include "proxy/config/value_syntax.h"
 
 namespace postern::admin {
 namespace {
@@ -15,7 +14,6 @@ using Json = nlohmann::json;
 using httplib::Request;
 using httplib::Response;
 
-constexpr DurationNs kOverMax = 24 * 3600 * kSecond;
 constexpr uint64_t kWeightMax = 10000;
 
 absl::StatusOr<Json> ReadBody(const Request& request,
@@ -58,20 +56,11 @@ absl::StatusOr<config::AddedBackend> ReadAddition(const Request& request) {
   return wanted;
 }
 
-absl::Status ReadRemoval(const Request& request, DurationNs* over, Signature* by) {
-  ASSIGN_OR_RETURN(const Json json, ReadBody(request, {"over", "reason"}));
-  std::string reason, time;
+absl::StatusOr<Signature> ReadRemoval(const Request& request) {
+  ASSIGN_OR_RETURN(const Json json, ReadBody(request, {"reason"}));
+  std::string reason;
   RETURN_IF_ERROR(ReadText(json, "reason", &reason));
-  RETURN_IF_ERROR(ReadText(json, "over", &time));
-  by->who = request.get_header_value(kPeerHeader);
-  by->why = CleanReason(reason);
-  if (json.find("over") == json.end()) return absl::OkStatus();
-  const auto duration = config::ParseDuration(time);
-  if (!duration.has_value() || *duration <= 0 || *duration > kOverMax) {
-    return absl::InvalidArgumentError("\"over\" must be a time as \"10m\", at most 24h");
-  }
-  *over = *duration;
-  return absl::OkStatus();
+  return Signature{request.get_header_value(kPeerHeader), CleanReason(reason)};
 }
 
 }  // namespace
@@ -95,12 +84,9 @@ void AddBackendRoutes(httplib::Server* router, const ChangePolicy& policy,
                [policy, answer, remove = std::move(handlers.remove)](const Request& request,
                                                                      Response& response) {
                  if (!MayChange(policy, request, response)) return;
-                 DurationNs over = 0;
-                 Signature by;
-                 absl::Status status = ReadRemoval(request, &over, &by);
+                 const absl::StatusOr<Signature> by = ReadRemoval(request);
                  const std::string name = request.matches[1].str();
-                 if (status.ok()) status = remove(name, over, by);
-                 answer(response, name, status, "removed");
+                 answer(response, name, by.ok() ? remove(name, *by) : by.status(), "removed");
                });
 }
 

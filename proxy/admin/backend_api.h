@@ -4,7 +4,7 @@
 //                                       file may say of a backend: "weight", "tls", "ca",
 //                                       "server_name"; "like": "mail1" for that one's keys.
 //                                       Without pool and address: back, after a removal
-//   POST /api/v1/backends/NAME/remove   nothing, or {"over": "10m"} for its sessions' ends
+//   POST /api/v1/backends/NAME/remove   423 while it has sessions or logins
 //   both may have "reason". Who may: see change_api.h.
 #ifndef POSTERN_PROXY_ADMIN_BACKEND_API_H_
 #define POSTERN_PROXY_ADMIN_BACKEND_API_H_

@@ -26,6 +26,9 @@ class BackendVerbs {
   std::optional<int> Run(const std::string& config_file) const;
 
  private:
+  int Add(const config::Admin& admin) const;
+  int Remove(const config::Admin& admin) const;
+
   CLI::App* add_ = nullptr;
   CLI::App* remove_ = nullptr;
   CLI::Option* weight_option_ = nullptr;

@@ -58,6 +58,8 @@ absl::StatusOr<std::string> Judge(const config::Admin& admin, const httplib::Res
   if (result->status == 429 && told) {
     return absl::ResourceExhaustedError(json["error"].get<std::string>());
   }
+  // Somebody is still there.
+  if (result->status == 423 && told) return absl::AbortedError(json["error"].get<std::string>());
   return absl::InternalError(told ? json["error"].get<std::string>()
                                   : absl::StrCat("the server answered ", result->status));
 }

@@ -56,10 +56,10 @@ struct BackendChange {
 using ChangeHandler = std::function<absl::Status(const BackendChange& change)>;
 
 // Backends that come and go. NotFound names what there is not, InvalidArgument is a mistake in the
-// question, FailedPrecondition says why it cannot be now.
+// question, FailedPrecondition says why it cannot be now, Aborted that somebody is still there.
 struct BackendHandlers {
   std::function<absl::Status(const config::AddedBackend& wanted)> add;
-  std::function<absl::Status(const std::string& name, DurationNs over, const Signature& by)> remove;
+  std::function<absl::Status(const std::string& name, const Signature& by)> remove;
 };
 
 // Called on the endpoint's threads, several at a time except `metrics`, which is never called twice

@@ -67,9 +67,8 @@ AdminHandlers HandlersFor(Server* server, MainThread* main_thread) {
   handlers.backends.add = [server, main_thread](const config::AddedBackend& wanted) {
     return main_thread->Run([&] { return server->AddBackend(wanted); });
   };
-  handlers.backends.remove = [server, main_thread](const std::string& name, DurationNs over,
-                                                   const Signature& by) {
-    return main_thread->Run([&] { return server->RemoveBackend(name, over, by); });
+  handlers.backends.remove = [server, main_thread](const std::string& name, const Signature& by) {
+    return main_thread->Run([&] { return server->RemoveBackend(name, by); });
   };
   handlers.actions = server->desk();
   return handlers;

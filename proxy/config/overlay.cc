@@ -134,6 +134,12 @@ absl::Status Add(const TomlNode& file, const AddedBackend& added, TomlNode* root
     return absl::InvalidArgumentError(
         absl::StrCat("there is a backend \"", added.name, "\" already"));
   }
+  // The file's own check would tell of a line that this backend does not have.
+  if (const TomlNode* taken = FindPool(root, added.name)) {
+    return absl::InvalidArgumentError(absl::StrCat("it has the name of the pool in line ",
+                                                   Member(*taken, "name")->position.line,
+                                                   "; maps may name either, so give it its own"));
+  }
   TomlNode* pool = FindPool(root, added.pool);
   TomlNode* list = pool == nullptr ? nullptr : Member(pool, "backends");
   if (list == nullptr || list->kind != NodeKind::kArray) {

@@ -22,7 +22,6 @@ using ::testing::SizeIs;
 
 struct Removal {
   std::string name;
-  DurationNs over;
   Signature by;
 };
 
@@ -40,10 +39,9 @@ class BackendApiTest : public ::testing::Test {
       return wanted.pool == "mail" ? absl::OkStatus()
                                    : absl::Status(absl::NotFoundError("no pool " + wanted.pool));
     };
-    handlers_.backends.remove = [this](const std::string& name, DurationNs over,
-                                       const Signature& by) {
-      removed_.push_back({name, over, by});
-      return absl::OkStatus();
+    handlers_.backends.remove = [this](const std::string& name, const Signature& by) {
+      removed_.push_back({name, by});
+      return name == "busy" ? absl::AbortedError("it has a session") : absl::OkStatus();
     };
   }
   ~BackendApiTest() override {
@@ -102,12 +100,13 @@ TEST_F(BackendApiTest, Remove) {
   Start(/*unix_socket=*/true);
   EXPECT_EQ(Ask("mail3/remove"), "{\"backend\":\"mail3\",\"state\":\"removed\"}\n");
   EXPECT_EQ(removed_.back().name, "mail3");
-  EXPECT_EQ(removed_.back().over, 0);
   EXPECT_EQ(removed_.back().by.why, "");
-  Ask("mail3/remove", R"({"over": "10m", "reason": "old"})");
-  EXPECT_EQ(removed_.back().over, 600 * kSecond);
+  Ask("mail3/remove", R"({"reason": "old"})");
   EXPECT_EQ(removed_.back().by.why, "old");
   EXPECT_EQ(removed_.back().by.who, absl::StrCat("uid ", getuid(), " (pid ", getpid(), ")"));
+  // For who waits until nobody is there any more.
+  const absl::Status busy = Post(admin_, "/api/v1/backends/busy/remove", "").status();
+  EXPECT_EQ(busy, absl::AbortedError("it has a session"));
 }
 
 TEST_F(BackendApiTest, Mistakes) {
@@ -120,12 +119,8 @@ TEST_F(BackendApiTest, Mistakes) {
     EXPECT_THAT(Ask("mail3/add", absl::StrCat("{\"weight\": ", weight, "}")),
                 HasSubstr("weight must be 0 to 10000"));
   }
-  for (const char* over : {"\"soon\"", "\"0s\"", "\"25h\"", "\"\""}) {
-    EXPECT_THAT(Ask("mail3/remove", absl::StrCat("{\"over\": ", over, "}")),
-                HasSubstr("must be a time"));
-  }
-  EXPECT_THAT(Ask("mail3/remove", R"({"over": 5})"), HasSubstr("must be a string"));
-  EXPECT_THAT(Ask("mail3/remove", R"({"pool": "mail"})"), HasSubstr("there are over, reason"));
+  EXPECT_THAT(Ask("mail3/remove", R"({"reason": 5})"), HasSubstr("must be a string"));
+  EXPECT_THAT(Ask("mail3/remove", R"({"over": "1m"})"), HasSubstr("there are reason"));
   EXPECT_THAT(added_, IsEmpty());
   EXPECT_THAT(removed_, IsEmpty());
 }

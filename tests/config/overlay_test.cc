@@ -27,9 +27,9 @@ weight = 7
 [[pool]]
 name = "mail"
 pipelining = "on"
-backends = [{ name = "mail1", address = "10.0.0.1:110", weight = 50, pipelining = "off",
-              agent = { address = "10.0.0.1:9" } },
-            { name = "mail2", address = "10.0.0.2:110" }, "own"]
+backends = [
+{ name = "mail1", address = "h:1", weight = 50, pipelining = "off", agent = {address = "unix:/a"}},
+  { name = "mail2", address = "10.0.0.2:110" }, "own"]
 [[route]]
 users = "*"
 pool = "mail"
@@ -146,7 +146,7 @@ TEST(OverlayTest, TheRulesOfTheFileHold) {
   added = Added("mail3");
   added.ca = "ca.pem";
   EXPECT_THAT(Wrong(Adding(added)), StartsWith("ca means nothing while tls = \"off\""));
-  EXPECT_THAT(Wrong(Adding(Added("mail"))), HasSubstr("has the name of the pool in line 10"));
+  EXPECT_THAT(Wrong(Adding(Added("mail"))), HasSubstr("has the name of the pool in line 11"));
   EXPECT_THAT(Wrong(Adding(Added("-"))), HasSubstr("must be 1 to 64 letters"));
   EXPECT_THAT(Wrong(Adding(Added("mail3", "mail9"))), HasSubstr("has no backend \"mail9\""));
   added = Added("mail3");

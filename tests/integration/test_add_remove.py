@@ -50,11 +50,19 @@ def log_in(proxy, user):
     return answer
 
 
+def lines_so_far(proxy):
+    try:
+        with open(proxy.sessions_path, encoding="utf-8") as file:
+            return len(file.read().splitlines())
+    except FileNotFoundError:
+        return 0
+
+
 def homes(proxy):
     """{user: backend} of one login each; nobody else logs in meanwhile."""
     # What came before is in the log when every session has ended.
     proxy.wait_for_metric_to_fall(0, "postern_listener_sessions", listener="plain")
-    seen = len(proxy.session_lines(0))
+    seen = lines_so_far(proxy)
     for user in BY_HASH:
         assert log_in(proxy, user).startswith(b"+OK"), user
     lines = proxy.session_lines(seen + len(BY_HASH))[-len(BY_HASH):]
@@ -123,18 +131,50 @@ def test_nobody_notices(proxy, farm):
     after = homes(proxy)
     moved = [user for user in BY_HASH if after[user] != before[user]]
     assert moved and {after[user] for user in moved} == {"mail3"}, (before, after)
-    with Pop3Connection(proxy.ports["plain"]) as client:
-        assert client.login(moved[0], PASSWORD).startswith(b"+OK")
-        with Load(proxy) as load:
-            assert verb(proxy, "remove", "mail3", "--reason", "enough") == "mail3: removed\n"
-            load.more()
-        assert load.answers == []
-        assert why_of(proxy, "mail3") is None
-        assert re.search(r"info: backend mail3: removed, by 127\.0\.0\.1:\d+: enough\n", proxy.log())
-        assert client.command("NOOP").startswith(b"+OK"), "the session goes on"
-        assert client.quit().startswith(b"+OK")
+    with Load(proxy) as load:
+        told = verb(proxy, "remove", "mail3", "--wait", "--reason", "enough")
+        assert told.endswith("mail3: removed\n"), told
+        load.more()
+    assert load.answers == []
+    assert why_of(proxy, "mail3") is None
+    assert re.search(r"info: backend mail3: removed, by 127\.0\.0\.1:\d+: enough\n", proxy.log())
     assert homes(proxy) == before
-    assert "result=ok" in proxy.session_lines()[-1]
+
+
+def test_who_lives_there_stays_until_the_end(proxy, farm):
+    add(proxy, farm)
+    user = next(user for user, home in homes(proxy).items() if home == "mail3")
+    with Pop3Connection(proxy.ports["plain"]) as client:
+        assert client.login(user, PASSWORD).startswith(b"+OK")
+        proxy.wait_for_metric(1, "postern_backend_sessions", backend="mail3")
+        told = verb(proxy, "remove", "mail3", code=1)
+        assert told.startswith("backend mail3 has 1 session or login; "), told
+        assert why_of(proxy, "mail3").startswith("added by ")
+        done = []
+        thread = threading.Thread(target=lambda: done.append(verb(proxy, "remove", "mail3", "--wait")))
+        thread.start()
+        wait_until(lambda: "weight 0" in why_of(proxy, "mail3"), 60, proxy.log)
+        assert log_in(proxy, user).startswith(b"+OK")
+        assert client.command("NOOP").startswith(b"+OK"), "the session goes on"
+        assert why_of(proxy, "mail3") is not None and not done
+        assert client.quit().startswith(b"+OK")
+        thread.join()
+    assert done and done[0].startswith("mail3: no new users\nmail3: "), done
+    assert done[0].endswith("mail3: 0 sessions\nmail3: removed\n"), done
+    assert why_of(proxy, "mail3") is None
+    lines = [line for line in proxy.session_lines() if f" user={user} " in line]
+    assert len([line for line in lines if " backend=mail3 " in line]) == 3, lines
+    assert homes(proxy)[user] != "mail3"
+    # Under its old name it begins anew.
+    add(proxy, farm)
+    assert homes(proxy)[user] == "mail3"
+    # The file does not take an operator's word back, but it is told of.
+    verb(proxy, "weight", "mail3", "0", "--reason", "warm")
+    assert verb(proxy, "remove", "mail3", "--wait").endswith("mail3: removed\n")
+    settings = dict(proxy.config)
+    settings["pool"][0]["backends"].append({"name": "mail3", "address": farm.servers["mail1"].address()})
+    proxy.write_config(settings)
+    assert re.search(r"warning: backend mail3 is new in the file, and still has weight 0, by \S+: warm;", proxy.reload())
 
 
 def test_sessions_end_over_a_time(proxy, farm):
@@ -143,15 +183,15 @@ def test_sessions_end_over_a_time(proxy, farm):
     with Pop3Connection(proxy.ports["plain"]) as client:
         assert client.login(user, PASSWORD).startswith(b"+OK")
         proxy.wait_for_metric(1, "postern_backend_sessions", backend="mail3")
-        told = verb(proxy, "remove", "mail3", "--over", "100ms", "--wait")
-        assert told.startswith("mail3: removed\n") and told.endswith("mail3: 0 sessions\n"), told
+        told = verb(proxy, "remove", "mail3", "--over", "100ms")
+        assert told.startswith("mail3: no new users\n") and told.endswith("mail3: removed\n"), told
     wait_until(lambda: any("backend=mail3" in line and "reason=drained" in line
                            for line in proxy.session_lines()), 20, proxy.log)  # fmt: skip
 
 
 def test_reload_and_restart_keep_it(proxy, farm, tmp):
     add(proxy, farm, "--like", "mail2", "--reason", "room")
-    assert verb(proxy, "remove", "mail2") == "mail2: removed\n"
+    assert verb(proxy, "remove", "mail2", "--wait").endswith("mail2: removed\n")
     there = homes(proxy)
     assert set(there.values()) == {"mail1", "mail3"}
     assert "is in use" in proxy.reload()
@@ -175,7 +215,7 @@ def test_reload_and_restart_keep_it(proxy, farm, tmp):
 
 def test_the_file_wins(proxy, farm):
     add(proxy, farm)
-    verb(proxy, "remove", "mail1")
+    verb(proxy, "remove", "mail1")  # nobody has been there
     settings = dict(proxy.config)
     settings["pool"][0]["name"] = "post"
     settings["route"] = [{"users": "x", "backend": "mail1"}, {"users": "*", "pool": "post"}]
@@ -226,7 +266,7 @@ def test_mistakes_are_told(proxy, farm):
     verb(proxy, "move", BY_HASH[0], "--to", "mail2")
     assert "1 user was moved" in refused("remove", "mail2")
     assert proxy.metrics().get("postern_config_generation") == generation
-    assert verb(proxy, "remove", "mail1") == "mail1: removed\n"
+    assert verb(proxy, "remove", "mail1", "--reason", "old") == "mail1: removed\n"
     verb(proxy, "move", BY_HASH[0], "--back")
     assert "is the last one of pool mail" in refused("remove", "mail2")
     assert log_in(proxy, BY_HASH[1]).startswith(b"+OK")
