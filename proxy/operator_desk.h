@@ -55,6 +55,7 @@ class OperatorDesk final : public OperatorActions {
  private:
   absl::StatusOr<SessionFilter> FilterFor(const SessionQuery& query) const;
   absl::StatusOr<std::string> Normalise(absl::string_view user) const;
+  absl::StatusOr<MoveReport> MoveGroup(const MoveOrder& order, const Signature& by);
   absl::StatusOr<routing::Hold> HoldFor(const HoldQuery& query) const;
   // The state of a backend of the configuration in use.
   absl::StatusOr<std::shared_ptr<routing::BackendState>> BackendFor(const std::string& name) const;

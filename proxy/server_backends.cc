@@ -204,6 +204,12 @@ absl::Status Server::RemoveBackend(const std::string& name, const Signature& by)
         "backend ", name, " is where ", moved, moved == 1 ? " user was moved" : " users were moved",
         "; `postern moves` lists them, move them elsewhere or back first"));
   }
+  for (const auto& [group, backend] : backend_states_.overrides()->groups().List()) {
+    if (backend->name() != name) continue;
+    return absl::FailedPreconditionError(
+        absl::StrCat("backend ", name, " is where ", EscapeForLog(group.Text()),
+                     " was moved; `postern moves` lists all, move them elsewhere or back first"));
+  }
   if (desk_->IsTargetOfMove(name)) {
     return absl::FailedPreconditionError(
         absl::StrCat("users are being moved to backend ", name, "; wait until that is over"));

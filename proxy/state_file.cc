@@ -112,6 +112,18 @@ std::string ReadLine(const std::vector<absl::string_view>& fields, SavedState* s
     saved->moves.push_back({text(1), text(2)});
     return "";
   }
+  if (kind == "moved" && fields.size() == 4) {
+    const std::optional<Hold::Kind> group = KindOf(fields[1]);
+    if (!group.has_value() || *group == Hold::Kind::kUser || fields[2].empty() ||
+        fields[3].empty()) {
+      return "no move of many users";
+    }
+    if (*group == Hold::Kind::kHashRange && !routing::ParseHashRange(fields[2]).ok()) {
+      return "no range of hashes";
+    }
+    saved->group_moves.push_back({{*group, text(2)}, text(3)});
+    return "";
+  }
   if (kind == "removed" && fields.size() == 4 && !fields[1].empty()) {
     saved->overlay.removed.push_back({text(1), text(2), text(3)});
     return "";
@@ -162,6 +174,11 @@ std::string WriteState(const routing::BackendStates& states, const config::Overl
         ++lines;
         return true;
       });
+  for (const auto& [group, backend] : states.overrides()->groups().List()) {
+    absl::StrAppend(&text, "moved\t", KindName(group.kind), "\t", group.target, "\t",
+                    backend->name(), "\n");
+    ++lines;
+  }
   for (const config::RemovedBackend& removed : overlay.removed) {
     absl::StrAppend(&text, "removed\t", removed.name, "\t", removed.who, "\t", removed.why, "\n");
     ++lines;
@@ -224,6 +241,9 @@ absl::Status ApplyState(const SavedState& saved, routing::BackendStates* states)
   }
   for (const SavedState::Move& move : saved.moves) {
     RETURN_IF_ERROR(states->overrides()->Set(move.user, states->Get(move.backend)));
+  }
+  for (const SavedState::GroupMove& move : saved.group_moves) {
+    RETURN_IF_ERROR(states->overrides()->groups().Set(move.group, states->Get(move.backend)));
   }
   return absl::OkStatus();
 }

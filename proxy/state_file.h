@@ -39,10 +39,15 @@ struct SavedState {
     std::string user;
     std::string backend;
   };
+  struct GroupMove {
+    routing::UserGroup group;
+    std::string backend;
+  };
   std::vector<Service> services;
   std::vector<Weight> weights;
   std::vector<routing::Hold> holds;  // of unknown age
   std::vector<Move> moves;
+  std::vector<GroupMove> group_moves;  // of ranges, the last one counts
   config::Overlay overlay;
 };
 

@@ -126,14 +126,17 @@ Json MoveJson(const MoveReport& report) {
 }
 
 absl::StatusOr<Json> StartMove(OperatorActions* actions, const Request& request) {
-  ASSIGN_OR_RETURN(const Json json,
-                   ReadObject(request.body, {"users", "to", "patience", "dry_run", "reason"}));
+  ASSIGN_OR_RETURN(const Json json, ReadObject(request.body, {"users", "domain", "hash_range", "to",
+                                                              "patience", "dry_run", "reason"}));
   MoveOrder order;
-  const auto users = json.find("users");
-  if (users == json.end() || !users->is_array()) {
+  RETURN_IF_ERROR(ReadText(json, "domain", &order.domain));
+  RETURN_IF_ERROR(ReadText(json, "hash_range", &order.hash_range));
+  const bool many = !order.domain.empty() || !order.hash_range.empty();
+  const Json users = json.value("users", many ? Json::array() : Json());
+  if (!users.is_array()) {
     return absl::InvalidArgumentError("\"users\" must be a list of names");
   }
-  for (const Json& user : *users) {
+  for (const Json& user : users) {
     if (!user.is_string()) return absl::InvalidArgumentError("\"users\" must hold strings only");
     order.users.push_back(user.get<std::string>());
   }

@@ -188,6 +188,16 @@ class ServerTest : public ::testing::Test {
     EXPECT_TRUE(status.ok()) << status;
   }
 
+  void AwaitMove(const MoveReport& move) {
+    for (bool over = move.over; !over;) {
+      const absl::StatusOr<MoveReport> progress = server_->desk()->MoveProgress(move.id);
+      ASSERT_TRUE(progress.ok());
+      over = progress->over;
+      for (const MoveReport::User& user : progress->users) EXPECT_NE(user.state, "failed");
+      std::this_thread::yield();
+    }
+  }
+
   tls::testing::TestDirectory directory_;
   std::string file_ = directory_.path() + "/postern.toml";
   Backend backend_;
@@ -435,6 +445,9 @@ TEST_F(ServerTest, OrdersBesideLogins) {
   MoveOrder order;
   order.users = {"bob", "alice"};
   order.patience = 0;
+  MoveOrder everybody;
+  everybody.hash_range = "0-f";
+  everybody.patience = 0;
   for (int round = 0; round < 10; ++round) {
     const absl::StatusOr<SessionPage> page = desk->Sessions(SessionQuery(), 10);
     ASSERT_TRUE(page.ok()) << page.status();
@@ -446,17 +459,15 @@ TEST_F(ServerTest, OrdersBesideLogins) {
     EXPECT_TRUE(desk->Release(bob, by).ok());
     EXPECT_TRUE(desk->SetService("store", routing::Service::kDraining, kSecond, by).ok());
     EXPECT_TRUE(desk->SetService("store", routing::Service::kEnabled, 0, by).ok());
-    order.to = round % 2 == 0 ? "store" : "";
+    // By name and by hash, beside each other.
+    order.to = everybody.to = round % 2 == 0 ? "store" : "";
     const absl::StatusOr<MoveReport> move = desk->Move(order, by);
     ASSERT_TRUE(move.ok()) << move.status();
-    for (bool over = move->over; !over;) {
-      const absl::StatusOr<MoveReport> progress = desk->MoveProgress(move->id);
-      ASSERT_TRUE(progress.ok());
-      over = progress->over;
-      for (const MoveReport::User& user : progress->users) EXPECT_NE(user.state, "failed");
-      std::this_thread::yield();
-    }
-    EXPECT_EQ(desk->Moved("", 10)->total, round % 2 == 0 ? 2u : 0u);
+    const absl::StatusOr<MoveReport> move_of_all = desk->Move(everybody, by);
+    ASSERT_TRUE(move_of_all.ok()) << move_of_all.status();
+    AwaitMove(*move);
+    AwaitMove(*move_of_all);
+    EXPECT_EQ(desk->Moved("", 10)->total, round % 2 == 0 ? 3u : 0u);
     EXPECT_TRUE(server_->Reload().ok());
     server_->Summary();
   }

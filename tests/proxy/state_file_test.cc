@@ -61,6 +61,11 @@ class StateFileTest : public ::testing::Test {
     ASSERT_TRUE(states->holds()->Add(hold).ok());
     ASSERT_TRUE(states->overrides()->Set("b\xc3\xb6 b@example.org", states->Get("mail9")).ok());
     ASSERT_TRUE(states->overrides()->Set("carol", states->Get("mail1")).ok());
+    routing::GroupOverrides& groups = states->overrides()->groups();
+    using Kind = routing::Hold::Kind;
+    ASSERT_TRUE(groups.Set({Kind::kHashRange, "80-ff"}, states->Get("mail2")).ok());
+    ASSERT_TRUE(groups.Set({Kind::kHashRange, "0-f"}, states->Get("mail1")).ok());
+    ASSERT_TRUE(groups.Set({Kind::kDomain, "example.net"}, states->Get("mail3")).ok());
   }
 
   std::string directory_;
@@ -105,6 +110,8 @@ TEST_F(StateFileTest, WhatIsSavedIsThereAfterwards) {
   EXPECT_EQ(after.Get("mail4")->Report(2).weight, 0);
   EXPECT_EQ(after.Get("mail4")->Report(2).weight_by, "uid 0");
   EXPECT_EQ(after.Get("mail4")->Report(2).weight_reason, "too warm");
+  EXPECT_EQ(after.overrides()->Where("dave@example.net"), after.Get("mail3"));
+  EXPECT_EQ(after.overrides()->Where("dave"), after.Get("mail1")) << "the last range";
   EXPECT_EQ(WriteState(after, saved->overlay), WriteState(before, overlay));
   ASSERT_EQ(saved->overlay.added.size(), 2u);
   EXPECT_EQ(saved->overlay.added[0].server_name, "mail.example.org");
@@ -195,6 +202,10 @@ TEST_F(StateFileTest, DamageIsFoundAndTold) {
   EXPECT_THAT(one_line("added\ta\tmail\th:1\t\t\t\t\t10001\twho\twhy"), HasSubstr("no backend"));
   EXPECT_THAT(one_line("added\ta\tmail\th:1\twho\twhy"), HasSubstr("not a line of this file"));
   EXPECT_EQ(one_line("removed\ta\twho\twhy"), "");
+  EXPECT_EQ(one_line("moved\tdomain\tx\tmail1"), "");
+  EXPECT_THAT(one_line("moved\tuser\tx\tmail1"), HasSubstr("no move of many users"));
+  EXPECT_THAT(one_line("moved\tdomain\tx\t"), HasSubstr("no move of many users"));
+  EXPECT_THAT(one_line("moved\thash\tf-0\tmail1"), HasSubstr("no range of hashes"));
   EXPECT_THAT(one_line("removed\t\twho\twhy"), HasSubstr("not a line of this file"));
   EXPECT_THAT(std::string(ParseState(good + "x\n", "state").status().message()),
               HasSubstr("a line behind the end"));
