@@ -64,6 +64,9 @@ struct BackendHealth {
   int64_t logins = 0;    // in progress
   int sessions_max = 0;  // 0: no limit
   int logins_max = 0;
+  bool added = false;  // by hand, see config::Overlay
+  std::string added_by;
+  std::string added_reason;
 };
 
 // How a pool of the current configuration is doing.

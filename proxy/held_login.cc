@@ -19,7 +19,7 @@ constexpr DurationNs kResumeEvery = 100 * kMillisecond;
 // Where an operator has moved the user, if that is so, whatever the routes and lookups say.
 void Session::FollowOperator(const pop3::Credentials& credentials, routing::Decision* route) {
   const Snapshot& shared = *snapshot_->shared;
-  const std::shared_ptr<routing::BackendState> home = shared.overrides->Find(user_);
+  const std::shared_ptr<routing::BackendState> home = shared.overrides->Where(user_);
   if (home == nullptr) return;
   *route = routing::Decision();
   route->known = true;

@@ -31,6 +31,8 @@ struct Mover::Job {
   TimeNs deadline = 0;  // of the patience
   TimeNs next_kick = 0;
   size_t open = 0;  // users that are neither moved nor given up
+  // Of a group: users with sessions in the way; no others come, because the group is on hold.
+  std::vector<std::string> living;
 };
 
 // Users of one order whose turn has come.
@@ -40,6 +42,40 @@ struct Mover::Batch {
   std::vector<std::shared_ptr<routing::BackendState>> before;  // where they were
   absl::Status status;
 };
+
+namespace {
+
+// Who is nowhere but there already need not leave.
+bool InTheWay(const routing::Affinity::Whereabouts& at,
+              const std::shared_ptr<routing::BackendState>& to) {
+  const bool there = at.entered == 0 && at.backend != nullptr && at.backend == to;
+  return at.live > 0 && !there;
+}
+
+std::vector<std::string> LivingOf(const routing::BackendStates& states,
+                                  const routing::UserGroup& group,
+                                  const std::shared_ptr<routing::BackendState>& to) {
+  std::vector<std::string> living;
+  states.affinity()->ForEach([&](absl::string_view user, const routing::Affinity::Whereabouts& at) {
+    if (InTheWay(at, to) && group.Has(user)) living.emplace_back(user);
+  });
+  const auto has_own = [&states](const std::string& user) {
+    return states.overrides()->Find(user) != nullptr;
+  };
+  living.erase(std::remove_if(living.begin(), living.end(), has_own), living.end());
+  return living;
+}
+
+}  // namespace
+
+int64_t Mover::SessionsInTheWay(const routing::UserGroup& group,
+                                const std::shared_ptr<routing::BackendState>& to) const {
+  int64_t sessions = 0;
+  for (const std::string& user : LivingOf(*parts_.states, group, to)) {
+    sessions += parts_.states->affinity()->Look(user).live;
+  }
+  return sessions;
+}
 
 Mover::Mover(Parts parts) : parts_(std::move(parts)), thread_([this] { Run(); }) {}
 
@@ -97,6 +133,12 @@ absl::StatusOr<MoveReport> Mover::Start(Order order) {
     const int64_t live = parts_.states->affinity()->Look(user).live;
     job->report.users.push_back({user, job->order.from[i], "waiting", live, ""});
   }
+  const std::optional<routing::UserGroup>& group = job->order.group;
+  if (group.has_value()) {
+    job->open = 1;
+    job->report.users.push_back({group->Text(), job->order.from[0], "waiting",
+                                 SessionsInTheWay(*group, job->order.to), ""});
+  }
   // Behind those: the indices of the order are the report's.
   for (MoveReport::User& user : job->order.settled) job->report.users.push_back(std::move(user));
   if (job->open == 0) {
@@ -112,8 +154,18 @@ absl::StatusOr<MoveReport> Mover::Start(Order order) {
         "too many moves are in progress; try again when some are "
         "over");
   }
+  for (const std::shared_ptr<Job>& known : jobs_) {
+    const bool other = group.has_value() && known->state != Job::State::kOver &&
+                       known->order.group == group && known->order.to != job->order.to;
+    if (!other) continue;
+    return absl::FailedPreconditionError(
+        absl::StrCat("move ", known->report.id,
+                     " of the same users to another place is in progress; try again when it is "
+                     "over"));
+  }
   // At once: who hears of the move may rely on it.
   for (const std::string& user : job->order.users) parts_.states->holds()->AddForMove(user);
+  if (group.has_value()) parts_.states->holds()->AddForMove(group->kind, group->target);
   job->report.id = next_id_++;
   for (const std::string& user : job->order.users) {
     ++under_way_.try_emplace(user, Journey{job->report.id, job->order.to, 0}).first->second.orders;
@@ -129,6 +181,13 @@ absl::StatusOr<MoveReport> Mover::Progress(uint64_t id) const {
     if (job->report.id == id) return job->report;
   }
   return absl::NotFoundError("no such move, or it has long been over");
+}
+
+bool Mover::LeadsTo(absl::string_view backend) const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return std::any_of(jobs_.begin(), jobs_.end(), [backend](const auto& job) {
+    return job->state != Job::State::kOver && job->report.to == backend;
+  });
 }
 
 void Mover::Stop() {
@@ -198,6 +257,13 @@ void Mover::Advance(const std::vector<std::shared_ptr<Job>>& jobs) {
         Fail(job.get(), "a worker did not answer in time");
         continue;
       }
+      if (job->order.group.has_value()) {
+        job->living = LivingOf(*parts_.states, *job->order.group, job->order.to);
+      }
+    }
+    if (job->order.group.has_value()) {
+      AdvanceGroup(job.get());
+      continue;
     }
     Batch batch = ReadyOf(job.get());
     if (batch.users.empty()) continue;
@@ -226,13 +292,28 @@ Mover::Batch Mover::ReadyOf(Job* job) {
   for (size_t i = 0; i < job->order.users.size(); ++i) {
     if (job->report.users[i].state != "waiting") continue;
     const routing::Affinity::Whereabouts at = parts_.states->affinity()->Look(job->order.users[i]);
-    // Who is nowhere but there already need not leave.
-    const bool there = at.entered == 0 && at.backend != nullptr && at.backend == job->order.to;
-    if (at.live == 0 || there) batch.users.push_back(i);
+    if (!InTheWay(at, job->order.to)) batch.users.push_back(i);
     const std::lock_guard<std::mutex> lock(mutex_);
     job->report.users[i].sessions = at.live;
   }
   return batch;
+}
+
+void Mover::AdvanceGroup(Job* job) {
+  int64_t sessions = 0;
+  std::vector<std::string> living;
+  for (std::string& user : job->living) {
+    const routing::Affinity::Whereabouts at = parts_.states->affinity()->Look(user);
+    if (!InTheWay(at, job->order.to)) continue;
+    sessions += at.live;
+    living.push_back(std::move(user));
+  }
+  job->living = std::move(living);
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    job->report.users[0].sessions = sessions;
+  }
+  if (job->living.empty()) FinishGroup(job);
 }
 
 void Mover::Press(Job* job) {
@@ -242,9 +323,10 @@ void Mover::Press(Job* job) {
 }
 
 void Mover::KickRest(Job* job) {
-  auto users = std::make_shared<absl::flat_hash_set<std::string>>();
+  auto users =
+      std::make_shared<absl::flat_hash_set<std::string>>(job->living.begin(), job->living.end());
   for (const MoveReport::User& user : job->report.users) {
-    if (user.state == "waiting") users->insert(user.user);
+    if (user.state == "waiting" && !job->order.group.has_value()) users->insert(user.user);
   }
   SessionFilter filter;
   filter.users = std::move(users);
@@ -293,12 +375,39 @@ void Mover::Finish(const Batch& batch) {
   }
   job->open -= batch.users.size();
   if (job->open > 0) return;
+  Conclude(job, job->order.users.size() == 1
+                    ? absl::StrCat("user ", EscapeForLog(job->order.users[0]))
+                    : absl::StrCat(job->order.users.size(), " users"));
+}
+
+void Mover::FinishGroup(Job* job) {
+  routing::GroupOverrides& groups = parts_.states->overrides()->groups();
+  const routing::UserGroup& group = *job->order.group;
+  const std::shared_ptr<routing::BackendState> before = groups.Get(group);
+  absl::Status status;
+  if (job->order.to != nullptr) {
+    status = groups.Set(group, job->order.to);
+  } else {
+    groups.Remove(group);
+  }
+  if (status.ok()) status = parts_.save();
+  if (!status.ok() && before != nullptr) groups.Set(group, before).IgnoreError();
+  if (!status.ok() && before == nullptr) groups.Remove(group);
+  parts_.states->holds()->RemoveForMove(group.kind, group.target);
+  parts_.wake();
+  const std::lock_guard<std::mutex> lock(mutex_);
+  MoveReport::User& told = job->report.users[0];
+  told.state = status.ok() ? "moved" : "failed";
+  told.why = std::string(status.message());
+  told.sessions = 0;
+  job->open = 0;
+  Conclude(job, absl::StrCat("all of ", EscapeForLog(group.Text())));
+}
+
+void Mover::Conclude(Job* job, const std::string& who) {
   job->state = Job::State::kOver;
   job->report.over = true;
   const std::string to = job->order.to == nullptr ? "where the routes say" : job->order.to->name();
-  const std::string who = job->order.users.size() == 1
-                              ? absl::StrCat("user ", EscapeForLog(job->order.users[0]))
-                              : absl::StrCat(job->order.users.size(), " users");
   const auto failed =
       std::count_if(job->report.users.begin(), job->report.users.end(),
                     [](const MoveReport::User& user) { return user.state == "failed"; });
@@ -308,8 +417,12 @@ void Mover::Finish(const Batch& batch) {
 }
 
 void Mover::Fail(Job* job, const std::string& why) {
-  for (const MoveReport::User& user : job->report.users) {
-    if (user.state == "waiting") parts_.states->holds()->RemoveForMove(user.user);
+  if (job->order.group.has_value()) {
+    parts_.states->holds()->RemoveForMove(job->order.group->kind, job->order.group->target);
+  } else {
+    for (const MoveReport::User& user : job->report.users) {
+      if (user.state == "waiting") parts_.states->holds()->RemoveForMove(user.user);
+    }
   }
   parts_.wake();
   const std::lock_guard<std::mutex> lock(mutex_);

@@ -18,6 +18,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -42,8 +43,11 @@ class Mover {
     std::function<absl::Status()> save;  // what has changed is safe when it returns
   };
   struct Order {
-    std::vector<std::string> users;             // normalised, none twice
-    std::vector<std::string> from;              // names of backends, for the report
+    std::vector<std::string> users;  // normalised, none twice
+    std::vector<std::string> from;   // names of backends, for the report
+    // Instead of users: all of a domain or a range of hashes, at the same moment. Those that have
+    // an entry of their own stay where they are.
+    std::optional<routing::UserGroup> group;
     std::shared_ptr<routing::BackendState> to;  // null: where the routes say
     DurationNs patience = 0;
     Signature by;
@@ -67,6 +71,11 @@ class Mover {
   // are failed in the report.
   absl::StatusOr<MoveReport> Start(Order order);
   absl::StatusOr<MoveReport> Progress(uint64_t id) const;
+  // Live sessions that a move of `group` to `to` would wait for.
+  int64_t SessionsInTheWay(const routing::UserGroup& group,
+                           const std::shared_ptr<routing::BackendState>& to) const;
+  // Whether an order that is not over takes users to this backend.
+  bool LeadsTo(absl::string_view backend) const;
   // Releases whom it holds and ends the thread. Harmless when repeated.
   void Stop();
 
@@ -86,6 +95,11 @@ class Mover {
   void Finish(const Batch& batch);
   // What patience has come to an end for.
   void Press(Job* job);
+  // The same for a group.
+  void AdvanceGroup(Job* job);
+  void FinishGroup(Job* job);
+  // mutex_ is held.
+  void Conclude(Job* job, const std::string& who);
   void KickRest(Job* job);
   void Fail(Job* job, const std::string& why);
   void Forget();

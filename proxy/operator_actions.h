@@ -45,9 +45,12 @@ struct HoldReport {
   double seconds_ago = 0;
 };
 
+// Users, or one domain, or one range of hashes; these as in HoldQuery.
 struct MoveOrder {
   std::vector<std::string> users;  // as clients would send them
-  std::string to;                  // a backend; empty: back to where the routes say
+  std::string domain;
+  std::string hash_range;
+  std::string to;  // a backend; empty: back to where the routes say
   // How long live sessions may go on before they are ended.
   DurationNs patience = 10 * kSecond;
   bool dry_run = false;  // tell what would be done, and do nothing
@@ -56,7 +59,7 @@ struct MoveOrder {
 // How far one order is.
 struct MoveReport {
   struct User {
-    std::string user;
+    std::string user;      // or HoldReport::target of the many that it moves
     std::string from;      // where the user was when the order came; empty: nowhere
     std::string state;     // "waiting", "moved", "already", "failed"
     int64_t sessions = 0;  // live ones that are waited for
@@ -72,7 +75,7 @@ struct MoveReport {
 // Users that go elsewhere than the routes say.
 struct MovedUsers {
   struct User {
-    std::string user;
+    std::string user;  // likewise; those of many come first
     std::string backend;
   };
   uint64_t total = 0;

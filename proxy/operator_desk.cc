@@ -48,18 +48,18 @@ std::string Describe(const SessionQuery& query) {
 }  // namespace
 
 OperatorDesk::OperatorDesk(std::vector<Worker*> workers, routing::BackendStates* states,
-                           std::string state_file,
+                           std::unique_ptr<StateFile> state_file,
                            std::function<std::shared_ptr<const Snapshot>()> snapshot)
     : workers_(std::move(workers)),
       states_(states),
-      state_file_(std::move(state_file), states),
+      state_file_(std::move(state_file)),
       snapshot_(std::move(snapshot)),
       sessions_(workers_),
       mover_(Mover::Parts{&sessions_, states_, [this] { WakeHeld(); }, [this] { return Save(); }}) {
 }
 
 absl::Status OperatorDesk::Save() {
-  absl::Status status = state_file_.Save();
+  absl::Status status = state_file_->Save();
   if (!status.ok()) log::Error(status.message());
   return status;
 }
@@ -223,6 +223,7 @@ std::vector<HoldReport> OperatorDesk::Holds() {
 }
 
 absl::StatusOr<MoveReport> OperatorDesk::Move(const MoveOrder& order, const Signature& by) {
+  if (!order.domain.empty() || !order.hash_range.empty()) return MoveGroup(order, by);
   if (order.users.empty() || order.users.size() > kUsersPerMoveMax) {
     return absl::InvalidArgumentError(
         absl::StrCat("users must be 1 to ", kUsersPerMoveMax, " names"));
@@ -250,8 +251,9 @@ absl::StatusOr<MoveReport> OperatorDesk::Move(const MoveOrder& order, const Sign
       continue;
     }
     const std::shared_ptr<routing::BackendState> moved_to = states_->overrides()->Find(*user);
-    std::string from = moved_to == nullptr ? "" : moved_to->name();
-    if (moved_to == nullptr) {
+    const std::shared_ptr<routing::BackendState> home = states_->overrides()->Where(*user);
+    std::string from = home == nullptr ? "" : home->name();
+    if (home == nullptr) {
       const routing::Decision route = snapshot->router->Route(*user);
       if (route.candidate_count > 0) {
         const auto first = static_cast<size_t>(route.candidates[0]);
@@ -279,18 +281,55 @@ absl::StatusOr<MoveReport> OperatorDesk::Move(const MoveOrder& order, const Sign
   return mover_.Start(std::move(accepted));
 }
 
+absl::StatusOr<MoveReport> OperatorDesk::MoveGroup(const MoveOrder& order, const Signature& by) {
+  if (!order.users.empty()) {
+    return absl::InvalidArgumentError("name one of users, domain and hash_range");
+  }
+  ASSIGN_OR_RETURN(const routing::Hold hold, HoldFor({"", order.domain, order.hash_range}));
+  Mover::Order accepted;
+  accepted.by = by;
+  accepted.patience = order.patience;
+  accepted.group = routing::UserGroup{hold.kind, hold.target};
+  if (!order.to.empty()) {
+    ASSIGN_OR_RETURN(accepted.to, BackendFor(order.to));
+  }
+  const routing::GroupOverrides& groups = states_->overrides()->groups();
+  const std::shared_ptr<routing::BackendState> before = groups.Get(*accepted.group);
+  accepted.from = {before == nullptr ? "where the routes say" : before->name()};
+  // A range behind which another one was moved may have to take users back from that one.
+  const std::vector<routing::GroupOverrides::Entry> moved = groups.List();
+  const bool counts = before == nullptr || accepted.group->kind == routing::Hold::Kind::kDomain ||
+                      (!moved.empty() && moved.back().group == *accepted.group);
+  const bool already = before == accepted.to && counts;
+  if (already || order.dry_run) {
+    MoveReport told;
+    told.to = order.to;
+    told.over = true;
+    told.users.push_back({accepted.group->Text(), accepted.from[0], already ? "already" : "waiting",
+                          already ? 0 : mover_.SessionsInTheWay(*accepted.group, accepted.to), ""});
+    return told;
+  }
+  log::Info(absl::StrCat("move: ", EscapeForLog(accepted.group->Text()), " to ",
+                         order.to.empty() ? "where the routes say" : order.to, ", ", By(by)));
+  return mover_.Start(std::move(accepted));
+}
+
 absl::StatusOr<MoveReport> OperatorDesk::MoveProgress(uint64_t id) { return mover_.Progress(id); }
 
 absl::StatusOr<MovedUsers> OperatorDesk::Moved(const std::string& user, size_t limit) {
   MovedUsers moved;
   if (!user.empty()) {
     ASSIGN_OR_RETURN(const std::string name, Normalise(user));
-    const std::shared_ptr<routing::BackendState> backend = states_->overrides()->Find(name);
+    const std::shared_ptr<routing::BackendState> backend = states_->overrides()->Where(name);
     if (backend != nullptr) moved.users.push_back({name, backend->name()});
     moved.total = moved.users.size();
     return moved;
   }
-  moved.total = states_->overrides()->size();
+  for (const auto& [group, backend] : states_->overrides()->groups().List()) {
+    if (moved.users.size() == limit) break;
+    moved.users.push_back({group.Text(), backend->name()});
+  }
+  moved.total = states_->overrides()->size() + states_->overrides()->groups().size();
   states_->overrides()->ForEach(
       [&](absl::string_view name, const routing::Overrides::Backend& backend) {
         if (moved.users.size() == limit) return false;

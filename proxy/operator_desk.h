@@ -24,7 +24,8 @@ namespace postern {
 class OperatorDesk final : public OperatorActions {
  public:
   // `snapshot` gives the one in use.
-  OperatorDesk(std::vector<Worker*> workers, routing::BackendStates* states, std::string state_file,
+  OperatorDesk(std::vector<Worker*> workers, routing::BackendStates* states,
+               std::unique_ptr<StateFile> state_file,
                std::function<std::shared_ptr<const Snapshot>()> snapshot);
   // Moves in progress end undone.
   void Stop() { mover_.Stop(); }
@@ -39,6 +40,8 @@ class OperatorDesk final : public OperatorActions {
   absl::Status Save();
   // The same after a change, which stays whatever becomes of it: the error says so.
   absl::Status SaveChange();
+  // Whether a move in progress leads there.
+  bool IsTargetOfMove(const std::string& backend) const { return mover_.LeadsTo(backend); }
   // The backend is down, or (0) up again.
   void EndSessionsOf(const std::string& backend, DurationNs over, CloseReason reason);
 
@@ -54,6 +57,7 @@ class OperatorDesk final : public OperatorActions {
  private:
   absl::StatusOr<SessionFilter> FilterFor(const SessionQuery& query) const;
   absl::StatusOr<std::string> Normalise(absl::string_view user) const;
+  absl::StatusOr<MoveReport> MoveGroup(const MoveOrder& order, const Signature& by);
   absl::StatusOr<routing::Hold> HoldFor(const HoldQuery& query) const;
   // The state of a backend of the configuration in use.
   absl::StatusOr<std::shared_ptr<routing::BackendState>> BackendFor(const std::string& name) const;
@@ -61,7 +65,7 @@ class OperatorDesk final : public OperatorActions {
 
   const std::vector<Worker*> workers_;
   routing::BackendStates* const states_;
-  StateFile state_file_;
+  const std::unique_ptr<StateFile> state_file_;
   const std::function<std::shared_ptr<const Snapshot>()> snapshot_;
   SessionDesk sessions_;
   Mover mover_;

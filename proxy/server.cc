@@ -100,13 +100,15 @@ absl::Status Server::Start(config::Config config) {
   if (!config.admin.state_file.empty()) {
     ASSIGN_OR_RETURN(const SavedState saved, LoadStateFile(config.admin.state_file));
     RETURN_IF_ERROR(ApplyState(saved, &backend_states_));
+    SetOverlay(saved.overlay);
   }
+  ASSIGN_OR_RETURN(Secret text, config::ReadConfigText(config.file));
   absl::Status status = StartWorkers(config);
   if (status.ok()) {
     OpenDesk(config.admin.state_file);
     status = health_.Start(IoKindOf(config.io));
   }
-  if (status.ok()) status = Apply(std::move(config));
+  if (status.ok()) status = UseFile(config.file, std::move(text), overlay());
   // That the file cannot be written is better known now than with the first change. Not before the
   // ports are ours: until then it may be another server's.
   if (status.ok()) status = desk_->Save();
@@ -127,10 +129,13 @@ void Server::OpenDesk(const std::string& state_file) {
   for (const std::unique_ptr<WorkerThread>& thread : workers_) {
     workers.push_back(thread->worker.get());
   }
-  desk_ = std::make_unique<OperatorDesk>(std::move(workers), &backend_states_, state_file, [this] {
-    const std::lock_guard<std::mutex> lock(facts_mutex_);
-    return reported_;
-  });
+  desk_ = std::make_unique<OperatorDesk>(
+      std::move(workers), &backend_states_,
+      std::make_unique<StateFile>(state_file, &backend_states_, [this] { return overlay(); }),
+      [this] {
+        const std::lock_guard<std::mutex> lock(facts_mutex_);
+        return reported_;
+      });
   health_.WatchBackends([this](const BackendWatch::Change& change) {
     desk_->EndSessionsOf(change.backend, change.end_over, CloseReason::kBackendDown);
   });
@@ -339,12 +344,15 @@ void Server::WarnAboutRestart(const config::Config& next) const {
 }
 
 absl::Status Server::Reload() {
-  absl::StatusOr<config::Config> next = config::LoadConfig(snapshot_->config.file);
-  absl::Status status = next.status();
+  const std::string file = snapshot_->config.file;
+  absl::StatusOr<Secret> text = config::ReadConfigText(file);
+  absl::Status status = text.status();
   if (status.ok()) {
-    WarnAboutRestart(*next);
-    status = Apply(*std::move(next));
+    const config::Overlay before = overlay();
+    status = UseFile(file, *std::move(text), before);
     if (!status.ok()) registry_.DropUnused();
+    // What went wrong with the state file is in the log; the reload is good.
+    if (status.ok() && !before.empty()) desk_->Save().IgnoreError();
   }
   const std::lock_guard<std::mutex> lock(facts_mutex_);
   if (status.ok()) {
@@ -381,6 +389,7 @@ metrics::ServerFacts Server::Facts() const {
   metrics::ServerFacts facts = facts_;
   if (reported_ != nullptr) {
     DescribeBackends(*reported_, MonotonicNow(), &facts);
+    TellOfHands(&facts);
     DescribeGuard(*reported_, &facts);
     DescribeLookups(*reported_, &facts);
     DescribePolicy(*reported_, &facts);

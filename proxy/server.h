@@ -17,6 +17,7 @@
 #include "metrics/worker_stats.h"
 #include "proxy/base/line_log.h"
 #include "proxy/config/config.h"
+#include "proxy/config/overlay.h"
 #include "proxy/guard/guard.h"
 #include "proxy/health_thread.h"
 #include "proxy/io/make_io.h"
@@ -44,6 +45,14 @@ class Server {
 
   // Reads the configuration file again. A broken one changes nothing; a good one drops nobody.
   absl::Status Reload();
+
+  // Change the running configuration as a reload would that finds a file with one backend more or
+  // less; what does not make a good one changes nothing. The file is not read for it: it counts as
+  // it was at the last reload.
+  absl::Status AddBackend(config::AddedBackend wanted);
+  // Aborted while it has sessions or logins: who takes it away under them would have their users
+  // turned away until the last one has ended, see routing::Affinity.
+  absl::Status RemoveBackend(const std::string& name, const Signature& by);
 
   // Stops listening and waits until every session has ended, at most the configured drain time;
   // then ends the rest.
@@ -84,6 +93,17 @@ class Server {
   absl::Status OpenSockets(const config::Config& config,
                            std::vector<std::vector<ListenerSocket>>* sockets);
   absl::Status Apply(config::Config config);
+  // server_backends.cc: the file with as much of `wanted` over it as fits.
+  absl::Status UseFile(const std::string& file, Secret text, const config::Overlay& wanted);
+  absl::Status UseOverlay(config::Overlay next);
+  void SetOverlay(config::Overlay overlay);
+  // A backend that is added serves, whatever was said of its name before.
+  void BeginAnew(const config::AddedBackend& added);
+  // Tells which ones are new in the file while an operator's drain or weight still stands.
+  void TellOfSpokenFor(const config::Config& before) const;
+  config::Overlay overlay() const;  // any thread
+  // Which backends were added by hand; facts_mutex_ is held.
+  void TellOfHands(metrics::ServerFacts* facts) const;
   void WatchNames();
   metrics::ServerFacts Facts() const;
   // Of a configured backend, or null. Any thread.
@@ -103,10 +123,12 @@ class Server {
   std::unique_ptr<OperatorDesk> desk_;
   std::unique_ptr<metrics::Collector> collector_;
   std::shared_ptr<Snapshot> snapshot_;
+  Secret text_;  // of the configuration file, when it was last taken into use
   uint64_t generation_ = 0;
   std::atomic<bool> draining_{false};
   mutable std::mutex facts_mutex_;
   metrics::ServerFacts facts_;
+  config::Overlay overlay_;
   std::shared_ptr<const Snapshot> reported_;  // snapshot_, for other threads
 };
 

@@ -13,6 +13,7 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "proxy/base/status_macros.h"
@@ -52,6 +53,23 @@ std::optional<Service> ServiceOf(absl::string_view name) {
     if (routing::ServiceName(service) == name) return service;
   }
   return std::nullopt;
+}
+
+// added NAME POOL ADDRESS LIKE TLS CA SERVER_NAME WEIGHT WHO WHY
+std::string ReadAdded(const std::vector<absl::string_view>& fields, config::Overlay* overlay) {
+  config::AddedBackend added;
+  const std::vector<std::string*> texts = {&added.name, &added.pool, &added.address,    &added.like,
+                                           &added.tls,  &added.ca,   &added.server_name};
+  for (size_t i = 0; i < texts.size(); ++i) *texts[i] = std::string(fields[i + 1]);
+  int weight = 0;
+  const bool number = absl::SimpleAtoi(fields[8], &weight) && weight >= 0 && weight <= kWeightMax;
+  const bool named = !added.name.empty() && !added.pool.empty() && !added.address.empty();
+  if (!named || (!number && !fields[8].empty())) return "no backend";
+  if (number) added.weight = weight;
+  added.who = std::string(fields[9]);
+  added.why = std::string(fields[10]);
+  overlay->added.push_back(std::move(added));
+  return "";
 }
 
 // Adds what one line says. What is wrong with it; empty when nothing is.
@@ -94,6 +112,23 @@ std::string ReadLine(const std::vector<absl::string_view>& fields, SavedState* s
     saved->moves.push_back({text(1), text(2)});
     return "";
   }
+  if (kind == "moved" && fields.size() == 4) {
+    const std::optional<Hold::Kind> group = KindOf(fields[1]);
+    if (!group.has_value() || *group == Hold::Kind::kUser || fields[2].empty() ||
+        fields[3].empty()) {
+      return "no move of many users";
+    }
+    if (*group == Hold::Kind::kHashRange && !routing::ParseHashRange(fields[2]).ok()) {
+      return "no range of hashes";
+    }
+    saved->group_moves.push_back({{*group, text(2)}, text(3)});
+    return "";
+  }
+  if (kind == "removed" && fields.size() == 4 && !fields[1].empty()) {
+    saved->overlay.removed.push_back({text(1), text(2), text(3)});
+    return "";
+  }
+  if (kind == "added" && fields.size() == 11) return ReadAdded(fields, &saved->overlay);
   return "not a line of this file";
 }
 
@@ -111,7 +146,7 @@ std::string ErrorText(absl::string_view path, absl::string_view what) {
 
 }  // namespace
 
-std::string WriteState(const routing::BackendStates& states) {
+std::string WriteState(const routing::BackendStates& states, const config::Overlay& overlay) {
   std::string text = absl::StrCat(kHead, "\n");
   size_t lines = 0;
   for (const auto& backend : states.All()) {
@@ -139,6 +174,24 @@ std::string WriteState(const routing::BackendStates& states) {
         ++lines;
         return true;
       });
+  for (const auto& [group, backend] : states.overrides()->groups().List()) {
+    absl::StrAppend(&text, "moved\t", KindName(group.kind), "\t", group.target, "\t",
+                    backend->name(), "\n");
+    ++lines;
+  }
+  for (const config::RemovedBackend& removed : overlay.removed) {
+    absl::StrAppend(&text, "removed\t", removed.name, "\t", removed.who, "\t", removed.why, "\n");
+    ++lines;
+  }
+  for (const config::AddedBackend& added : overlay.added) {
+    const std::string weight = added.weight.has_value() ? absl::StrCat(*added.weight) : "";
+    absl::StrAppend(&text, "added\t",
+                    absl::StrJoin({added.name, added.pool, added.address, added.like, added.tls,
+                                   added.ca, added.server_name, weight, added.who, added.why},
+                                  "\t"),
+                    "\n");
+    ++lines;
+  }
   absl::StrAppend(&text, "end\t", lines, "\n");
   return text;
 }
@@ -189,6 +242,9 @@ absl::Status ApplyState(const SavedState& saved, routing::BackendStates* states)
   for (const SavedState::Move& move : saved.moves) {
     RETURN_IF_ERROR(states->overrides()->Set(move.user, states->Get(move.backend)));
   }
+  for (const SavedState::GroupMove& move : saved.group_moves) {
+    RETURN_IF_ERROR(states->overrides()->groups().Set(move.group, states->Get(move.backend)));
+  }
   return absl::OkStatus();
 }
 
@@ -215,8 +271,9 @@ absl::StatusOr<SavedState> LoadStateFile(const std::string& path) {
   return ParseState(text, path);
 }
 
-StateFile::StateFile(std::string path, const routing::BackendStates* states)
-    : path_(std::move(path)), states_(states) {}
+StateFile::StateFile(std::string path, const routing::BackendStates* states,
+                     std::function<config::Overlay()> overlay)
+    : path_(std::move(path)), states_(states), overlay_(std::move(overlay)) {}
 
 absl::Status StateFile::Save() {
   if (path_.empty()) return absl::OkStatus();
@@ -238,7 +295,7 @@ absl::Status StateFile::Save() {
 }
 
 absl::Status StateFile::Write() const {
-  const std::string text = WriteState(*states_);
+  const std::string text = WriteState(*states_, overlay_());
   const std::string next = path_ + ".new";
   // Names of users: for the eyes of our own user.
   const int fd = open(next.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);

@@ -1,5 +1,5 @@
 // What operators have said, kept across restarts: services and weights of backends, holds,
-// moved users.
+// moved users, backends that were added or removed by hand.
 //
 // A text file, one line for each, with tabs between the fields; a last line tells that nothing is
 // missing. Each change writes all of it into a new file that then takes the place of the old one,
@@ -9,6 +9,7 @@
 #define POSTERN_PROXY_STATE_FILE_H_
 
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -16,6 +17,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "proxy/config/overlay.h"
 #include "routing/backend_state.h"
 
 namespace postern {
@@ -37,24 +39,32 @@ struct SavedState {
     std::string user;
     std::string backend;
   };
+  struct GroupMove {
+    routing::UserGroup group;
+    std::string backend;
+  };
   std::vector<Service> services;
   std::vector<Weight> weights;
   std::vector<routing::Hold> holds;  // of unknown age
   std::vector<Move> moves;
+  std::vector<GroupMove> group_moves;  // of ranges, the last one counts
+  config::Overlay overlay;
 };
 
-std::string WriteState(const routing::BackendStates& states);
+std::string WriteState(const routing::BackendStates& states, const config::Overlay& overlay);
 // All of it or an error, which begins with "FILE:LINE: ".
 absl::StatusOr<SavedState> ParseState(absl::string_view text, const std::string& file);
 // A file that does not exist says nothing, which is no error.
 absl::StatusOr<SavedState> LoadStateFile(const std::string& path);
+// All but the overlay, which is the configuration's business.
 absl::Status ApplyState(const SavedState& saved, routing::BackendStates* states);
 
 // Any thread.
 class StateFile {
  public:
   // An empty path: nothing is kept.
-  StateFile(std::string path, const routing::BackendStates* states);
+  StateFile(std::string path, const routing::BackendStates* states,
+            std::function<config::Overlay()> overlay);
   StateFile(const StateFile&) = delete;
   StateFile& operator=(const StateFile&) = delete;
 
@@ -67,6 +77,7 @@ class StateFile {
 
   const std::string path_;
   const routing::BackendStates* const states_;
+  const std::function<config::Overlay()> overlay_;
   std::mutex count_mutex_;
   uint64_t wanted_ = 0;  // calls so far
   std::mutex write_mutex_;

@@ -84,6 +84,20 @@ Affinity::Whereabouts Affinity::Look(absl::string_view user) const {
   return at;
 }
 
+void Affinity::ForEach(
+    const std::function<void(absl::string_view user, const Whereabouts& at)>& visit) const {
+  for (const Shard& shard : shards_) {
+    const std::lock_guard<std::mutex> lock(shard.mutex);
+    for (const auto& [user, place] : shard.users) {
+      Whereabouts at;
+      at.live = place.joined + place.entered;
+      at.entered = place.entered;
+      at.backend = place.backend;
+      visit(user, at);
+    }
+  }
+}
+
 size_t Affinity::size() const {
   size_t users = 0;
   for (const Shard& shard : shards_) {

@@ -12,6 +12,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -49,6 +50,11 @@ class Affinity {
     Backend backend;
   };
   Whereabouts Look(absl::string_view user) const;
+
+  // Everybody who is somewhere, part by part, each under its lock: `visit` must be short and ask
+  // nothing here.
+  void ForEach(
+      const std::function<void(absl::string_view user, const Whereabouts& at)>& visit) const;
 
   // Users who are somewhere.
   size_t size() const;

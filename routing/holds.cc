@@ -51,15 +51,17 @@ bool Holds::Look(absl::string_view user) const {
   const std::lock_guard<std::mutex> lock(mutex_);
   if (moving_.contains(user) || users_.contains(user)) return true;
   if (!domains_.empty() && domains_.contains(DomainOf(user))) return true;
-  if (ranges_.empty()) return false;
+  if (!moving_domains_.empty() && moving_domains_.contains(DomainOf(user))) return true;
+  if (ranges_.empty() && moving_ranges_.empty()) return false;
   const uint64_t hash = StableHash(user);
-  return std::any_of(ranges_.begin(), ranges_.end(), [hash](const Range& range) {
-    return range.hashes.first <= hash && hash <= range.hashes.last;
-  });
+  const auto has = [hash](const auto& range) { return range.hashes.Has(hash); };
+  return std::any_of(ranges_.begin(), ranges_.end(), has) ||
+         std::any_of(moving_ranges_.begin(), moving_ranges_.end(), has);
 }
 
 void Holds::Recount() {
-  count_.store(users_.size() + domains_.size() + ranges_.size() + moving_.size(),
+  count_.store(users_.size() + domains_.size() + ranges_.size() + moving_.size() +
+                   moving_domains_.size() + moving_ranges_.size(),
                std::memory_order_release);
 }
 
@@ -142,6 +144,36 @@ void Holds::RemoveForMove(absl::string_view user) {
   const auto found = moving_.find(user);
   CHECK(found != moving_.end());
   if (--found->second == 0) moving_.erase(found);
+  Recount();
+}
+
+void Holds::AddForMove(Hold::Kind kind, absl::string_view target) {
+  if (kind == Hold::Kind::kUser) return AddForMove(target);
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (kind == Hold::Kind::kDomain) {
+    ++moving_domains_[target];
+  } else {
+    const absl::StatusOr<HashRange> hashes = ParseHashRange(target);
+    CHECK(hashes.ok());
+    moving_ranges_.push_back({*hashes, std::string(target)});
+  }
+  Recount();
+}
+
+void Holds::RemoveForMove(Hold::Kind kind, absl::string_view target) {
+  if (kind == Hold::Kind::kUser) return RemoveForMove(target);
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (kind == Hold::Kind::kDomain) {
+    const auto found = moving_domains_.find(target);
+    CHECK(found != moving_domains_.end());
+    if (--found->second == 0) moving_domains_.erase(found);
+  } else {
+    const auto found =
+        std::find_if(moving_ranges_.begin(), moving_ranges_.end(),
+                     [target](const MovingRange& range) { return range.target == target; });
+    CHECK(found != moving_ranges_.end());
+    moving_ranges_.erase(found);
+  }
   Recount();
 }
 

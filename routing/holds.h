@@ -21,6 +21,7 @@ namespace postern::routing {
 struct HashRange {
   uint64_t first = 0;
   uint64_t last = 0;
+  bool Has(uint64_t hash) const { return first <= hash && hash <= last; }
 };
 // "00-7f": two beginnings of the same length, 1 to 16 digits. The error says how to write it.
 absl::StatusOr<HashRange> ParseHashRange(absl::string_view text);
@@ -60,6 +61,9 @@ class Holds {
   // For the time of a move, beside what operators hold. Each once for each other.
   void AddForMove(absl::string_view user);
   void RemoveForMove(absl::string_view user);
+  // The same for a domain, or for a range of hashes, which must be one.
+  void AddForMove(Hold::Kind kind, absl::string_view target);
+  void RemoveForMove(Hold::Kind kind, absl::string_view target);
 
   // The logins that wait, all workers together. False, and nothing is counted, when there are
   // `max` already.
@@ -75,6 +79,11 @@ class Holds {
     Hold hold;
   };
 
+  struct MovingRange {
+    HashRange hashes;
+    std::string target;
+  };
+
   bool Look(absl::string_view user) const;
   void Recount();
 
@@ -85,6 +94,8 @@ class Holds {
   absl::flat_hash_map<std::string, Hold> domains_;
   std::vector<Range> ranges_;
   absl::flat_hash_map<std::string, int> moving_;
+  absl::flat_hash_map<std::string, int> moving_domains_;
+  std::vector<MovingRange> moving_ranges_;  // one for each time
 };
 
 }  // namespace postern::routing

@@ -19,6 +19,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "routing/group_overrides.h"
 
 namespace postern::routing {
 
@@ -34,7 +35,17 @@ class Overrides {
   Overrides& operator=(const Overrides&) = delete;
   ~Overrides();
 
+  // Where a login goes: the user's own entry, or else the one of the groups that have the user.
   // Null when the routes decide.
+  Backend Where(absl::string_view user) const {
+    Backend own = Find(user);
+    return own != nullptr ? own : groups_.Find(user);
+  }
+  // Domains and ranges of hashes; see there.
+  GroupOverrides& groups() { return groups_; }
+  const GroupOverrides& groups() const { return groups_; }
+
+  // The user's own entry; null when there is none.
   Backend Find(absl::string_view user) const {
     if (count_.load(std::memory_order_acquire) == 0) return nullptr;
     return Look(user);
@@ -60,6 +71,7 @@ class Overrides {
   int NumberOf(const Backend& backend);
   Backend BackendOf(uint16_t number) const;
 
+  GroupOverrides groups_;
   std::atomic<size_t> count_{0};
   std::unique_ptr<std::array<Shard, kShards>> shards_;
   mutable std::mutex backends_mutex_;

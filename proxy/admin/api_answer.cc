@@ -1,5 +1,7 @@
 #include "proxy/admin/api_answer.h"
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "proxy/base/escape.h"
@@ -30,6 +32,8 @@ void RefuseJson(httplib::Response& response, const absl::Status& status) {
                    : absl::IsInvalidArgument(status)    ? 400
                    : absl::IsResourceExhausted(status)  ? 429
                    : absl::IsFailedPrecondition(status) ? 409
+                   : absl::IsAborted(status)            ? 423
+                   : absl::IsUnavailable(status)        ? 503
                                                         : 500;
   RefuseJson(response, code, std::string(status.message()));
 }
@@ -53,5 +57,30 @@ bool MayChange(const ChangePolicy& policy, const httplib::Request& request,
 }
 
 std::string CleanReason(const std::string& reason) { return EscapeForLog(reason, kReasonBytesMax); }
+
+absl::StatusOr<Json> ReadObject(const std::string& body,
+                                std::initializer_list<absl::string_view> known) {
+  Json json = Json::parse(body, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) return absl::InvalidArgumentError("the body must be a JSON object");
+  for (const auto& [key, value] : json.items()) {
+    bool found = false;
+    for (const absl::string_view name : known) found = found || name == key;
+    if (!found) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("the body has an unknown member; there are ", absl::StrJoin(known, ", ")));
+    }
+  }
+  return json;
+}
+
+absl::Status ReadText(const Json& json, const char* key, std::string* text) {
+  const auto found = json.find(key);
+  if (found == json.end()) return absl::OkStatus();
+  if (!found->is_string()) {
+    return absl::InvalidArgumentError(absl::StrCat("\"", key, "\" must be a string"));
+  }
+  *text = found->get<std::string>();
+  return absl::OkStatus();
+}
 
 }  // namespace postern::admin

@@ -4,11 +4,14 @@
 
 #include <httplib.h>
 
+#include <initializer_list>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "proxy/base/secret.h"
 
 namespace postern::admin {
@@ -33,6 +36,12 @@ bool MayChange(const ChangePolicy& policy, const httplib::Request& request,
 
 // A reason as it is logged: escaped and cut.
 std::string CleanReason(const std::string& reason);
+
+// An object whose members are all known; the error names those that are.
+absl::StatusOr<nlohmann::json> ReadObject(const std::string& body,
+                                          std::initializer_list<absl::string_view> known);
+// A member that is a string; `text` stays as it is when there is none.
+absl::Status ReadText(const nlohmann::json& json, const char* key, std::string* text);
 
 }  // namespace postern::admin
 

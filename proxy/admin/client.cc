@@ -15,7 +15,8 @@ namespace {
 
 constexpr time_t kPatienceSeconds = 10;
 
-absl::StatusOr<std::unique_ptr<httplib::Client>> Connect(const config::Admin& admin) {
+absl::StatusOr<std::unique_ptr<httplib::Client>> Connect(const config::Admin& admin,
+                                                         time_t patience) {
   if (admin.address.empty()) {
     return absl::FailedPreconditionError(
         "[admin] address = \"\" switches the admin endpoint off; give it one and restart");
@@ -29,7 +30,7 @@ absl::StatusOr<std::unique_ptr<httplib::Client>> Connect(const config::Admin& ad
     client = std::make_unique<httplib::Client>(absl::StrCat("http://", address));
   }
   client->set_connection_timeout(kPatienceSeconds);
-  client->set_read_timeout(kPatienceSeconds);
+  client->set_read_timeout(patience);
   return client;
 }
 
@@ -57,6 +58,8 @@ absl::StatusOr<std::string> Judge(const config::Admin& admin, const httplib::Res
   if (result->status == 429 && told) {
     return absl::ResourceExhaustedError(json["error"].get<std::string>());
   }
+  // Somebody is still there.
+  if (result->status == 423 && told) return absl::AbortedError(json["error"].get<std::string>());
   return absl::InternalError(told ? json["error"].get<std::string>()
                                   : absl::StrCat("the server answered ", result->status));
 }
@@ -64,14 +67,14 @@ absl::StatusOr<std::string> Judge(const config::Admin& admin, const httplib::Res
 }  // namespace
 
 absl::StatusOr<std::string> Get(const config::Admin& admin, const std::string& path) {
-  ASSIGN_OR_RETURN(const std::unique_ptr<httplib::Client> client, Connect(admin));
+  ASSIGN_OR_RETURN(const std::unique_ptr<httplib::Client> client, Connect(admin, kPatienceSeconds));
   ASSIGN_OR_RETURN(const httplib::Headers headers, HeadersFor(admin));
   return Judge(admin, client->Get(path.c_str(), headers));
 }
 
 absl::StatusOr<std::string> Post(const config::Admin& admin, const std::string& path,
-                                 const std::string& body) {
-  ASSIGN_OR_RETURN(const std::unique_ptr<httplib::Client> client, Connect(admin));
+                                 const std::string& body, int patience_seconds) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<httplib::Client> client, Connect(admin, patience_seconds));
   ASSIGN_OR_RETURN(const httplib::Headers headers, HeadersFor(admin));
   return Judge(admin, client->Post(path.c_str(), headers, body, "application/json"));
 }

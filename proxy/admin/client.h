@@ -13,7 +13,7 @@ namespace postern::admin {
 // operator: nobody listens there, or what the server said.
 absl::StatusOr<std::string> Get(const config::Admin& admin, const std::string& path);
 absl::StatusOr<std::string> Post(const config::Admin& admin, const std::string& path,
-                                 const std::string& body);
+                                 const std::string& body, int patience_seconds = 10);
 
 }  // namespace postern::admin
 

@@ -12,6 +12,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "metrics/registry.h"
+#include "proxy/admin/backend_verbs.h"
 #include "proxy/admin/doctor.h"
 #include "proxy/admin/operator_verbs.h"
 #include "proxy/admin/route_verb.h"
@@ -142,6 +143,7 @@ int RunCommandLine(int argc, char** argv) {
     verb->add_flag("--wait", change.wait, "return when the backend has no session any more");
   }
   drain->add_option("--over", change.over, "end the sessions there, one by one, over this time");
+  const BackendVerbs backend_verbs(&app, with_config);
   OperatorVerbs operator_verbs(&app, with_config);
   CLI::App* status_verb =
       with_config(app.add_subcommand("status", "show pools and backends of the running server"));
@@ -164,6 +166,7 @@ int RunCommandLine(int argc, char** argv) {
   if (doctor->parsed()) return Doctor(file);
   if (status_verb->parsed()) return ShowStatus(file);
   if (const std::optional<int> code = operator_verbs.Run(file)) return *code;
+  if (const std::optional<int> code = backend_verbs.Run(file)) return *code;
   for (const CLI::App* verb : {drain, undrain, disable, enable, weight}) {
     if (!verb->parsed()) continue;
     change.verb = verb->get_name();

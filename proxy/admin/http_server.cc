@@ -23,6 +23,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
+#include "proxy/admin/backend_api.h"
 #include "proxy/admin/change_api.h"
 #include "proxy/admin/http_connection.h"
 #include "proxy/admin/operator_api.h"
@@ -227,6 +228,7 @@ void AdminServer::Impl::SetRoutes() {
     policy.unix_socket = absl::StartsWith(options_.address, "unix:");
     policy.token = options_.token;
     if (handlers_.actions != nullptr) AddOperatorRoutes(&router_, policy, handlers_.actions);
+    if (handlers_.backends.add) AddBackendRoutes(&router_, policy, handlers_.backends);
     AddChangeRoutes(&router_, std::move(policy), handlers_.change);
   }
   router_.set_error_handler([](const Request&, Response& response) {

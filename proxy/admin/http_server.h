@@ -5,7 +5,8 @@
 //   GET /readyz          200 "ready", or 503 and the reasons, one per line
 //   GET /api/v1/status   JSON for programs and for the page below
 //   GET /                the status page
-//   POST /api/v1/...     changes, see change_api.h; users and sessions, see operator_api.h
+//   POST /api/v1/...     changes, see change_api.h and backend_api.h; users and sessions, see
+//                        operator_api.h
 //   anything else        404 and {"error": ...}
 //
 // It knows nothing of the server it tells about: the answers come from callbacks. Reading numbers
@@ -27,6 +28,7 @@
 #include "absl/strings/string_view.h"
 #include "proxy/base/secret.h"
 #include "proxy/base/time.h"
+#include "proxy/config/overlay.h"
 #include "proxy/operator_actions.h"
 #include "routing/backend_state.h"
 
@@ -53,6 +55,13 @@ struct BackendChange {
 // NotFound when there is no such backend.
 using ChangeHandler = std::function<absl::Status(const BackendChange& change)>;
 
+// Backends that come and go. NotFound names what there is not, InvalidArgument is a mistake in the
+// question, FailedPrecondition says why it cannot be now, Aborted that somebody is still there.
+struct BackendHandlers {
+  std::function<absl::Status(const config::AddedBackend& wanted)> add;
+  std::function<absl::Status(const std::string& name, const Signature& by)> remove;
+};
+
 // Called on the endpoint's threads, several at a time except `metrics`, which is never called twice
 // at once: however many scrape, it costs one core at most. An exception becomes a 500.
 struct AdminHandlers {
@@ -61,6 +70,7 @@ struct AdminHandlers {
   std::function<Readiness()> ready;
   std::function<std::string()> status_json;
   ChangeHandler change;                // may be empty: nothing can be changed
+  BackendHandlers backends;            // both or neither
   OperatorActions* actions = nullptr;  // null: users and sessions are nobody's business
 };
 

@@ -14,6 +14,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "proxy/admin/client.h"
@@ -37,7 +38,7 @@ int Complain(const absl::Status& status) {
 }
 
 absl::StatusOr<std::vector<std::string>> ReadUsers(const MoveCommand& command) {
-  if (command.file.empty()) return std::vector<std::string>{command.user};
+  if (command.file.empty()) return std::vector<std::string>{command.user + command.hash_range};
   std::ifstream file(command.file);
   if (!file) {
     return absl::NotFoundError(absl::StrCat("cannot read ", command.file, "; does it exist?"));
@@ -82,20 +83,10 @@ class Orders {
 
   // False when the server has as many as it takes.
   absl::StatusOr<bool> Send(size_t users_max) {
-    Json order = {{"users", Json::array()},
-                  {"to", command_.to},
-                  {"patience", command_.patience},
-                  {"dry_run", command_.dry_run}};
+    Json order = {
+        {"to", command_.to}, {"patience", command_.patience}, {"dry_run", command_.dry_run}};
     if (!command_.reason.empty()) order["reason"] = command_.reason;
-    size_t bytes = 0;
-    size_t count = 0;
-    const size_t left = users_.size() - next_;
-    for (; count < std::min({users_max, left, OperatorActions::kUsersPerMoveMax}); ++count) {
-      // In the worst case each byte becomes "\u00xx".
-      bytes += 6 * users_[next_ + count].size() + 4;
-      if (count > 0 && bytes > kOrderBytesMax) break;
-      order["users"].push_back(users_[next_ + count]);
-    }
+    const size_t count = AddWho(users_max, &order);
     const absl::StatusOr<std::string> answer =
         Post(admin_, "/api/v1/moves", order.dump(-1, ' ', false, Json::error_handler_t::replace));
     if (absl::IsResourceExhausted(answer.status()) && !flying_.empty()) return false;
@@ -109,6 +100,32 @@ class Orders {
     flying_.push_back({report.at("id").get<uint64_t>(), count});
     users_flying_ += count;
     return true;
+  }
+
+  // How many of users_ it takes from next_ on.
+  size_t AddWho(size_t users_max, Json* order) const {
+    absl::string_view domain = command_.file.empty() ? command_.user : "";
+    absl::ConsumePrefix(&domain, "*");
+    if (!command_.hash_range.empty()) {
+      (*order)["hash_range"] = command_.hash_range;
+      return 1;
+    }
+    if (absl::ConsumePrefix(&domain, "@") && !domain.empty()) {
+      (*order)["domain"] = std::string(domain);
+      return 1;
+    }
+    Json names = Json::array();
+    size_t bytes = 0;
+    size_t count = 0;
+    const size_t left = users_.size() - next_;
+    for (; count < std::min({users_max, left, OperatorActions::kUsersPerMoveMax}); ++count) {
+      // In the worst case each byte becomes "\u00xx".
+      bytes += 6 * users_[next_ + count].size() + 4;
+      if (count > 0 && bytes > kOrderBytesMax) break;
+      names.push_back(users_[next_ + count]);
+    }
+    (*order)["users"] = std::move(names);
+    return count;
   }
 
   // Whether one has ended.
@@ -200,8 +217,10 @@ class Orders {
 }  // namespace
 
 int RunMove(const std::string& config_file, const MoveCommand& command) {
-  if (command.user.empty() == command.file.empty()) {
-    std::fprintf(stderr, "name a user, or a --file of them\n");
+  const int named = (command.user.empty() ? 0 : 1) + (command.file.empty() ? 0 : 1) +
+                    (command.hash_range.empty() ? 0 : 1);
+  if (named != 1) {
+    std::fprintf(stderr, "name a user, *@domain, a --hash-range or a --file of users\n");
     return 2;
   }
   if (command.to.empty() != command.back) {

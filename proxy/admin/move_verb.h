@@ -1,4 +1,4 @@
-// postern move: one user, or all that stand in a file.
+// postern move: one user, all that stand in a file, a domain, or a range of hashes.
 #ifndef POSTERN_PROXY_ADMIN_MOVE_VERB_H_
 #define POSTERN_PROXY_ADMIN_MOVE_VERB_H_
 
@@ -7,7 +7,8 @@
 namespace postern::admin {
 
 struct MoveCommand {
-  std::string user;  // or file
+  std::string user;  // or "*@domain" or "@domain" for all its users, or hash_range, or file
+  std::string hash_range;
   std::string file;  // one user a line; empty lines and those that begin with '#' mean nothing
   std::string to;    // or back
   bool back = false;

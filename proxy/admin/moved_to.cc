@@ -16,7 +16,14 @@ absl::StatusOr<std::string> MovedTo(const config::Config& config, const std::str
     for (const SavedState::Move& move : saved.moves) {
       if (move.user == user) return move.backend;
     }
-    return std::string();
+    // As GroupOverrides::Find(): domains first, and of ranges the last one.
+    std::string found;
+    for (const SavedState::GroupMove& move : saved.group_moves) {
+      if (!move.group.Has(user)) continue;
+      if (move.group.kind == routing::Hold::Kind::kDomain) return move.backend;
+      found = move.backend;
+    }
+    return found;
   }
   const absl::StatusOr<std::string> answer =
       Get(config.admin, absl::StrCat("/api/v1/moves?user=", UrlText(user)));

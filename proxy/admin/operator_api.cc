@@ -26,32 +26,6 @@ constexpr DurationNs kPatienceMax = 24 * 3600 * kSecond;
 
 double Seconds(DurationNs duration) { return static_cast<double>(duration) / kSecond; }
 
-// An object whose members are all known; the error names what is not.
-absl::StatusOr<Json> ReadObject(const std::string& body,
-                                std::initializer_list<absl::string_view> known) {
-  Json json = Json::parse(body, nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object()) return absl::InvalidArgumentError("the body must be a JSON object");
-  for (const auto& [key, value] : json.items()) {
-    bool found = false;
-    for (const absl::string_view name : known) found = found || name == key;
-    if (!found) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("the body has an unknown member; there are ", absl::StrJoin(known, ", ")));
-    }
-  }
-  return json;
-}
-
-absl::Status ReadText(const Json& json, const char* key, std::string* text) {
-  const auto found = json.find(key);
-  if (found == json.end()) return absl::OkStatus();
-  if (!found->is_string()) {
-    return absl::InvalidArgumentError(absl::StrCat("\"", key, "\" must be a string"));
-  }
-  *text = found->get<std::string>();
-  return absl::OkStatus();
-}
-
 absl::StatusOr<Signature> ReadSignature(const Request& request, const Json& json) {
   Signature by;
   by.who = request.get_header_value(kPeerHeader);
@@ -152,14 +126,17 @@ Json MoveJson(const MoveReport& report) {
 }
 
 absl::StatusOr<Json> StartMove(OperatorActions* actions, const Request& request) {
-  ASSIGN_OR_RETURN(const Json json,
-                   ReadObject(request.body, {"users", "to", "patience", "dry_run", "reason"}));
+  ASSIGN_OR_RETURN(const Json json, ReadObject(request.body, {"users", "domain", "hash_range", "to",
+                                                              "patience", "dry_run", "reason"}));
   MoveOrder order;
-  const auto users = json.find("users");
-  if (users == json.end() || !users->is_array()) {
+  RETURN_IF_ERROR(ReadText(json, "domain", &order.domain));
+  RETURN_IF_ERROR(ReadText(json, "hash_range", &order.hash_range));
+  const bool many = !order.domain.empty() || !order.hash_range.empty();
+  const Json users = json.value("users", many ? Json::array() : Json());
+  if (!users.is_array()) {
     return absl::InvalidArgumentError("\"users\" must be a list of names");
   }
-  for (const Json& user : *users) {
+  for (const Json& user : users) {
     if (!user.is_string()) return absl::InvalidArgumentError("\"users\" must hold strings only");
     order.users.push_back(user.get<std::string>());
   }

@@ -117,12 +117,13 @@ OperatorVerbs::OperatorVerbs(CLI::App* app,
       "hold", "let new logins of a user or many wait; without a name: list the holds"));
   release_ = with_config(app->add_subcommand("release", "end a hold"));
   for (CLI::App* verb : {hold_, release_}) {
-    verb->add_option("user", target_, "login name, or @domain for all its users");
+    verb->add_option("user", target_, "login name, or *@domain for all its users");
     verb->add_option("--hash-range", hash_range_, "users whose hash begins so, as 00-7f");
     with_reason(verb);
   }
   move_ = with_config(app->add_subcommand("move", "let users log in at another backend"));
-  move_->add_option("user", command_.user, "login name");
+  move_->add_option("user", command_.user, "login name, or *@domain for all its users");
+  move_->add_option("--hash-range", command_.hash_range, "users whose hash begins so, as 00-7f");
   move_->add_option("--to", command_.to, "the backend");
   move_->add_flag("--back", command_.back, "back to where the routes say");
   move_
@@ -223,8 +224,8 @@ int OperatorVerbs::HoldOrRelease(const std::string& config_file, bool hold) cons
   Json wanted = Json::object();
   if (!hash_range_.empty()) {
     wanted["hash_range"] = hash_range_;
-  } else if (absl::StartsWith(target_, "@")) {
-    wanted["domain"] = target_.substr(1);
+  } else if (absl::StartsWith(target_, "@") || absl::StartsWith(target_, "*@")) {
+    wanted["domain"] = target_.substr(target_.find('@') + 1);
   } else {
     wanted["user"] = target_;
   }

@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "proxy/admin/http_server.h"
+#include "proxy/admin/main_thread.h"
 #include "proxy/admin/status_json.h"
 #include "proxy/base/log.h"
 #include "proxy/base/status_macros.h"
@@ -38,12 +39,12 @@ sigset_t BlockSignals() {
   signal(SIGPIPE, SIG_IGN);
   sigset_t set;
   sigemptyset(&set);
-  for (const int number : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, number);
+  for (const int number : {SIGTERM, SIGINT, SIGHUP, MainThread::kSignal}) sigaddset(&set, number);
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
   return set;
 }
 
-AdminHandlers HandlersFor(Server* server) {
+AdminHandlers HandlersFor(Server* server, MainThread* main_thread) {
   AdminHandlers handlers;
   handlers.metrics = [server] { return server->MetricsText(); };
   handlers.healthy = [server] {
@@ -63,11 +64,17 @@ AdminHandlers HandlersFor(Server* server) {
     return server->desk()->SetService(change.backend, change.service, change.over,
                                       Signature{change.who, change.reason});
   };
+  handlers.backends.add = [server, main_thread](const config::AddedBackend& wanted) {
+    return main_thread->Run([&] { return server->AddBackend(wanted); });
+  };
+  handlers.backends.remove = [server, main_thread](const std::string& name, const Signature& by) {
+    return main_thread->Run([&] { return server->RemoveBackend(name, by); });
+  };
   handlers.actions = server->desk();
   return handlers;
 }
 
-absl::Status StartAdmin(Server* server, const std::string& address,
+absl::Status StartAdmin(Server* server, MainThread* main_thread, const std::string& address,
                         std::unique_ptr<AdminServer>* admin) {
   if (address.empty()) return absl::OkStatus();
   AdminOptions options;
@@ -77,7 +84,7 @@ absl::Status StartAdmin(Server* server, const std::string& address,
     options.token = std::make_shared<const Secret>(std::move(token));
   }
   options.address = address;
-  *admin = std::make_unique<AdminServer>(options, HandlersFor(server));
+  *admin = std::make_unique<AdminServer>(options, HandlersFor(server, main_thread));
   if (!IsLocalOnly(address)) {
     log::Warning(absl::StrCat("admin endpoint ", address,
                               " can be reached from other machines and asks for no password"));
@@ -105,7 +112,8 @@ void ExitOnSecondSignal(const sigset_t& signals) {
   std::thread([signals] {
     for (;;) {
       int number = 0;
-      if (sigwait(&signals, &number) == 0 && number != SIGHUP) _exit(1);
+      if (sigwait(&signals, &number) != 0) continue;
+      if (number != SIGHUP && number != MainThread::kSignal) _exit(1);
     }
   }).detach();
 }
@@ -129,8 +137,9 @@ int Serve(const std::string& config_file) {
     log::Flush();
     return 1;
   }
+  MainThread main_thread;
   std::unique_ptr<AdminServer> admin;
-  status = StartAdmin(&server, admin_address, &admin);
+  status = StartAdmin(&server, &main_thread, admin_address, &admin);
   if (!status.ok()) {
     log::Error(status.message());
     server.Stop();
@@ -144,6 +153,10 @@ int Serve(const std::string& config_file) {
   for (;;) {
     int number = 0;
     if (sigwait(&signals, &number) != 0) continue;
+    if (number == MainThread::kSignal) {
+      main_thread.RunAsked();
+      continue;
+    }
     if (number == SIGHUP) {
       Reload(&server);
       continue;
@@ -151,6 +164,7 @@ int Serve(const std::string& config_file) {
     log::Info("draining: no new clients; sessions may finish");
     break;
   }
+  main_thread.Close();
   ExitOnSecondSignal(signals);
   server.Stop();
   if (admin != nullptr) admin->Stop();

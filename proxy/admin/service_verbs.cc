@@ -9,7 +9,6 @@
 #include "absl/time/time.h"
 #include "proxy/admin/client.h"
 #include "proxy/admin/status_text.h"
-#include "proxy/config/config.h"
 
 namespace postern::admin {
 namespace {
@@ -20,6 +19,8 @@ int Complain(const absl::Status& status) {
   std::fprintf(stderr, "%s\n", std::string(status.message()).c_str());
   return 1;
 }
+
+}  // namespace
 
 int WaitForSessions(const config::Admin& admin, const std::string& backend) {
   int told = -1;
@@ -35,8 +36,6 @@ int WaitForSessions(const config::Admin& admin, const std::string& backend) {
     absl::SleepFor(kPollEvery);
   }
 }
-
-}  // namespace
 
 int ChangeService(const std::string& config_file, const ServiceChange& change) {
   const absl::StatusOr<config::Config> config = config::LoadConfig(config_file);

@@ -4,6 +4,8 @@
 
 #include <string>
 
+#include "proxy/config/config.h"
+
 namespace postern::admin {
 
 struct ServiceChange {
@@ -17,6 +19,8 @@ struct ServiceChange {
 
 // Exit codes.
 int ChangeService(const std::string& config_file, const ServiceChange& change);
+// Tells how many sessions the backend has, until it has none.
+int WaitForSessions(const config::Admin& admin, const std::string& backend);
 int ShowStatus(const std::string& config_file);
 
 }  // namespace postern::admin

@@ -78,6 +78,8 @@ Json BackendJson(const metrics::StatusSummary::Backend& row) {
                       {"by", health.weight_by},
                       {"reason", health.weight_reason}};
     json["agent"] = health.agent;
+    json["added"] = nullptr;
+    if (health.added) json["added"] = {{"by", health.added_by}, {"reason", health.added_reason}};
     json["load"] = {{"seats", health.seats},
                     {"logins", health.logins},
                     {"sessions_max", health.sessions_max},

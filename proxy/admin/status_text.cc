@@ -49,6 +49,11 @@ std::vector<std::string> BackendRow(const Json& backend) {
     absl::StrAppend(&why, why.empty() ? "" : "; ", "weight ", weight.at("set").get<int>(), " by ",
                     Text(weight.at("by")), reason.empty() ? "" : ": ", reason);
   }
+  if (const Json& added = backend.at("added"); added.is_object()) {
+    const std::string reason = Text(added.at("reason"));
+    absl::StrAppend(&why, why.empty() ? "" : "; ", "added by ", Text(added.at("by")),
+                    reason.empty() ? "" : ": ", reason);
+  }
   return {Text(backend.at("name")),
           Text(backend.at("pool")),
           state,

@@ -6,6 +6,7 @@
 #include "proxy/base/status_macros.h"
 #include "proxy/config/diagnostics.h"
 #include "proxy/config/draft.h"
+#include "proxy/config/overlay.h"
 #include "proxy/config/small_file.h"
 #include "proxy/config/toml_tree.h"
 
@@ -34,8 +35,12 @@ absl::StatusOr<Config> ParseConfig(absl::string_view text, const std::string& fi
   return std::move(draft.config);
 }
 
+absl::StatusOr<Secret> ReadConfigText(const std::string& file) {
+  return ReadSmallFile(file, kConfigBytesMax, FilePrivacy::kAnyone);
+}
+
 absl::StatusOr<Config> LoadConfig(const std::string& file) {
-  ASSIGN_OR_RETURN(const Secret text, ReadSmallFile(file, kConfigBytesMax, FilePrivacy::kAnyone));
+  ASSIGN_OR_RETURN(const Secret text, ReadConfigText(file));
   return ParseConfig(text.view(), file);
 }
 

@@ -209,8 +209,15 @@ TEST_F(OperatorApiTest, Moves) {
   EXPECT_EQ(actions_.ordered.to, "mail2");
   EXPECT_EQ(actions_.ordered.patience, 3 * kSecond);
   EXPECT_TRUE(actions_.ordered.dry_run);
+  Tell("/api/v1/moves", R"({"domain": "example.org", "to": "mail2"})");
+  EXPECT_EQ(actions_.ordered.domain, "example.org");
+  EXPECT_THAT(actions_.ordered.users, IsEmpty());
+  Tell("/api/v1/moves", R"({"hash_range": "0-7"})");
+  EXPECT_EQ(actions_.ordered.hash_range, "0-7");
+  EXPECT_EQ(actions_.ordered.domain, "");
   for (const char* wrong :
-       {R"({"to": "x"})", R"({"users": "a"})", R"({"users": [1]})",
+       {R"({"to": "x"})", R"({"users": "a"})", R"({"domain": 1})", R"({"hash_range": 1})",
+        R"({"domain": "x", "users": "a"})", R"({"users": [1]})",
         R"({"users": ["a"], "patience": "soon"})", R"({"users": ["a"], "dry_run": 1})"}) {
     EXPECT_THAT(Tell("/api/v1/moves", wrong).dump(), HasSubstr("must")) << wrong;
   }

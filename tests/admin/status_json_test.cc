@@ -51,6 +51,9 @@ metrics::StatusSummary Summary() {
   health.weight_set = 50;
   health.weight_by = "uid 0 (pid 8)";
   health.agent = "50%, drain";
+  health.added = true;
+  health.added_by = "uid 0 (pid 9)";
+  health.added_reason = "more room";
   health.seats = 9;
   health.logins = 2;
   health.sessions_max = 30;
@@ -121,6 +124,8 @@ TEST(StatusJson, SaysWhatTheSummarySays) {
             (Json{{"seats", 9}, {"logins", 2}, {"sessions_max", 30}, {"logins_max", 0}}));
   EXPECT_EQ(backend["backup"], false);
   EXPECT_EQ(backend["agent"], "50%, drain");
+  EXPECT_EQ(backend["added"]["by"], "uid 0 (pid 9)");
+  EXPECT_EQ(backend["added"]["reason"], "more room");
   EXPECT_EQ(json["pools"][0], (Json{{"name", "mail"},
                                     {"backends", 3},
                                     {"usable", 0},

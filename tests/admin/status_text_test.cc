@@ -34,6 +34,9 @@ metrics::StatusSummary Summary() {
   ejected.eject_reason = "connect: refused";
   ejected.weight_set = 50;
   ejected.weight_by = "uid 0 (pid 8)";
+  ejected.added = true;
+  ejected.added_by = "uid 0 (pid 9)";
+  ejected.added_reason = "more room";
   add("mail3", ejected, 1);
   down.service = "draining";
   down.service_by = "uid 0 (pid 7)";
@@ -57,7 +60,7 @@ TEST(StatusText, OneLineForEach) {
             "mail1      mail  up        2 h       12\n"
             "mail2      mail  down      90 s      0         greeting: timeout\n"
             "mail3      mail  ejected   4 s left  1         connect: refused; weight 50 by uid 0 "
-            "(pid 8)\n"
+            "(pid 8); added by uid 0 (pid 9): more room\n"
             "long-name  mail  draining  2 d       3         by uid 0 (pid 7): new disks\n");
 }
 

@@ -20,10 +20,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   postern::routing::BackendStates states;
   CHECK(postern::ApplyState(*saved, &states).ok());
-  const std::string text = postern::WriteState(states);
+  const std::string text = postern::WriteState(states, saved->overlay);
   const absl::StatusOr<postern::SavedState> again = postern::ParseState(text, "state");
   CHECK(again.ok());
   CHECK(again->moves.size() == states.overrides()->size());
+  CHECK(again->group_moves.size() == states.overrides()->groups().size());
   CHECK(again->holds.size() == states.holds()->size());
+  CHECK(again->overlay.added.size() == saved->overlay.added.size());
+  CHECK(again->overlay.removed.size() == saved->overlay.removed.size());
   return 0;
 }

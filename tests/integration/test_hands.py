@@ -425,7 +425,72 @@ def test_a_later_order_does_not_undo_an_earlier_one(proxy, census):
     assert census.of(user) == ["mail1", "mail1"]
 
 
+@pytest.mark.parametrize("by_hash", [False, True])
+def test_move_many_at_once(proxy, census, by_hash):
+    """All users of a domain, or of a part of all hashes: those with sessions may go on for the patience."""
+    if by_hash:
+        user_hash = re.search(r"user hash ([0-9a-f]{16})", verb(proxy, "route", "a@x.test")).group(1)
+        who, name = ("--hash-range", f"{user_hash[:4]}-{user_hash[:4]}"), f"hash {user_hash[:4]}-{user_hash[:4]}"
+    else:
+        who, name = ("*@x.test",), "@x.test"
+    connect(proxy, "b@y.test").quit()
+    assert verb(proxy, "move", *who, "--to", "mail2", "--dry-run") == (
+        f"{name}: from where the routes say to mail2, sessions: 0\n")  # fmt: skip
+    with connect(proxy, "a@x.test") as client, connect(proxy) as second, connect(proxy, "b@y.test") as other:
+        told = verb(proxy, "move", *who, "--to", "mail2", "--dry-run")
+        assert told == f"{name}: from where the routes say to mail2, sessions: 1\n"
+        moving = begin(proxy, "move", *who, "--to", "mail2", "--patience", "1h", "--reason", "disks")
+        try:
+            assert moving.stdout.readline() == f"{name}: on hold, 1 session\n"
+            second.command("USER a@x.test")
+            second.send(f"PASS {PASSWORD}\r\n".encode())
+            proxy.wait_for_metric(1, "postern_held_logins")
+            connect(proxy, "b@y.test").quit()
+            assert client.command("NOOP").startswith(b"+OK")
+            assert "users are being moved to" in verb(proxy, "remove", "mail2", code=1)
+            client.quit()
+            assert moving.stdout.readline() == f"{name}: moved to mail2\n"
+            assert moving.wait(20) == 0
+        finally:
+            moving.kill()
+            moving.wait()
+            moving.stdout.close()
+        assert second.line().startswith(b"+OK")
+        second.quit()
+        assert other.command("NOOP").startswith(b"+OK")
+        other.quit()
+    assert census.of("a@x.test") == ["mail1", "mail2"] and not census.violations
+    assert census.of("b@y.test") == ["mail1"] * 3
+    logged(proxy, rf"move: {name} to mail2, by 127\.0\.0\.1:\d+: disks")
+    logged(proxy, f"all of {name} moved to mail2, 0 failed, 0 sessions ended")
+    assert re.search(rf"USER +BACKEND\n{name} +mail2\n", verb(proxy, "moves"))
+    assert "a@x.test  mail2" in verb(proxy, "moves", "--user", "a@x.test")
+    assert "moved      to backend mail2 by an operator" in verb(proxy, "route", "a@x.test")
+    assert f"is where {name} was moved" in verb(proxy, "remove", "mail2", code=1)
+    assert verb(proxy, "move", *who, "--to", "mail2") == f"{name}: is already mail2\n"
+    # Who was moved by name stays there.
+    verb(proxy, "move", "a@x.test", "--to", "mail1")
+    proxy.reload()
+    with connect(proxy, "a@x.test") as client:
+        assert verb(proxy, "move", *who, "--back") == f"{name}: moved to where the routes say\n"
+        assert client.command("NOOP").startswith(b"+OK")
+        client.quit()
+    verb(proxy, "move", "a@x.test", "--back")
+    # Sessions that do not end are ended.
+    with connect(proxy, "a@x.test") as client:
+        told = verb(proxy, "move", *who, "--to", "mail2", "--patience", "300ms")
+        assert told.endswith(f"{name}: moved to mail2\n"), told
+        assert client.at_end()
+    connect(proxy, "a@x.test").quit()
+    assert census.of("a@x.test") == ["mail1", "mail2", "mail1", "mail1", "mail2"]
+    assert not census.violations
+
+
 def test_mistakes_of_a_move(proxy):
+    assert "is no range of hashes" in verb(proxy, "move", "--hash-range", "f-0", "--to", "mail2", code=1)
+    assert "no backend mail9" in verb(proxy, "move", "*@x.test", "--to", "mail9", code=1)
+    verb(proxy, "move", "*@x y", "--to", "mail2", code=1)
+    verb(proxy, "move", "a@x.test", "--hash-range", "0-f", "--to", "mail2", code=2)
     assert "no backend mail9" in verb(proxy, "move", "a@x.test", "--to", "mail9", code=1)
     assert "is no user" in verb(proxy, "move", "@", "--to", "mail2", code=1)
     verb(proxy, "move", "a@x.test", code=2)
@@ -478,14 +543,17 @@ def test_move_a_thousand_users_under_load(proxy, census, tmp):
 def test_what_was_said_survives_a_restart(start_proxy, census, tmp):
     proxy = launch(start_proxy, census, tmp, state_file=True, timeouts={"hold": "300ms"})
     verb(proxy, "move", "a@x.test", "--to", "mail2")
-    verb(proxy, "hold", "@held.test", "--reason", "disks")
+    verb(proxy, "move", "*@moved.test", "--to", "mail2")
+    verb(proxy, "hold", "*@held.test", "--reason", "disks")
     verb(proxy, "drain", "mail1", "--reason", "old")
     state = os.path.join(tmp, "state")
     assert "moved      to backend mail2" in verb(proxy, "route", "a@x.test")
     proxy.kill()
     again = launch(start_proxy, census, tmp, state_file=True, timeouts={"hold": "300ms"})
     connect(again, "a@x.test").quit()
-    assert census.of("a@x.test") == ["mail2"]
+    connect(again, "c@moved.test").quit()
+    assert census.of("a@x.test") == census.of("c@moved.test") == ["mail2"]
+    assert "moved      to backend mail2" in verb(again, "route", "c@moved.test")
     assert re.search(r"@held\.test +\d+ s +127\.0\.0\.1:\d+ +disks", verb(again, "hold"))
     assert re.search(r"mail1 +mail +draining .*: old", verb(again, "status"))
     with connect(again) as client:

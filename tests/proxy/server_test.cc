@@ -156,6 +156,48 @@ class ServerTest : public ::testing::Test {
     return user.rfind("+OK", 0) == 0 && pass == "+OK" && stat == "+OK 0 0" && quit == "+OK";
   }
 
+  static config::AddedBackend Addition(const std::string& name, const Backend& backend) {
+    config::AddedBackend added;
+    added.name = name;
+    added.pool = "mail";
+    added.address = absl::StrCat("127.0.0.1:", backend.port());
+    added.who = "test";
+    return added;
+  }
+  std::string NamesOfBackends() const {
+    std::string names;
+    for (const auto& backend : server_->Summary().facts.backends) {
+      absl::StrAppend(&names, names.empty() ? "" : " ", backend.name);
+    }
+    return names;
+  }
+  // Those that have been there since the server's start.
+  uint64_t SessionsOf(const std::string& name) const {
+    for (const auto& backend : server_->Summary().backends) {
+      if (backend.name == name) return backend.totals.sessions_total;
+    }
+    return 0;
+  }
+  // A session that has ended for the client may not have ended for the server yet.
+  void RemoveWhenEmpty(const std::string& name) {
+    absl::Status status;
+    do {
+      status = server_->RemoveBackend(name, Signature{"test", ""});
+      std::this_thread::yield();
+    } while (absl::IsAborted(status));
+    EXPECT_TRUE(status.ok()) << status;
+  }
+
+  void AwaitMove(const MoveReport& move) {
+    for (bool over = move.over; !over;) {
+      const absl::StatusOr<MoveReport> progress = server_->desk()->MoveProgress(move.id);
+      ASSERT_TRUE(progress.ok());
+      over = progress->over;
+      for (const MoveReport::User& user : progress->users) EXPECT_NE(user.state, "failed");
+      std::this_thread::yield();
+    }
+  }
+
   tls::testing::TestDirectory directory_;
   std::string file_ = directory_.path() + "/postern.toml";
   Backend backend_;
@@ -267,6 +309,122 @@ TEST_F(ServerTest, DrainTellsWhoIsNotLoggedInAndLetsOthersFinish) {
   stopping.join();
 }
 
+// The one user of all sessions is never at two backends, whichever come and go.
+TEST_F(ServerTest, ABackendWithSessionsStays) {
+  Backend second;
+  Start();
+  const Signature by{"test", ""};
+  ASSERT_TRUE(server_->AddBackend(Addition("second", second)).ok());
+  EXPECT_EQ(NamesOfBackends(), "store second");
+  ASSERT_TRUE(server_->RemoveBackend("store", by).ok());
+  EXPECT_EQ(NamesOfBackends(), "second");
+  Line joined(ConnectTo(port_));
+  joined.Hear();
+  joined.Say("USER bob\r\nPASS secret\r\n");
+  joined.Hear();
+  EXPECT_EQ(joined.Hear(), "+OK");
+  config::AddedBackend back;
+  back.name = "store";
+  ASSERT_TRUE(server_->AddBackend(back).ok());
+  absl::Status status = server_->RemoveBackend("second", by);
+  EXPECT_TRUE(absl::IsAborted(status)) << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr("has 1 session or login; "));
+  EXPECT_EQ(NamesOfBackends(), "store second");
+  ASSERT_TRUE(server_->desk()->SetWeight("second", 0, by).ok());
+  EXPECT_TRUE(Poll()) << "where the session is";
+  EXPECT_EQ(SessionsOf("second"), 2u);
+  EXPECT_EQ(SessionsOf("store"), 0u);
+  EXPECT_TRUE(absl::IsAborted(server_->RemoveBackend("second", by)));
+  joined.Say("STAT\r\nQUIT\r\n");
+  EXPECT_EQ(joined.Hear(), "+OK 0 0");
+  EXPECT_EQ(joined.Hear(), "+OK");
+  RemoveWhenEmpty("second");
+  EXPECT_EQ(NamesOfBackends(), "store");
+  EXPECT_TRUE(Poll());
+  EXPECT_EQ(SessionsOf("store"), 1u);
+  // It begins anew under the old name.
+  ASSERT_TRUE(server_->AddBackend(Addition("second", second)).ok());
+  EXPECT_EQ(server_->Summary().facts.backends[1].weight_set, -1);
+  EXPECT_TRUE(server_->Summary().facts.backends[1].added);
+  server_->Stop();
+}
+
+TEST_F(ServerTest, BackendsComeAndGoBesideLogins) {
+  Backend second;
+  Start();
+  const Signature by{"test", ""};
+  std::atomic<bool> stop{false};
+  std::atomic<int> bad{0};
+  std::atomic<int> good{0};
+  // One at a time, so that the user is nowhere for a moment between two.
+  std::thread client([&] {
+    while (!stop.load()) ++(Poll() ? good : bad);
+  });
+  std::thread scraper([&] {
+    while (!stop.load()) {
+      server_->MetricsText();
+      server_->Summary();
+    }
+  });
+  for (int round = 0; round < 6; ++round) {
+    ASSERT_TRUE(server_->AddBackend(Addition("second", second)).ok());
+    const int before = good.load() + bad.load();
+    while (good.load() + bad.load() < before + 3) std::this_thread::yield();
+    const std::string gone = round % 2 == 0 ? "store" : "second";
+    ASSERT_TRUE(server_->desk()->SetWeight(gone, 0, by).ok());
+    RemoveWhenEmpty(gone);
+    EXPECT_TRUE(server_->Reload().ok());
+    if (gone == "second") continue;
+    config::AddedBackend back;
+    back.name = gone;
+    ASSERT_TRUE(server_->AddBackend(back).ok());
+    ASSERT_TRUE(server_->desk()->SetWeight("second", 0, by).ok());
+    RemoveWhenEmpty("second");
+  }
+  stop.store(true);
+  client.join();
+  scraper.join();
+  EXPECT_EQ(bad.load(), 0);
+  EXPECT_EQ(NamesOfBackends(), "store");
+  server_->Stop();
+}
+
+TEST_F(ServerTest, ABrokenAdditionChangesNothing) {
+  Backend second;
+  Start();
+  const uint64_t generation = server_->Summary().facts.config_generation;
+  const auto wrong = [&](const config::AddedBackend& added) {
+    const absl::Status status = server_->AddBackend(added);
+    EXPECT_FALSE(status.ok());
+    return std::string(status.message());
+  };
+  EXPECT_EQ(wrong(Addition("store", second)), "there is a backend store already");
+  EXPECT_EQ(wrong(Addition("mail", second))
+                .find("backend mail cannot be added: it has the name "
+                      "of the pool in line "),
+            0u);
+  config::AddedBackend added = Addition("second", second);
+  added.pool = "post";
+  EXPECT_EQ(wrong(added), "no pool post; there is mail");
+  added = Addition("second", second);
+  added.address = "nowhere:0";
+  EXPECT_THAT(wrong(added), HasSubstr("has port 0"));
+  added = Addition("second", second);
+  added.tls = "implicit";
+  added.ca = "/nowhere.pem";
+  EXPECT_THAT(wrong(added), HasSubstr("/nowhere.pem"));
+  added = config::AddedBackend();
+  added.name = "second";
+  EXPECT_THAT(wrong(added), HasSubstr("needs a pool and an address"));
+  EXPECT_EQ(server_->RemoveBackend("second", Signature{"test", ""}).message(), "no backend second");
+  EXPECT_THAT(std::string(server_->RemoveBackend("store", Signature{"test", ""}).message()),
+              HasSubstr("is the last one of pool mail"));
+  EXPECT_EQ(server_->Summary().facts.config_generation, generation);
+  EXPECT_EQ(NamesOfBackends(), "store");
+  EXPECT_TRUE(Poll());
+  server_->Stop();
+}
+
 // An operator's orders beside logins, reloads and scrapes.
 TEST_F(ServerTest, OrdersBesideLogins) {
   Start();
@@ -287,6 +445,9 @@ TEST_F(ServerTest, OrdersBesideLogins) {
   MoveOrder order;
   order.users = {"bob", "alice"};
   order.patience = 0;
+  MoveOrder everybody;
+  everybody.hash_range = "0-f";
+  everybody.patience = 0;
   for (int round = 0; round < 10; ++round) {
     const absl::StatusOr<SessionPage> page = desk->Sessions(SessionQuery(), 10);
     ASSERT_TRUE(page.ok()) << page.status();
@@ -298,17 +459,15 @@ TEST_F(ServerTest, OrdersBesideLogins) {
     EXPECT_TRUE(desk->Release(bob, by).ok());
     EXPECT_TRUE(desk->SetService("store", routing::Service::kDraining, kSecond, by).ok());
     EXPECT_TRUE(desk->SetService("store", routing::Service::kEnabled, 0, by).ok());
-    order.to = round % 2 == 0 ? "store" : "";
+    // By name and by hash, beside each other.
+    order.to = everybody.to = round % 2 == 0 ? "store" : "";
     const absl::StatusOr<MoveReport> move = desk->Move(order, by);
     ASSERT_TRUE(move.ok()) << move.status();
-    for (bool over = move->over; !over;) {
-      const absl::StatusOr<MoveReport> progress = desk->MoveProgress(move->id);
-      ASSERT_TRUE(progress.ok());
-      over = progress->over;
-      for (const MoveReport::User& user : progress->users) EXPECT_NE(user.state, "failed");
-      std::this_thread::yield();
-    }
-    EXPECT_EQ(desk->Moved("", 10)->total, round % 2 == 0 ? 2u : 0u);
+    const absl::StatusOr<MoveReport> move_of_all = desk->Move(everybody, by);
+    ASSERT_TRUE(move_of_all.ok()) << move_of_all.status();
+    AwaitMove(*move);
+    AwaitMove(*move_of_all);
+    EXPECT_EQ(desk->Moved("", 10)->total, round % 2 == 0 ? 3u : 0u);
     EXPECT_TRUE(server_->Reload().ok());
     server_->Summary();
   }

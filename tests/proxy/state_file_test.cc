@@ -30,6 +30,8 @@ std::string ReadAll(const std::string& path) {
   return text.str();
 }
 
+config::Overlay NoOverlay() { return config::Overlay(); }
+
 class StateFileTest : public ::testing::Test {
  protected:
   StateFileTest() {
@@ -59,6 +61,11 @@ class StateFileTest : public ::testing::Test {
     ASSERT_TRUE(states->holds()->Add(hold).ok());
     ASSERT_TRUE(states->overrides()->Set("b\xc3\xb6 b@example.org", states->Get("mail9")).ok());
     ASSERT_TRUE(states->overrides()->Set("carol", states->Get("mail1")).ok());
+    routing::GroupOverrides& groups = states->overrides()->groups();
+    using Kind = routing::Hold::Kind;
+    ASSERT_TRUE(groups.Set({Kind::kHashRange, "80-ff"}, states->Get("mail2")).ok());
+    ASSERT_TRUE(groups.Set({Kind::kHashRange, "0-f"}, states->Get("mail1")).ok());
+    ASSERT_TRUE(groups.Set({Kind::kDomain, "example.net"}, states->Get("mail3")).ok());
   }
 
   std::string directory_;
@@ -68,7 +75,17 @@ class StateFileTest : public ::testing::Test {
 TEST_F(StateFileTest, WhatIsSavedIsThereAfterwards) {
   routing::BackendStates before;
   Fill(&before);
-  StateFile file(path_, &before);
+  config::Overlay overlay;
+  overlay.removed.push_back({"mail2", "uid 0 (pid 7)", "too old"});
+  overlay.added.resize(2);
+  config::AddedBackend& added = overlay.added[0];
+  added = {"mail8",         "mail",     "mail8.example.org:995", "mail1",
+           "implicit",      "ca.pem",   "mail.example.org",      0,
+           "uid 0 (pid 8)", "more room"};
+  overlay.added[1].name = "mail9";
+  overlay.added[1].pool = "mail";
+  overlay.added[1].address = "192.0.2.9:110";
+  StateFile file(path_, &before, [&overlay] { return overlay; });
   ASSERT_TRUE(file.Save().ok());
   struct stat status {};
   ASSERT_EQ(stat(path_.c_str(), &status), 0);
@@ -93,7 +110,13 @@ TEST_F(StateFileTest, WhatIsSavedIsThereAfterwards) {
   EXPECT_EQ(after.Get("mail4")->Report(2).weight, 0);
   EXPECT_EQ(after.Get("mail4")->Report(2).weight_by, "uid 0");
   EXPECT_EQ(after.Get("mail4")->Report(2).weight_reason, "too warm");
-  EXPECT_EQ(WriteState(after), WriteState(before));
+  EXPECT_EQ(after.overrides()->Where("dave@example.net"), after.Get("mail3"));
+  EXPECT_EQ(after.overrides()->Where("dave"), after.Get("mail1")) << "the last range";
+  EXPECT_EQ(WriteState(after, saved->overlay), WriteState(before, overlay));
+  ASSERT_EQ(saved->overlay.added.size(), 2u);
+  EXPECT_EQ(saved->overlay.added[0].server_name, "mail.example.org");
+  EXPECT_EQ(saved->overlay.added[0].weight, 0);
+  EXPECT_EQ(saved->overlay.added[1].weight, std::nullopt);
 }
 
 TEST_F(StateFileTest, NoFileAndNoNameSayNothing) {
@@ -102,14 +125,14 @@ TEST_F(StateFileTest, NoFileAndNoNameSayNothing) {
   EXPECT_THAT(saved->moves, IsEmpty());
   routing::BackendStates states;
   Fill(&states);
-  StateFile nowhere("", &states);
+  StateFile nowhere("", &states, NoOverlay);
   EXPECT_TRUE(nowhere.Save().ok());
   EXPECT_NE(access(path_.c_str(), F_OK), 0);
 }
 
 TEST_F(StateFileTest, AFailedWriteLeavesTheOldFile) {
   routing::BackendStates states;
-  StateFile file(path_, &states);
+  StateFile file(path_, &states, NoOverlay);
   ASSERT_TRUE(file.Save().ok());
   const std::string before = ReadAll(path_);
   Fill(&states);
@@ -118,14 +141,14 @@ TEST_F(StateFileTest, AFailedWriteLeavesTheOldFile) {
   EXPECT_EQ(ReadAll(path_), before);
   rmdir((path_ + ".new").c_str());
   EXPECT_TRUE(file.Save().ok());
-  EXPECT_EQ(ReadAll(path_), WriteState(states));
-  EXPECT_FALSE(StateFile("/nowhere/at/all", &states).Save().ok());
+  EXPECT_EQ(ReadAll(path_), WriteState(states, config::Overlay()));
+  EXPECT_FALSE(StateFile("/nowhere/at/all", &states, NoOverlay).Save().ok());
   EXPECT_FALSE(LoadStateFile(directory_).ok()) << "a directory";
 }
 
 TEST_F(StateFileTest, ManyThreadsSaveAtOnce) {
   routing::BackendStates states;
-  StateFile file(path_, &states);
+  StateFile file(path_, &states, NoOverlay);
   const auto backend = states.Get("mail1");
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t) {
@@ -147,7 +170,7 @@ TEST_F(StateFileTest, ManyThreadsSaveAtOnce) {
 TEST_F(StateFileTest, DamageIsFoundAndTold) {
   routing::BackendStates states;
   Fill(&states);
-  const std::string good = WriteState(states);
+  const std::string good = WriteState(states, config::Overlay());
   ASSERT_TRUE(ParseState(good, "state").ok());
   // Cut anywhere, it is no whole file.
   for (size_t length = 0; length < good.size(); ++length) {
@@ -170,6 +193,20 @@ TEST_F(StateFileTest, DamageIsFoundAndTold) {
   EXPECT_THAT(broken("carol\tmail1", "carol\tmail1\tmail2"), HasSubstr("not a line of this file"));
   EXPECT_THAT(broken("carol", "ca\x01rol"), HasSubstr("a control byte"));
   EXPECT_THAT(broken("move\tcarol\tmail1\n", ""), HasSubstr("lines are missing"));
+  const auto one_line = [](const std::string& line) {
+    return std::string(
+        ParseState("postern state 1\n" + line + "\nend\t1\n", "f").status().message());
+  };
+  EXPECT_EQ(one_line("added\ta\tmail\th:1\t\t\t\t\t\twho\twhy"), "");
+  EXPECT_THAT(one_line("added\ta\t\th:1\t\t\t\t\t\twho\twhy"), HasSubstr("f:2: no backend"));
+  EXPECT_THAT(one_line("added\ta\tmail\th:1\t\t\t\t\t10001\twho\twhy"), HasSubstr("no backend"));
+  EXPECT_THAT(one_line("added\ta\tmail\th:1\twho\twhy"), HasSubstr("not a line of this file"));
+  EXPECT_EQ(one_line("removed\ta\twho\twhy"), "");
+  EXPECT_EQ(one_line("moved\tdomain\tx\tmail1"), "");
+  EXPECT_THAT(one_line("moved\tuser\tx\tmail1"), HasSubstr("no move of many users"));
+  EXPECT_THAT(one_line("moved\tdomain\tx\t"), HasSubstr("no move of many users"));
+  EXPECT_THAT(one_line("moved\thash\tf-0\tmail1"), HasSubstr("no range of hashes"));
+  EXPECT_THAT(one_line("removed\t\twho\twhy"), HasSubstr("not a line of this file"));
   EXPECT_THAT(std::string(ParseState(good + "x\n", "state").status().message()),
               HasSubstr("a line behind the end"));
 }

@@ -70,6 +70,25 @@ TEST(AffinityTest, WhoHasEnteredIsCountedAndBindsNobody) {
 
 // Exact with many threads: whoever has joined finds nobody at another backend. For the thread
 // sanitizer, too.
+TEST(AffinityTest, EverybodyIsVisited) {
+  Affinity affinity;
+  const auto backend = std::make_shared<BackendState>("mail1");
+  for (int i = 0; i < 200; ++i) affinity.Join(absl::StrCat("user", i), backend);
+  affinity.Join("user7", backend);
+  affinity.Enter("user7");
+  affinity.Enter("nowhere");
+  size_t users = 0;
+  uint32_t live = 0;
+  affinity.ForEach([&](absl::string_view user, const Affinity::Whereabouts& at) {
+    ++users;
+    live += at.live;
+    EXPECT_EQ(at.entered, user == "user7" || user == "nowhere" ? 1u : 0u);
+    EXPECT_EQ(at.backend, user == "nowhere" ? nullptr : backend);
+  });
+  EXPECT_EQ(users, 201u);
+  EXPECT_EQ(live, 203u);
+}
+
 TEST(AffinityTest, NeverTwoBackendsAtOnce) {
   constexpr int kUsers = 3;
   constexpr int kBackends = 3;

@@ -98,6 +98,29 @@ TEST(HoldsTest, AMoveAndAnOperatorHoldForThemselves) {
   EXPECT_FALSE(holds.Covers("a"));
 }
 
+TEST(HoldsTest, AMoveOfManyHoldsThemAll) {
+  Holds holds;
+  holds.AddForMove(Hold::Kind::kDomain, "x");
+  holds.AddForMove(Hold::Kind::kDomain, "x");
+  EXPECT_TRUE(holds.Covers("a@x"));
+  EXPECT_FALSE(holds.Covers("a@y"));
+  EXPECT_TRUE(holds.List().empty()) << "nobody's to release";
+  holds.RemoveForMove(Hold::Kind::kDomain, "x");
+  EXPECT_TRUE(holds.Covers("a@x"));
+  holds.RemoveForMove(Hold::Kind::kDomain, "x");
+  EXPECT_FALSE(holds.Covers("a@x"));
+  holds.AddForMove(Hold::Kind::kHashRange, "0-f");
+  holds.AddForMove(Hold::Kind::kHashRange, "0-f");
+  holds.RemoveForMove(Hold::Kind::kHashRange, "0-f");
+  EXPECT_TRUE(holds.Covers("a@y"));
+  holds.RemoveForMove(Hold::Kind::kHashRange, "0-f");
+  EXPECT_FALSE(holds.Covers("a@y"));
+  holds.AddForMove(Hold::Kind::kUser, "a");
+  EXPECT_TRUE(holds.Covers("a"));
+  holds.RemoveForMove(Hold::Kind::kUser, "a");
+  EXPECT_EQ(holds.size(), 0u);
+}
+
 TEST(HoldsTest, WaitsAreCounted) {
   Holds holds;
   EXPECT_TRUE(holds.EnterWait(2));
