@@ -173,11 +173,13 @@ Session::Attempt Session::EnterRoute(routing::Decision* route, LoginWait* wait) 
       wait->line->SizeSince(snapshot_->shared->generation) > 0) {
     LeaveAffinity();
     may_pass_ = true;
-    const int first = route->candidate_count > 0 ? route->candidates[0] : route->out;
-    const bool usable =
-        snapshot_->shared->backend_states[static_cast<size_t>(first)]->usable(io_->Now());
-    NoteBackendOut(static_cast<size_t>(first),
-                   usable ? metrics::UpstreamError::kFull : metrics::UpstreamError::kOut,
+    const auto first =
+        static_cast<size_t>(route->candidate_count > 0 ? route->candidates[0] : route->out);
+    const routing::BackendState& state = *snapshot_->shared->backend_states[first];
+    // The speed of a line tells how long one waits for room, not for a backend to come back.
+    const bool full =
+        state.usable(io_->Now()) && !state.load().HasRoom(config().routing.backends[first].limits);
+    NoteBackendOut(first, full ? metrics::UpstreamError::kFull : metrics::UpstreamError::kOut,
                    "others wait for it");
     return Attempt::kUnavailable;
   }

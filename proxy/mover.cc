@@ -123,7 +123,7 @@ void Mover::Leave(const std::string& user) {
 
 absl::StatusOr<MoveReport> Mover::Start(Order order) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  TurnAway(&order);
+  if (!order.group.has_value()) TurnAway(&order);
   auto job = std::make_shared<Job>();
   job->order = std::move(order);
   job->open = job->order.users.size();
