@@ -22,6 +22,8 @@ class Drawing {
     size_t backends = 2 + random_.Below(size_ == FleetSize::kTiny ? 4 : 11);
     size_t clients = 20 + random_.Below(60);
     spec_.lasts = 120 * kSecond;
+    // Long enough that a backend which is slow crashes inside of it now and then.
+    spec_.message_bytes = 1000;
     if (size_ == FleetSize::kLarge) {
       const bool wide = random_.Chance(0.5);
       backends = wide ? 50 + random_.Below(151) : 2 + random_.Below(30);
