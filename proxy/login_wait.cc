@@ -11,6 +11,8 @@ namespace {
 
 // How often the first in line looks whether its backend is back.
 constexpr DurationNs kLookEvery = 100 * kMillisecond;
+// How long whoever has the turn keeps the place in front of the others to itself.
+constexpr DurationNs kStepInAfter = kSecond;
 // What a waiting client may send ahead; then it is no longer read, and its going is noticed late.
 constexpr size_t kSentAheadMax = 4096;
 // How often a backend that vanished after it got the password is asked once more.
@@ -196,6 +198,7 @@ coro::Task<bool> Session::WaitInLine(LoginWait* wait) {
 // The client is read meanwhile: one that goes gives its place up.
 coro::Task<bool> Session::AwaitTurn(LoginWait* wait, bool first) {
   const TimeNs look_at = io_->Now() + kLookEvery;
+  TimeNs step_in_at = io_->Now() + kStepInAfter;
   Outcome outcome = co_await client_.Flush();
   bool listens = true;
   while (outcome == Outcome::kOk) {
@@ -207,7 +210,12 @@ coro::Task<bool> Session::AwaitTurn(LoginWait* wait, bool first) {
       if (wait->queued->IsFirst()) co_return true;
       first = false;  // who came back stands in front of us, and looks
     }
-    TimeNs wake_at = first ? std::min(look_at, wait->until) : wait->until;
+    // Whoever has the turn may meet a backend that says nothing until its time is over.
+    if (!first && now >= step_in_at) {
+      if (wait->queued->IsFirst()) co_return true;
+      step_in_at = now + kStepInAfter;
+    }
+    TimeNs wake_at = std::min(first ? look_at : step_in_at, wait->until);
     if (wait->bound_to != nullptr) {
       if (snapshot_->shared->affinity->Look(user_).backend.get() != wait->bound_to) co_return true;
       wake_at = std::min(wake_at, now + kLookEvery);

@@ -102,7 +102,9 @@ class Judge {
     const bool full = Met(story_.full, from, visit.ended);
     for (size_t i = 0; i < story_.backends.size(); ++i) {
       if (only >= 0 && static_cast<size_t>(only) != i) continue;
-      if (only < 0 && story_.backends[i].backup && full) continue;
+      // For whoever came before a reload, too, which may have added or widened what was full.
+      const bool maybe_full = full || ReloadedDuring(visit);
+      if (only < 0 && story_.backends[i].backup && maybe_full) continue;
       if (!OpenThroughout(story_.backends[i], from, visit.ended)) continue;
       if (Reconfigured(i, visit)) continue;
       return Fail(visit.name, " (", visit.user, ") came at ", Seconds(visit.came),
@@ -114,6 +116,12 @@ class Judge {
 
   // A session keeps the configuration that it began with: what another one says of the backend,
   // more room for example, is nothing to it.
+  bool ReloadedDuring(const FleetVisit& visit) const {
+    return std::any_of(story_.reloads.begin(), story_.reloads.end(), [&](const auto& reload) {
+      return visit.came <= reload.at && reload.at <= visit.ended;
+    });
+  }
+
   bool Reconfigured(size_t backend, const FleetVisit& visit) const {
     return std::any_of(story_.reloads.begin(), story_.reloads.end(), [&](const auto& reload) {
       return static_cast<size_t>(reload.backend) == backend && visit.came <= reload.at &&

@@ -150,6 +150,20 @@ TEST_F(FleetStoryTest, APasswordIsToldOnce) {
   }
 }
 
+// A session keeps the configuration with which it came: by that one, others may have been full.
+TEST_F(FleetStoryTest, ABackupIsForNobodyWhoMayHaveFoundTheOthersFull) {
+  story_.visits = {Refused("anna", 10 * kSecond, 20 * kSecond)};
+  story_.backends[1].open = {{5 * kSecond, 30 * kSecond}};
+  story_.backends[1].backup = true;
+  ExpectFailure("while backend 1 would have had it");
+  FleetReload reload;
+  reload.at = 15 * kSecond;
+  story_.reloads = {reload};
+  ExpectNone();
+  story_.reloads[0].at = 9 * kSecond;
+  ExpectFailure("while backend 1 would have had it");
+}
+
 TEST_F(FleetStoryTest, FewAreAskedUnlessOneMayWait) {
   story_.backends.resize(6);
   story_.backends[5].open = {{0, kNever}};

@@ -111,6 +111,38 @@ TEST_F(QueueSim, ABackendThatIsFoundDownIsWaitedFor) {
   });
 }
 
+// Whoever has the turn meets a backend that is silent until the timeout: the others need not wait
+// for that.
+TEST_F(QueueSim, ATurnThatLeadsNowhereHoldsNobodyUpForLong) {
+  RunSeeds(20, [](uint64_t seed) {
+    FarmSpec spec;
+    spec.failover = true;
+    spec.backends.assign(2, BackendSpec{});
+    for (BackendSpec& backend : spec.backends) {
+      backend.outages = {{kGoes, kComes, ConnectAnswer::Kind::kRefuse}};
+    }
+    spec.backends[seed % 2].outages.push_back(
+        {kComes, 90 * kSecond, ConnectAnswer::Kind::kBlackhole});
+    spec.timeouts.upstream_connect = 10 * kSecond;
+    spec.queue.wait = 50 * kSecond;
+    for (int i = 0; i < 12; ++i) {
+      spec.clients.push_back(PlainClient(i, kGoes + kSecond + i * 10 * kMillisecond));
+    }
+    Farm farm(seed, spec);
+    Failures failures = farm.Run();
+    DurationNs first = kNever;
+    for (size_t i = 0; i < spec.clients.size(); ++i) {
+      const ClientStory& client = farm.history().clients[i];
+      if (!client.logged_in) failures.push_back(client.name + " was turned away");
+      first = std::min(first, spec.clients[i].starts_after + client.total);
+    }
+    if (first > kComes + 5 * kSecond) {
+      failures.push_back(absl::StrCat("the first was served after ", first / kMillisecond, " ms"));
+    }
+    return failures;
+  });
+}
+
 // An ejection would last longer than anybody waits; whoever stands first puts it to the test.
 TEST_F(QueueSim, AnEjectedBackendIsPutToTheTest) {
   RunSeeds(20, [](uint64_t seed) {
