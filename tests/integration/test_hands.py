@@ -472,7 +472,8 @@ def test_move_many_at_once(proxy, census, by_hash):
     verb(proxy, "move", "a@x.test", "--to", "mail1")
     proxy.reload()
     with connect(proxy, "a@x.test") as client:
-        assert verb(proxy, "move", *who, "--back") == f"{name}: moved to where the routes say\n"
+        told = verb(proxy, "move", *who, "--back")  # "on hold" first, if it is seen to be
+        assert told.endswith(f"{name}: moved to where the routes say\n"), told
         assert client.command("NOOP").startswith(b"+OK")
         client.quit()
     verb(proxy, "move", "a@x.test", "--back")

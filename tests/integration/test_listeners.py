@@ -143,7 +143,7 @@ def test_a_session_is_resumed(start_proxy, farm, leaf, certificates):
         assert second.session_reused
         assert second.recv(100).startswith(b"+OK")
         second.close()
-    assert proxy.metrics().get("postern_listener_tls_resumed_total") == 1
+    assert proxy.wait_for_metric(1, "postern_listener_tls_resumed_total").get("postern_listener_tls_resumed_total") == 1
 
 
 def test_plaintext_on_the_tls_port(start_proxy, farm):
