@@ -4,7 +4,6 @@
 #include <string>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "proxy/base/check.h"
 #include "proxy/config/reachable.h"
@@ -27,13 +26,7 @@ constexpr DurationNs kRetryPause = 100 * kMillisecond;
 // Who has come in this way is at that backend; -1: the routes say.
 int Session::OwnBackend() const {
   const config::Listener& at = listener();
-  if (!at.server_names.empty()) {
-    const std::string asked = Identity().server_name;
-    for (const config::ServerName& own : at.server_names) {
-      if (absl::EqualsIgnoreCase(own.name, asked)) return own.backend;
-    }
-  }
-  return at.backend;
+  return config::OwnBackend(at, at.server_names.empty() ? "" : Identity().server_name);
 }
 
 routing::Decision Session::RouteUser() const {

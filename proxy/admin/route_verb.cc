@@ -18,6 +18,7 @@
 #include "proxy/admin/route_diff.h"
 #include "proxy/base/escape.h"
 #include "proxy/config/master_format.h"
+#include "proxy/config/reachable.h"
 #include "proxy/config/secrets.h"
 #include "proxy/config/value_syntax.h"
 #include "proxy/pop3/client_identity.h"
@@ -43,11 +44,15 @@ void Tell(absl::string_view subject, absl::string_view sentence) {
 }
 
 // How a client may say who it is on this listener.
-std::string ClientWays(const config::Config& config, const config::Listener& listener) {
+std::string ClientWays(const config::Config& config, const config::Listener& listener, int own) {
   const pop3::DialogueOptions& dialogue = config.dialogue;
   std::vector<std::string> ways;
   if (dialogue.user_pass) ways.push_back("USER and PASS");
-  if (dialogue.apop) ways.push_back("APOP");
+  if (listener.relays_greeting && (own >= 0 || listener.only_backend >= 0)) {
+    ways.push_back("APOP, which the backend judges: the greeting is its own");
+  } else if (dialogue.apop) {
+    ways.push_back("APOP");
+  }
   for (const pop3::Mechanism mechanism : dialogue.mechanisms) {
     if (mechanism == pop3::Mechanism::kExternal) {
       if (listener.client_certificate == tls::ClientCertificate::kNone) continue;
@@ -211,15 +216,24 @@ int ExplainUser(const std::string& config_file, const RouteQuestion& question) {
     password = *std::move(read);
   }
   routing::ExplainedEnd end;
-  std::printf("%s",
-              (*router)->Explain(question.user, LookupAsker(*config, password), &end).c_str());
+  const int own = config::OwnBackend(*listener, question.sni);
   const absl::StatusOr<std::string> user = (*router)->NormaliseUser(question.user);
+  if (own >= 0 && user.ok()) {
+    end.backend = own;
+    Tell("user", EscapeForLog(*user));
+    Tell("listener", absl::StrCat(listener->name, " leads to backend ",
+                                  config->backends[static_cast<size_t>(own)].name,
+                                  ", and the routes are not asked"));
+  } else {
+    std::printf("%s",
+                (*router)->Explain(question.user, LookupAsker(*config, password), &end).c_str());
+  }
   if (!user.ok()) return 1;
   if (!FollowOperator(*config, *user, &end)) return 1;
   if (end.any) return 0;  // any of them may be the one
   if (end.backend < 0) return 1;
   const config::Backend& backend = config->backends[static_cast<size_t>(end.backend)];
-  Tell("client", ClientWays(*config, *listener));
+  Tell("client", ClientWays(*config, *listener, own));
   Tell("verified", Verification(*config, backend, **router, *user));
   Tell("login", LoginWay(backend, end, *user));
   Tell("identity", IdentityTold(backend, *listener, question));

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <set>
 
+#include "absl/strings/match.h"
+
 namespace postern::config {
 
 std::vector<size_t> ReachableBackends(const Config& config) {
@@ -25,6 +27,13 @@ std::vector<size_t> ReachableBackends(const Config& config) {
     }
   }
   return std::vector<size_t>(reachable.begin(), reachable.end());
+}
+
+int OwnBackend(const Listener& listener, absl::string_view server_name) {
+  for (const ServerName& own : listener.server_names) {
+    if (absl::EqualsIgnoreCase(own.name, server_name)) return own.backend;
+  }
+  return listener.backend;
 }
 
 int FirstPoolOf(const Config& config, int backend) {

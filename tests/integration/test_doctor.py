@@ -250,6 +250,30 @@ def test_route_explains_identities(tmp, leaf, farm):
         assert route(*arguments).returncode == 2, arguments
 
 
+def test_route_knows_of_listeners_with_a_backend(tmp, leaf):
+    config = {
+        "listener": [{"name": "pop3s", "tls": "implicit", "greeting": "backend", "backend": "mail1",
+                      "server_names": [{"name": "s2.pop.example.net", "backend": "mail2"}]},
+                     {"name": "plain", "tls": "off", "plaintext_logins": True}],
+        "backend": [{"name": f"mail{i}", "address": f"10.0.0.{i}:110"} for i in (1, 2, 3)],
+        "route": [{"users": "*", "backend": "mail3"}],
+    }  # fmt: skip
+    path = Proxy(config, os.path.join(tmp, "route"), certificate=leaf, start=False).config_path
+
+    def route(*arguments):
+        done = run_postern("route", "--config", path, *arguments, USER)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    text = route("--listener", "pop3s")
+    assert f"user       {USER}\nlistener   pop3s leads to backend mail1, and the routes are not asked\n" in text
+    assert "APOP, which the backend judges" in text and "login      at 10.0.0.1:110, " in text
+    text = route("--listener", "pop3s", "--sni", "S2.pop.example.net")
+    assert "leads to backend mail2" in text and "login      at 10.0.0.2:110, " in text
+    text = route("--listener", "plain")
+    assert "leads to" not in text and "login      at 10.0.0.3:110, " in text
+
+
 def test_route_compares_configurations(tmp, leaf, farm):
     def written(name, backends):
         config = {
