@@ -104,7 +104,7 @@ class Orders {
 
   // How many of users_ it takes from next_ on.
   size_t AddWho(size_t users_max, Json* order) const {
-    absl::string_view domain = command_.file.empty() ? command_.user : "";
+    absl::string_view domain = command_.user;  // empty with a file
     absl::ConsumePrefix(&domain, "*");
     if (!command_.hash_range.empty()) {
       (*order)["hash_range"] = command_.hash_range;
