@@ -186,8 +186,11 @@ class Rendezvous::Search {
 Rendezvous::Rendezvous(const std::vector<Member>& by_name) : filter_(LotFilters().back()) {
   ranks_.resize(by_name.size());
   std::iota(ranks_.begin(), ranks_.end(), uint32_t{0});
-  std::stable_sort(ranks_.begin(), ranks_.end(), [&by_name](uint32_t a, uint32_t b) {
-    return by_name[a].weight > by_name[b].weight;
+  // Not std::stable_sort: clang calls a part of libstdc++'s deprecated.
+  std::sort(ranks_.begin(), ranks_.end(), [&by_name](uint32_t a, uint32_t b) {
+    const uint32_t left = by_name[a].weight;
+    const uint32_t right = by_name[b].weight;
+    return left != right ? left > right : a < b;
   });
   for (const uint32_t rank : ranks_) {
     const Member& member = by_name[rank];

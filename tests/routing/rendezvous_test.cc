@@ -74,18 +74,20 @@ std::vector<int> Reference(std::vector<Balancer::Member> members, uint64_t user_
     uint64_t cost;
     uint64_t weight;
     int index;
+    size_t place;
   };
   std::vector<Lot> lots;
   for (const Balancer::Member& member : members) {
     const uint64_t worth = weight(member);
     if (worth == 0) continue;
     const uint64_t hash = Mix(user_hash ^ StableHash(member.name));
-    lots.push_back({hash, Cost(hash), worth, member.index});
+    lots.push_back({hash, Cost(hash), worth, member.index, lots.size()});
   }
-  std::stable_sort(lots.begin(), lots.end(), [](const Lot& a, const Lot& b) {
+  std::sort(lots.begin(), lots.end(), [](const Lot& a, const Lot& b) {
     const absl::uint128 left = absl::uint128(a.cost) * b.weight;
     const absl::uint128 right = absl::uint128(b.cost) * a.weight;
-    return left != right ? left < right : a.hash > b.hash;
+    if (left != right) return left < right;
+    return a.hash != b.hash ? a.hash > b.hash : a.place < b.place;
   });
   std::vector<int> order;
   for (size_t i = 0; i < std::min(lots.size(), wanted); ++i) order.push_back(lots[i].index);
