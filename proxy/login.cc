@@ -169,7 +169,8 @@ Session::Attempt Session::EnterRoute(routing::Decision* route, LoginWait* wait) 
   const bool seated = IsSeated(route);
   ChooseLine(route, wait);
   if (route->known && !JoinAffinity(route, wait)) return Attempt::kUnavailable;
-  if (!seated && !wait->turn && wait->line != nullptr &&
+  const bool stays = seated && route->candidates[0] == static_cast<int>(greeted_->backend);
+  if (!stays && !wait->turn && wait->line != nullptr &&
       wait->line->SizeSince(snapshot_->shared->generation) > 0) {
     LeaveAffinity();
     may_pass_ = true;

@@ -428,7 +428,7 @@ void Mover::Fail(Job* job, const std::string& why) {
   const std::lock_guard<std::mutex> lock(mutex_);
   for (MoveReport::User& user : job->report.users) {
     if (user.state != "waiting") continue;
-    Leave(user.user);
+    if (!job->order.group.has_value()) Leave(user.user);
     user.state = "failed";
     user.why = why;
   }

@@ -184,7 +184,7 @@ absl::Status Server::AddBackend(config::AddedBackend wanted) {
   BeginAnew(wanted);
   log::Info(absl::StrCat("backend ", wanted.name, ": ", EscapeForLog(what, 400), ", ",
                          By(wanted.who, wanted.why)));
-  return desk_->Save();
+  return desk_->SaveChange();
 }
 
 absl::Status Server::RemoveBackend(const std::string& name, const Signature& by) {
@@ -233,7 +233,7 @@ absl::Status Server::RemoveBackend(const std::string& name, const Signature& by)
                         absl::StrCat("backend ", name, " cannot be removed: ", status.message()));
   }
   log::Info(absl::StrCat("backend ", name, ": removed, ", By(by.who, by.why)));
-  return desk_->Save();
+  return desk_->SaveChange();
 }
 
 void Server::TellOfHands(metrics::ServerFacts* facts) const {

@@ -88,6 +88,7 @@ void WaitLine::CallForRoom(TimeNs now) {
   if (size() == 0) return;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
+    if (places_.empty()) return;  // meanwhile, and its speed is forgotten
     if (last_room_at_ != 0) {
       const DurationNs gap = now - last_room_at_;
       room_gap_ = room_gap_ == 0 ? gap : room_gap_ + (gap - room_gap_) / kSmoothing;

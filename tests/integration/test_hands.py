@@ -487,6 +487,21 @@ def test_move_many_at_once(proxy, census, by_hash):
     assert not census.violations
 
 
+def test_a_stop_ends_a_move_of_many(proxy):
+    with connect(proxy, "a@x.test") as client:
+        moving = begin(proxy, "move", "*@x.test", "--to", "mail2", "--patience", "1h")
+        try:
+            assert moving.stdout.readline() == "@x.test: on hold, 1 session\n"
+            proxy.terminate()
+            assert client.command("NOOP").startswith(b"+OK"), "a drain lets sessions go on"
+            client.quit()
+            proxy.wait()
+        finally:
+            moving.kill()
+            moving.wait()
+            moving.stdout.close()
+
+
 def test_mistakes_of_a_move(proxy):
     assert "is no range of hashes" in verb(proxy, "move", "--hash-range", "f-0", "--to", "mail2", code=1)
     assert "no backend mail9" in verb(proxy, "move", "*@x.test", "--to", "mail9", code=1)
