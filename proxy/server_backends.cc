@@ -62,8 +62,9 @@ absl::Status Server::UseFile(const std::string& file, Secret text, const config:
   const std::shared_ptr<const Snapshot> before = snapshot_;
   if (before != nullptr) WarnAboutRestart(fitted.config);
   absl::Status status = Apply(std::move(fitted.config));
-  // Maps and certificates may not go together with it, either. Then the file wins.
-  while (!status.ok() && !fitted.overlay.empty()) {
+  // Maps and certificates may not go together with it, either. Then the file wins, but only at a
+  // start: a reload that fails, perhaps for another reason that passes, keeps what is running.
+  while (!status.ok() && before == nullptr && !fitted.overlay.empty()) {
     registry_.DropUnused();
     fitted.warnings.push_back(absl::StrCat(
         fitted.overlay.removed.empty() ? "the backends that were added by hand are gone: "
@@ -193,6 +194,11 @@ absl::Status Server::RemoveBackend(const std::string& name, const Signature& by)
     return absl::NotFoundError(absl::StrCat("no backend ", EscapeForLog(name, 80)));
   }
   RETURN_IF_ERROR(CheckUnneeded(now, name));
+  // Asked before the tables: what ends meanwhile is in them then.
+  if (desk_->IsTargetOfMove(name)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("users are being moved to backend ", name, "; wait until that is over"));
+  }
   uint64_t moved = 0;
   backend_states_.overrides()->ForEach(
       [&](absl::string_view, const routing::Overrides::Backend& backend) {
@@ -209,10 +215,6 @@ absl::Status Server::RemoveBackend(const std::string& name, const Signature& by)
     return absl::FailedPreconditionError(
         absl::StrCat("backend ", name, " is where ", EscapeForLog(group.Text()),
                      " was moved; `postern moves` lists all, move them elsewhere or back first"));
-  }
-  if (desk_->IsTargetOfMove(name)) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("users are being moved to backend ", name, "; wait until that is over"));
   }
   const int64_t seats = backend_states_.Get(name)->load().seats();
   if (seats > 0) {
