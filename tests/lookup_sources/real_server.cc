@@ -161,34 +161,53 @@ void RealServer::Start(const std::function<bool()>& ready) {
   FAIL() << command_[0] << " did not come up:\n" << ReadAll(log_);
 }
 
+namespace {
+
+// The letter of /proc/PID/status: R, S, T, Z and so on; 0 when there is no such process.
+char StateOf(pid_t process) {
+  const std::string status = ReadAll(absl::StrCat("/proc/", process, "/status"));
+  const size_t at = status.find("State:\t");
+  return at == std::string::npos || at + 7 >= status.size() ? 0 : status[at + 7];
+}
+
+bool WaitForState(pid_t process, absl::string_view states) {
+  for (int i = 0; i < 5000; ++i) {
+    const char state = StateOf(process);
+    if (state == 0 || absl::StrContains(states, state)) return true;
+    poll(nullptr, 0, 1);
+  }
+  return false;
+}
+
+}  // namespace
+
 void RealServer::Kill() {
   if (pid_ < 0) return;
-  Signal(SIGKILL);
+  // A dead parent has no children to be found by: all of them are stopped first, and who serves a
+  // connection must be gone before anybody asks.
+  Freeze();
+  const std::vector<pid_t> processes = Signal(SIGKILL);
   waitpid(pid_, nullptr, 0);
+  for (size_t i = 1; i < processes.size(); ++i) EXPECT_TRUE(WaitForState(processes[i], "ZX"));
   pid_ = -1;
 }
 
 std::vector<pid_t> RealServer::Signal(int signal) const {
   std::vector<pid_t> processes = {pid_};
-  kill(-pid_, signal);
   // PostgreSQL's processes leave the group.
   std::ifstream children(absl::StrCat("/proc/", pid_, "/task/", pid_, "/children"));
-  for (pid_t child; children >> child;) {
-    kill(child, signal);
-    processes.push_back(child);
-  }
+  for (pid_t child; children >> child;) processes.push_back(child);
+  kill(-pid_, signal);
+  for (size_t i = 1; i < processes.size(); ++i) kill(processes[i], signal);
   return processes;
 }
 
 void RealServer::Freeze() const {
-  for (const pid_t process : Signal(SIGSTOP)) {
-    // Its threads stop one after the other.
-    for (int i = 0; i < 1000; ++i) {
-      const std::string status = ReadAll(absl::StrCat("/proc/", process, "/status"));
-      if (status.empty() || absl::StrContains(status, "State:\tT")) break;
-      poll(nullptr, 0, 1);
-    }
-  }
+  // The parent first: it starts no other while the others are listed.
+  kill(pid_, SIGSTOP);
+  WaitForState(pid_, "TZX");
+  // Its threads stop one after the other.
+  for (const pid_t process : Signal(SIGSTOP)) WaitForState(process, "TZX");
 }
 void RealServer::Thaw() const { Signal(SIGCONT); }
 
