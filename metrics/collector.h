@@ -147,9 +147,10 @@ struct ServerFacts {
   bool draining = false;
   uint64_t log_lines_dropped = 0;
   uint64_t insecure_upstreams = 0;
-  uint64_t holds = 0;        // of operators, and moves in progress
-  uint64_t held_logins = 0;  // that wait for them
-  uint64_t moved_users = 0;
+  uint64_t holds = 0;         // of operators, and moves in progress
+  uint64_t held_logins = 0;   // that wait for them
+  uint64_t moved_users = 0;   // by name
+  uint64_t moved_groups = 0;  // domains and ranges of hashes
   std::vector<Certificate> certificates;
   // In the current configuration.
   std::vector<BackendHealth> backends;

@@ -397,6 +397,7 @@ metrics::ServerFacts Server::Facts() const {
   facts.holds = backend_states_.holds()->size();
   facts.held_logins = static_cast<uint64_t>(backend_states_.holds()->waiting());
   facts.moved_users = backend_states_.overrides()->size();
+  facts.moved_groups = backend_states_.overrides()->groups().size();
   facts.draining = draining_.load();
   facts.log_lines_dropped = log::DroppedLines();
   if (session_lines_ != nullptr) facts.log_lines_dropped += session_lines_->dropped();

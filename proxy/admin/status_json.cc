@@ -142,6 +142,7 @@ std::string StatusJson(const metrics::StatusSummary& summary) {
   json["holds"] = facts.holds;
   json["held_logins"] = facts.held_logins;
   json["moved_users"] = facts.moved_users;
+  json["moved_groups"] = facts.moved_groups;
   json["certificates"] = Json::array();
   for (const metrics::ServerFacts::Certificate& certificate : facts.certificates) {
     json["certificates"].push_back(

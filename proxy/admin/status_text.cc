@@ -98,6 +98,9 @@ absl::StatusOr<std::string> StatusText(const std::string& status_json) try {
   if (number("moved_users") > 0) {
     absl::StrAppend(&text, "\n", number("moved_users"), " moved users\n");
   }
+  if (number("moved_groups") > 0) {
+    absl::StrAppend(&text, "\n", number("moved_groups"), " moved domains and ranges\n");
+  }
   return text;
 } catch (const Json::exception&) {
   return NoStatus();
