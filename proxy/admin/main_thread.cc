@@ -18,10 +18,18 @@ absl::Status MainThread::Run(std::function<absl::Status()> work) {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (closed_) return Stopping();
+    if (waiting_ == kWaitingMax) {
+      return absl::ResourceExhaustedError(
+          "the server is busy with a reload or other changes; try again when they are over");
+    }
+    ++waiting_;
     orders_.push_back(order);
   }
   kill(getpid(), kSignal);
-  return done.get();
+  absl::Status status = done.get();
+  const std::lock_guard<std::mutex> lock(mutex_);
+  --waiting_;
+  return status;
 }
 
 std::deque<std::shared_ptr<MainThread::Order>> MainThread::Take() {

@@ -20,7 +20,12 @@ class MainThread {
   // Wakes the main thread; every thread blocks it. One that comes from elsewhere does nothing.
   static constexpr int kSignal = SIGUSR1;
 
-  // Any thread but the main one: has it done there, and waits. Unavailable after Close().
+  // The main thread may be reading a large map, and whoever waits for it occupies a thread of the
+  // admin endpoint, which has others to serve.
+  static constexpr int kWaitingMax = 2;
+
+  // Any thread but the main one: has it done there, and waits. Unavailable after Close(),
+  // ResourceExhausted while too many wait.
   absl::Status Run(std::function<absl::Status()> work);
   // Main thread: does what has been asked for.
   void RunAsked();
@@ -37,6 +42,7 @@ class MainThread {
   std::mutex mutex_;
   // Shared, because the waiting thread may go before set_value() has returned.
   std::deque<std::shared_ptr<Order>> orders_;
+  int waiting_ = 0;
   bool closed_ = false;
 };
 
