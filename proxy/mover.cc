@@ -6,11 +6,11 @@
 #include <chrono>
 #include <utility>
 
-#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "proxy/base/check.h"
 #include "proxy/base/escape.h"
 #include "proxy/base/log.h"
+#include "proxy/base/status_macros.h"
 
 namespace postern {
 namespace {
@@ -59,8 +59,11 @@ std::vector<std::string> LivingOf(const routing::BackendStates& states,
   states.affinity()->ForEach([&](absl::string_view user, const routing::Affinity::Whereabouts& at) {
     if (InTheWay(at, to) && group.Has(user)) living.emplace_back(user);
   });
-  const auto has_own = [&states](const std::string& user) {
-    return states.overrides()->Find(user) != nullptr;
+  // What was said of the user, or of the domain, goes before what is said of the group.
+  const bool range = group.kind == routing::Hold::Kind::kHashRange;
+  const auto has_own = [&states, range](const std::string& user) {
+    return states.overrides()->Find(user) != nullptr ||
+           (range && states.overrides()->groups().HasDomainOf(user));
   };
   living.erase(std::remove_if(living.begin(), living.end(), has_own), living.end());
   return living;
@@ -121,6 +124,33 @@ void Mover::Leave(const std::string& user) {
   if (--found->second.orders == 0) under_way_.erase(found);
 }
 
+absl::Status Mover::MayStart(const Order& order) const {
+  if (stopping_) return absl::UnavailableError("the server is stopping");
+  if (order.to != nullptr) {
+    if (kept_out_.contains(order.to->name())) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("backend ", order.to->name(), " is being removed"));
+    }
+    // It may have been removed since the order was written.
+    RETURN_IF_ERROR(parts_.check(order.to->name()));
+  }
+  size_t busy = 0;
+  for (const std::shared_ptr<Job>& known : jobs_) {
+    if (known->state == Job::State::kOver) continue;
+    ++busy;
+    const bool crossed = order.group.has_value() && known->order.group.has_value() &&
+                         known->order.group->Meets(*order.group) && known->order.to != order.to;
+    if (!crossed) continue;
+    return absl::FailedPreconditionError(absl::StrCat(
+        "move ", known->report.id, " takes ", EscapeForLog(known->order.group->Text()), " to ",
+        known->order.to == nullptr ? "where the routes say" : known->order.to->name(),
+        " and is in progress; try again when it is over"));
+  }
+  if (busy < kOrdersMax) return absl::OkStatus();
+  return absl::ResourceExhaustedError(
+      "too many moves are in progress; try again when some are over");
+}
+
 absl::StatusOr<MoveReport> Mover::Start(Order order) {
   const std::lock_guard<std::mutex> lock(mutex_);
   if (!order.group.has_value()) TurnAway(&order);
@@ -145,24 +175,7 @@ absl::StatusOr<MoveReport> Mover::Start(Order order) {
     job->report.over = true;
     return job->report;
   }
-  if (stopping_) return absl::UnavailableError("the server is stopping");
-  const auto busy = std::count_if(jobs_.begin(), jobs_.end(), [](const auto& known) {
-    return known->state != Job::State::kOver;
-  });
-  if (static_cast<size_t>(busy) >= kOrdersMax) {
-    return absl::ResourceExhaustedError(
-        "too many moves are in progress; try again when some are "
-        "over");
-  }
-  for (const std::shared_ptr<Job>& known : jobs_) {
-    const bool other = group.has_value() && known->state != Job::State::kOver &&
-                       known->order.group == group && known->order.to != job->order.to;
-    if (!other) continue;
-    return absl::FailedPreconditionError(
-        absl::StrCat("move ", known->report.id,
-                     " of the same users to another place is in progress; try again when it is "
-                     "over"));
-  }
+  RETURN_IF_ERROR(MayStart(job->order));
   // At once: who hears of the move may rely on it.
   for (const std::string& user : job->order.users) parts_.states->holds()->AddForMove(user);
   if (group.has_value()) parts_.states->holds()->AddForMove(group->kind, group->target);
@@ -183,11 +196,26 @@ absl::StatusOr<MoveReport> Mover::Progress(uint64_t id) const {
   return absl::NotFoundError("no such move, or it has long been over");
 }
 
-bool Mover::LeadsTo(absl::string_view backend) const {
+absl::Status Mover::KeepOut(const std::string& backend) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  return std::any_of(jobs_.begin(), jobs_.end(), [backend](const auto& job) {
-    return job->state != Job::State::kOver && job->report.to == backend;
-  });
+  for (const std::shared_ptr<Job>& job : jobs_) {
+    if (job->state == Job::State::kOver) continue;
+    if (job->report.to == backend) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("users are being moved to backend ", backend, "; wait until that is over"));
+    }
+    const std::vector<std::string>& from = job->order.from;
+    if (std::find(from.begin(), from.end(), backend) == from.end()) continue;
+    return absl::AbortedError(absl::StrCat("users are being moved away from backend ", backend,
+                                           "; wait until that is over"));
+  }
+  kept_out_.insert(backend);
+  return absl::OkStatus();
+}
+
+void Mover::Admit(const std::string& backend) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  kept_out_.erase(backend);
 }
 
 void Mover::Stop() {
@@ -383,7 +411,8 @@ void Mover::Finish(const Batch& batch) {
 void Mover::FinishGroup(Job* job) {
   routing::GroupOverrides& groups = parts_.states->overrides()->groups();
   const routing::UserGroup& group = *job->order.group;
-  const std::shared_ptr<routing::BackendState> before = groups.Get(group);
+  // All of them: of ranges, the order counts.
+  const std::vector<routing::GroupOverrides::Entry> before = groups.List();
   absl::Status status;
   if (job->order.to != nullptr) {
     status = groups.Set(group, job->order.to);
@@ -391,8 +420,7 @@ void Mover::FinishGroup(Job* job) {
     groups.Remove(group);
   }
   if (status.ok()) status = parts_.save();
-  if (!status.ok() && before != nullptr) groups.Set(group, before).IgnoreError();
-  if (!status.ok() && before == nullptr) groups.Remove(group);
+  if (!status.ok()) groups.Restore(before);
   parts_.states->holds()->RemoveForMove(group.kind, group.target);
   parts_.wake();
   const std::lock_guard<std::mutex> lock(mutex_);

@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -41,6 +42,8 @@ class Mover {
     routing::BackendStates* states = nullptr;
     std::function<void()> wake;          // logins whose users are on hold no more go on
     std::function<absl::Status()> save;  // what has changed is safe when it returns
+    // Whether users may be sent to a backend of this name: an error when it is not configured.
+    std::function<absl::Status(const std::string&)> check;
   };
   struct Order {
     std::vector<std::string> users;  // normalised, none twice
@@ -74,8 +77,10 @@ class Mover {
   // Live sessions that a move of `group` to `to` would wait for.
   int64_t SessionsInTheWay(const routing::UserGroup& group,
                            const std::shared_ptr<routing::BackendState>& to) const;
-  // Whether an order that is not over takes users to this backend.
-  bool LeadsTo(absl::string_view backend) const;
+  // No order takes users to this backend until Admit(). FailedPrecondition while one in progress
+  // does, Aborted while one takes users away, who may yet stay: then nothing is kept out.
+  absl::Status KeepOut(const std::string& backend);
+  void Admit(const std::string& backend);
   // Releases whom it holds and ends the thread. Harmless when repeated.
   void Stop();
 
@@ -106,6 +111,8 @@ class Mover {
   // With the lock.
   std::string UnderWayLocked(absl::string_view user,
                              const std::shared_ptr<routing::BackendState>& to) const;
+  // Whether there is room for the order, and nothing that it would cross.
+  absl::Status MayStart(const Order& order) const;
   void TurnAway(Order* order) const;
   void Leave(const std::string& user);
 
@@ -121,6 +128,7 @@ class Mover {
     int orders;
   };
   absl::flat_hash_map<std::string, Journey> under_way_;
+  absl::flat_hash_set<std::string> kept_out_;
   uint64_t next_id_ = 1;
   bool stopping_ = false;
   std::thread thread_;

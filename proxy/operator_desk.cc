@@ -55,8 +55,8 @@ OperatorDesk::OperatorDesk(std::vector<Worker*> workers, routing::BackendStates*
       state_file_(std::move(state_file)),
       snapshot_(std::move(snapshot)),
       sessions_(workers_),
-      mover_(Mover::Parts{&sessions_, states_, [this] { WakeHeld(); }, [this] { return Save(); }}) {
-}
+      mover_(Mover::Parts{&sessions_, states_, [this] { WakeHeld(); }, [this] { return Save(); },
+                          [this](const std::string& name) { return BackendFor(name).status(); }}) {}
 
 absl::Status OperatorDesk::Save() {
   absl::Status status = state_file_->Save();
@@ -183,8 +183,8 @@ absl::StatusOr<routing::Hold> OperatorDesk::HoldFor(const HoldQuery& query) cons
         snapshot_()->config.routing.user, absl::StrCat("*@", query.domain), &hold.target));
   } else {
     hold.kind = routing::Hold::Kind::kHashRange;
-    hold.target = query.hash_range;
-    RETURN_IF_ERROR(routing::ParseHashRange(hold.target).status());
+    ASSIGN_OR_RETURN(const routing::HashRange range, routing::ParseHashRange(query.hash_range));
+    hold.target = range.Text();
   }
   return hold;
 }

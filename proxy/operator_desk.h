@@ -40,8 +40,8 @@ class OperatorDesk final : public OperatorActions {
   absl::Status Save();
   // The same after a change, which stays whatever becomes of it: the error says so.
   absl::Status SaveChange();
-  // Whether a move in progress leads there.
-  bool IsTargetOfMove(const std::string& backend) const { return mover_.LeadsTo(backend); }
+  // Orders to move users.
+  Mover& mover() { return mover_; }
   // The backend is down, or (0) up again.
   void EndSessionsOf(const std::string& backend, DurationNs over, CloseReason reason);
 

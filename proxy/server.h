@@ -96,6 +96,8 @@ class Server {
   // server_backends.cc: the file with as much of `wanted` over it as fits.
   absl::Status UseFile(const std::string& file, Secret text, const config::Overlay& wanted);
   absl::Status UseOverlay(config::Overlay next);
+  // Whether it could be used, as far as files tell; nothing is.
+  absl::Status Judge(config::Config config);
   void SetOverlay(config::Overlay overlay);
   // A backend that is added serves, whatever was said of its name before.
   void BeginAnew(const config::AddedBackend& added);

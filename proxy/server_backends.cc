@@ -2,12 +2,14 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "proxy/base/escape.h"
 #include "proxy/base/log.h"
 #include "proxy/base/status_macros.h"
 #include "proxy/server.h"
+#include "proxy/snapshot_builder.h"
 
 namespace postern {
 namespace {
@@ -29,6 +31,7 @@ auto Named(List& list, const std::string& name) {
 // something else is said.
 void TakeOver(const config::AddedBackend& from, config::AddedBackend* wanted) {
   wanted->like = from.like;
+  wanted->model = from.model;
   for (std::string config::AddedBackend::*key :
        {&config::AddedBackend::tls, &config::AddedBackend::ca,
         &config::AddedBackend::server_name}) {
@@ -57,6 +60,14 @@ absl::Status CheckUnneeded(const config::Config& config, const std::string& name
 
 }  // namespace
 
+absl::Status Server::Judge(config::Config config) {
+  const absl::Cleanup forget = [this] { registry_.DropUnused(); };
+  ASSIGN_OR_RETURN(const std::shared_ptr<Snapshot> snapshot,
+                   BuildSnapshot(std::move(config), &registry_, generation_ + 1, &backend_states_));
+  RETURN_IF_ERROR(BuildHealthSnapshot(snapshot, health_.library()).status());
+  return BuildWorkerSnapshot(snapshot, &workers_[0]->library, tickets_).status();
+}
+
 absl::Status Server::UseFile(const std::string& file, Secret text, const config::Overlay& wanted) {
   ASSIGN_OR_RETURN(config::Fitted fitted, config::ParseFitting(text.view(), file, wanted));
   const std::shared_ptr<const Snapshot> before = snapshot_;
@@ -64,26 +75,18 @@ absl::Status Server::UseFile(const std::string& file, Secret text, const config:
   absl::Status status = Apply(std::move(fitted.config));
   // Maps and certificates may not go together with it, either. Then the file wins, but only at a
   // start: a reload that fails, perhaps for another reason that passes, keeps what is running.
-  while (!status.ok() && before == nullptr && !fitted.overlay.empty()) {
+  if (!status.ok() && before == nullptr && !fitted.overlay.empty()) {
     registry_.DropUnused();
-    fitted.warnings.push_back(absl::StrCat(
-        fitted.overlay.removed.empty() ? "the backends that were added by hand are gone: "
-                                       : "the backends that were removed by hand are back: ",
-        status.message()));
-    if (!fitted.overlay.removed.empty()) {
-      fitted.overlay.removed.clear();
-    } else {
-      fitted.overlay.added.clear();
-    }
-    absl::StatusOr<config::Config> less =
-        config::ParseWithOverlay(text.view(), file, fitted.overlay);
-    status = less.ok() ? Apply(*std::move(less)) : less.status();
+    const auto judge = [this](const config::Config& config) { return Judge(config); };
+    ASSIGN_OR_RETURN(fitted, config::ParseFitting(text.view(), file, wanted, judge));
+    status = Apply(std::move(fitted.config));
   }
   RETURN_IF_ERROR(status);
   for (const std::string& sentence : fitted.settled) log::Info(sentence);
   for (const std::string& sentence : fitted.warnings) log::Warning(sentence);
   if (before != nullptr) TellOfSpokenFor(before->config);
   text_ = std::move(text);
+  config::RememberModels(text_.view(), &fitted.overlay);
   SetOverlay(std::move(fitted.overlay));
   return absl::OkStatus();
 }
@@ -146,6 +149,7 @@ absl::Status Server::UseOverlay(config::Overlay next) {
     registry_.DropUnused();
     return absl::FailedPreconditionError(status.message());
   }
+  config::RememberModels(text_.view(), &next);
   SetOverlay(std::move(next));
   return absl::OkStatus();
 }
@@ -194,11 +198,9 @@ absl::Status Server::RemoveBackend(const std::string& name, const Signature& by)
     return absl::NotFoundError(absl::StrCat("no backend ", EscapeForLog(name, 80)));
   }
   RETURN_IF_ERROR(CheckUnneeded(now, name));
-  // Asked before the tables: what ends meanwhile is in them then.
-  if (desk_->IsTargetOfMove(name)) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("users are being moved to backend ", name, "; wait until that is over"));
-  }
+  // Before the tables are asked: what ends meanwhile is in them then.
+  RETURN_IF_ERROR(desk_->mover().KeepOut(name));
+  const absl::Cleanup admit = [this, &name] { desk_->mover().Admit(name); };
   uint64_t moved = 0;
   backend_states_.overrides()->ForEach(
       [&](absl::string_view, const routing::Overrides::Backend& backend) {

@@ -55,7 +55,15 @@ std::optional<Service> ServiceOf(absl::string_view name) {
   return std::nullopt;
 }
 
-// added NAME POOL ADDRESS LIKE TLS CA SERVER_NAME WEIGHT WHO WHY
+// A range of hashes may be spelled in several ways, of which one is ours. False when it is none.
+bool ReadTarget(Hold::Kind kind, std::string* target) {
+  if (kind != Hold::Kind::kHashRange) return true;
+  const absl::StatusOr<routing::HashRange> range = routing::ParseHashRange(*target);
+  if (range.ok()) *target = range->Text();
+  return range.ok();
+}
+
+// added NAME POOL ADDRESS LIKE TLS CA SERVER_NAME WEIGHT WHO WHY [MODEL]
 std::string ReadAdded(const std::vector<absl::string_view>& fields, config::Overlay* overlay) {
   config::AddedBackend added;
   const std::vector<std::string*> texts = {&added.name, &added.pool, &added.address,    &added.like,
@@ -68,6 +76,7 @@ std::string ReadAdded(const std::vector<absl::string_view>& fields, config::Over
   if (number) added.weight = weight;
   added.who = std::string(fields[9]);
   added.why = std::string(fields[10]);
+  if (fields.size() > 11) added.model = std::string(fields[11]);
   overlay->added.push_back(std::move(added));
   return "";
 }
@@ -99,10 +108,9 @@ std::string ReadLine(const std::vector<absl::string_view>& fields, SavedState* s
   if (kind == "hold" && fields.size() == 5) {
     const std::optional<Hold::Kind> hold = KindOf(fields[1]);
     if (!hold.has_value() || fields[2].empty()) return "no hold";
-    if (*hold == Hold::Kind::kHashRange && !routing::ParseHashRange(fields[2]).ok()) {
-      return "no range of hashes";
-    }
-    saved->holds.push_back({*hold, text(2), text(3), text(4), 0});
+    std::string target = text(2);
+    if (!ReadTarget(*hold, &target)) return "no range of hashes";
+    saved->holds.push_back({*hold, std::move(target), text(3), text(4), 0});
     return "";
   }
   if (kind == "move" && fields.size() == 3) {
@@ -118,17 +126,17 @@ std::string ReadLine(const std::vector<absl::string_view>& fields, SavedState* s
         fields[3].empty()) {
       return "no move of many users";
     }
-    if (*group == Hold::Kind::kHashRange && !routing::ParseHashRange(fields[2]).ok()) {
-      return "no range of hashes";
-    }
-    saved->group_moves.push_back({{*group, text(2)}, text(3)});
+    std::string target = text(2);
+    if (!ReadTarget(*group, &target)) return "no range of hashes";
+    saved->group_moves.push_back({{*group, std::move(target)}, text(3)});
     return "";
   }
   if (kind == "removed" && fields.size() == 4 && !fields[1].empty()) {
     saved->overlay.removed.push_back({text(1), text(2), text(3)});
     return "";
   }
-  if (kind == "added" && fields.size() == 11) return ReadAdded(fields, &saved->overlay);
+  const bool addition = kind == "added" && (fields.size() == 11 || fields.size() == 12);
+  if (addition) return ReadAdded(fields, &saved->overlay);
   return "not a line of this file";
 }
 
@@ -185,11 +193,12 @@ std::string WriteState(const routing::BackendStates& states, const config::Overl
   }
   for (const config::AddedBackend& added : overlay.added) {
     const std::string weight = added.weight.has_value() ? absl::StrCat(*added.weight) : "";
-    absl::StrAppend(&text, "added\t",
-                    absl::StrJoin({added.name, added.pool, added.address, added.like, added.tls,
-                                   added.ca, added.server_name, weight, added.who, added.why},
-                                  "\t"),
-                    "\n");
+    absl::StrAppend(
+        &text, "added\t",
+        absl::StrJoin({added.name, added.pool, added.address, added.like, added.tls, added.ca,
+                       added.server_name, weight, added.who, added.why, added.model},
+                      "\t"),
+        "\n");
     ++lines;
   }
   absl::StrAppend(&text, "end\t", lines, "\n");

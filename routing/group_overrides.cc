@@ -16,6 +16,13 @@ bool UserGroup::Has(absl::string_view user) const {
   return range.ok() && range->Has(StableHash(user));
 }
 
+bool UserGroup::Meets(const UserGroup& other) const {
+  if (kind != Hold::Kind::kHashRange || other.kind != kind) return *this == other;
+  const absl::StatusOr<HashRange> mine = ParseHashRange(target);
+  const absl::StatusOr<HashRange> theirs = ParseHashRange(other.target);
+  return mine.ok() && theirs.ok() && mine->Meets(*theirs);
+}
+
 std::string UserGroup::Text() const {
   return absl::StrCat(kind == Hold::Kind::kDomain ? "@" : "hash ", target);
 }
@@ -45,6 +52,11 @@ GroupOverrides::Backend GroupOverrides::Get(const UserGroup& group) const {
   return found == ranges_.end() ? nullptr : found->backend;
 }
 
+bool GroupOverrides::HasDomainOf(absl::string_view user) const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return domains_.contains(DomainOf(user));
+}
+
 absl::Status GroupOverrides::Set(const UserGroup& group, const Backend& backend) {
   CHECK(backend != nullptr && group.kind != Hold::Kind::kUser);
   HashRange hashes;
@@ -68,6 +80,20 @@ absl::Status GroupOverrides::Set(const UserGroup& group, const Backend& backend)
   }
   Recount();
   return absl::OkStatus();
+}
+
+void GroupOverrides::Restore(const std::vector<Entry>& entries) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  domains_.clear();
+  ranges_.clear();
+  for (const auto& [group, backend] : entries) {
+    if (group.kind == Hold::Kind::kDomain) {
+      domains_[group.target] = backend;
+    } else {
+      ranges_.push_back({ParseHashRange(group.target).value(), group.target, backend});
+    }
+  }
+  Recount();
 }
 
 bool GroupOverrides::Remove(const UserGroup& group) {

@@ -26,6 +26,9 @@ struct UserGroup {
 
   // Whether `user`, normalised, belongs to it.
   bool Has(absl::string_view user) const;
+  // Whether moving one of them may say something else of a user of the other. A domain and a range
+  // don't: the domain always counts.
+  bool Meets(const UserGroup& other) const;
   // For people: "@example.org", "hash 00-7f".
   std::string Text() const;
   bool operator==(const UserGroup& other) const {
@@ -56,6 +59,8 @@ class GroupOverrides {
   }
   // Of exactly this group.
   Backend Get(const UserGroup& group) const;
+  // Whether the user's domain was moved: then no range counts.
+  bool HasDomainOf(absl::string_view user) const;
   // InvalidArgument for a range that is none, ResourceExhausted at the limit.
   absl::Status Set(const UserGroup& group, const Backend& backend);
   // False when there was none.
@@ -63,6 +68,8 @@ class GroupOverrides {
   size_t size() const { return count_.load(std::memory_order_relaxed); }
   // Domains by name, then ranges, the one that was moved last at the end.
   std::vector<Entry> List() const;
+  // Nothing but these, as List() gave them.
+  void Restore(const std::vector<Entry>& entries);
 
  private:
   struct Range {

@@ -29,6 +29,17 @@ bool ReadBeginning(absl::string_view text, char filler, uint64_t* value) {
 
 }  // namespace
 
+std::string HashRange::Text() const {
+  size_t digits = kDigits;
+  for (uint64_t low = 0xf; digits > 1 && (first & low) == 0 && (last & low) == low; low <<= 4) {
+    --digits;
+  }
+  const auto beginning = [digits](uint64_t hash) {
+    return absl::StrCat(absl::Hex(hash, absl::kZeroPad16)).substr(0, digits);
+  };
+  return absl::StrCat(beginning(first), "-", beginning(last));
+}
+
 absl::StatusOr<HashRange> ParseHashRange(absl::string_view text) {
   const size_t dash = text.find('-');
   HashRange range;

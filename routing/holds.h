@@ -22,6 +22,9 @@ struct HashRange {
   uint64_t first = 0;
   uint64_t last = 0;
   bool Has(uint64_t hash) const { return first <= hash && hash <= last; }
+  bool Meets(const HashRange& other) const { return first <= other.last && other.first <= last; }
+  // In as few digits as say it, in lower case: ranges are the same when their texts are.
+  std::string Text() const;
 };
 // "00-7f": two beginnings of the same length, 1 to 16 digits. The error says how to write it.
 absl::StatusOr<HashRange> ParseHashRange(absl::string_view text);
@@ -30,7 +33,7 @@ absl::StatusOr<HashRange> ParseHashRange(absl::string_view text);
 struct Hold {
   enum class Kind : uint8_t { kUser, kDomain, kHashRange };
   Kind kind = Kind::kUser;
-  std::string target;  // the normalised user, the domain without '@', or the range as written
+  std::string target;  // the normalised user, the domain without '@', or HashRange::Text()
   std::string who;
   std::string why;
   TimeNs since = 0;

@@ -5,9 +5,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "absl/types/span.h"
 #include "proxy/base/status_macros.h"
 #include "proxy/config/diagnostics.h"
 #include "proxy/config/draft.h"
+#include "proxy/config/toml_json.h"
 #include "proxy/config/toml_tree.h"
 
 namespace postern::config {
@@ -104,29 +106,62 @@ void Remove(TomlNode* root, const std::string& name) {
   for (TomlNode& pool : pools->items) EraseNamed(Member(&pool, "backends"), name);
 }
 
-// The table of `like`, and whether it is a [[backend]] that the pool only names. `file`: before
-// anything was removed from it, because servers are replaced by others like them.
-absl::StatusOr<TomlNode> TableLike(const TomlNode& file, const AddedBackend& added,
-                                   bool* only_named) {
+// A backend as a model for others.
+struct Model {
+  TomlNode table;
+  bool only_named = false;  // a [[backend]] that the pool only names
+};
+
+// What the file has under the name `like`.
+std::optional<Model> ModelIn(const TomlNode& file, const AddedBackend& added) {
   TomlNode copy = file;
   const TomlNode* pool = FindPool(&copy, added.pool);
   const TomlNode* list = pool == nullptr ? nullptr : Member(*pool, "backends");
   const TomlNode* found = list == nullptr ? nullptr : FindNamed(*list, added.like);
-  *only_named = found != nullptr && found->kind == NodeKind::kString;
-  if (*only_named) {
+  Model model;
+  model.only_named = found != nullptr && found->kind == NodeKind::kString;
+  if (model.only_named) {
     const TomlNode* own = Member(file, "backend");
     found = own == nullptr ? nullptr : FindNamed(*own, added.like);
   }
-  if (found == nullptr) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("pool \"", added.pool, "\" has no backend \"", added.like, "\" to be like"));
-  }
-  TomlNode table = *found;
-  ForgetPositions(&table);
-  table.entries.erase(std::remove_if(table.entries.begin(), table.entries.end(),
-                                     [](const TomlEntry& entry) { return entry.key == "agent"; }),
-                      table.entries.end());
-  return table;
+  if (found == nullptr || found->kind != NodeKind::kTable) return std::nullopt;
+  model.table = *found;
+  ForgetPositions(&model.table);
+  std::vector<TomlEntry>& entries = model.table.entries;
+  entries.erase(std::remove_if(entries.begin(), entries.end(),
+                               [](const TomlEntry& entry) { return entry.key == "agent"; }),
+                entries.end());
+  return model;
+}
+
+// {"table": {...}, "named": true}
+std::string WriteModel(Model model) {
+  TomlNode named;
+  named.kind = NodeKind::kBoolean;
+  named.boolean = model.only_named;
+  TomlNode both;
+  both.entries.push_back({"table", {}, std::move(model.table)});
+  both.entries.push_back({"named", {}, std::move(named)});
+  return TomlToJson(both);
+}
+
+std::optional<Model> ReadModel(absl::string_view text) {
+  const std::optional<TomlNode> both = TomlFromJson(text);
+  if (!both.has_value()) return std::nullopt;
+  const TomlNode* table = Member(*both, "table");
+  const TomlNode* named = Member(*both, "named");
+  if (table == nullptr || table->kind != NodeKind::kTable || named == nullptr) return std::nullopt;
+  return Model{*table, named->boolean};
+}
+
+// The table of `like`. `file`: before anything was removed from it, because servers are replaced by
+// others like them. When it is not there any more, what it said last counts.
+absl::StatusOr<Model> ModelFor(const TomlNode& file, const AddedBackend& added) {
+  std::optional<Model> model = ModelIn(file, added);
+  if (!model.has_value() && !added.model.empty()) model = ReadModel(added.model);
+  if (model.has_value()) return *std::move(model);
+  return absl::InvalidArgumentError(
+      absl::StrCat("pool \"", added.pool, "\" has no backend \"", added.like, "\" to be like"));
 }
 
 absl::Status Add(const TomlNode& file, const AddedBackend& added, TomlNode* root) {
@@ -145,11 +180,11 @@ absl::Status Add(const TomlNode& file, const AddedBackend& added, TomlNode* root
   if (list == nullptr || list->kind != NodeKind::kArray) {
     return absl::InvalidArgumentError(absl::StrCat("there is no pool \"", added.pool, "\""));
   }
-  TomlNode table;
-  bool only_named = false;
+  Model model;
   if (!added.like.empty()) {
-    ASSIGN_OR_RETURN(table, TableLike(file, added, &only_named));
+    ASSIGN_OR_RETURN(model, ModelFor(file, added));
   }
+  TomlNode& table = model.table;
   for (const auto& [key, text] :
        {std::make_pair("name", &added.name), std::make_pair("address", &added.address),
         std::make_pair("tls", &added.tls), std::make_pair("ca", &added.ca),
@@ -162,12 +197,17 @@ absl::Status Add(const TomlNode& file, const AddedBackend& added, TomlNode* root
     weight.integer = *added.weight;
     SetMember(&table, "weight", std::move(weight));
   }
-  if (!only_named) {
+  if (!model.only_named) {
     list->items.push_back(std::move(table));
     return absl::OkStatus();
   }
   // A [[backend]] does not take the pool's defaults, and neither does one like it.
   list->items.push_back(TextNode(added.name));
+  if (Member(root, "backend") == nullptr) {
+    TomlNode none;
+    none.kind = NodeKind::kArray;
+    SetMember(root, "backend", std::move(none));
+  }
   Member(root, "backend")->items.push_back(std::move(table));
   return absl::OkStatus();
 }
@@ -210,6 +250,73 @@ Overlay WithoutSettled(const TomlNode& root, const Overlay& wanted,
   return left;
 }
 
+// One thing that an operator has done: somebody added, perhaps in the place of one of the same name
+// that was removed; or somebody removed.
+struct Change {
+  std::optional<AddedBackend> added;
+  std::optional<RemovedBackend> removed;
+};
+
+// What is added comes first: it may be what lets another one go.
+std::vector<Change> ChangesOf(const Overlay& overlay) {
+  std::vector<Change> changes;
+  for (const AddedBackend& added : overlay.added) changes.push_back({added, std::nullopt});
+  for (const RemovedBackend& removed : overlay.removed) {
+    const auto same = std::find_if(changes.begin(), changes.end(), [&removed](const Change& c) {
+      return c.added.has_value() && c.added->name == removed.name;
+    });
+    if (same != changes.end()) {
+      same->removed = removed;
+    } else {
+      changes.push_back({std::nullopt, removed});
+    }
+  }
+  return changes;
+}
+
+std::string GivenUp(const Change& change, const absl::Status& status) {
+  if (change.added.has_value()) {
+    return absl::StrCat("backend ", change.added->name, ", added by hand by ", change.added->who,
+                        ", does not fit the file any more and is gone: ", status.message());
+  }
+  return absl::StrCat("backend ", change.removed->name, ", removed by hand by ",
+                      change.removed->who,
+                      ", is needed by the file and is back: ", status.message());
+}
+
+// Lays as much over the file as goes together with it. Halves: a trial may take seconds, and mostly
+// one thing is wrong at most.
+class Fitter {
+ public:
+  using Try = std::function<absl::Status(const Overlay&)>;
+  Fitter(Try trial, std::vector<std::string>* warnings)
+      : try_(std::move(trial)), warnings_(warnings) {}
+
+  void Take(absl::Span<const Change> changes) {
+    if (changes.empty()) return;
+    Overlay next = taken_;
+    for (const Change& change : changes) {
+      if (change.added.has_value()) next.added.push_back(*change.added);
+      if (change.removed.has_value()) next.removed.push_back(*change.removed);
+    }
+    const absl::Status status = try_(next);
+    if (status.ok()) {
+      taken_ = std::move(next);
+    } else if (changes.size() == 1) {
+      warnings_->push_back(GivenUp(changes[0], status));
+    } else {
+      Take(changes.first(changes.size() / 2));
+      Take(changes.subspan(changes.size() / 2));
+    }
+  }
+  const Overlay& taken() const { return taken_; }
+
+ private:
+  const Try try_;
+  std::vector<std::string>* const warnings_;
+  Overlay taken_;
+};
+
 }  // namespace
 
 absl::StatusOr<Config> ParseWithOverlay(absl::string_view text, const std::string& file_name,
@@ -230,45 +337,37 @@ absl::StatusOr<Config> ParseWithOverlay(absl::string_view text, const std::strin
       absl::StrReplaceAll(status.message(), {{absl::StrCat(file_name, ": "), ""}}));
 }
 
+void RememberModels(absl::string_view text, Overlay* overlay) {
+  Diagnostics ignored("");
+  TomlNode root;
+  if (overlay->added.empty() || !ParseToml(text, &root, &ignored)) return;
+  for (AddedBackend& added : overlay->added) {
+    if (added.like.empty()) continue;
+    std::optional<Model> model = ModelIn(root, added);
+    if (model.has_value()) added.model = WriteModel(*std::move(model));
+  }
+}
+
 absl::StatusOr<Fitted> ParseFitting(absl::string_view text, const std::string& file_name,
-                                    const Overlay& wanted) {
+                                    const Overlay& wanted,
+                                    const std::function<absl::Status(const Config&)>& judge) {
   Fitted fitted;
   ASSIGN_OR_RETURN(fitted.config, ParseConfig(text, file_name));
+  if (judge != nullptr) RETURN_IF_ERROR(judge(fitted.config));
   Diagnostics diagnostics(file_name);
   TomlNode root;
   if (wanted.empty() || !ParseToml(text, &root, &diagnostics)) return fitted;
-  const Overlay left = WithoutSettled(root, wanted, &fitted.settled);
-  const auto take = [&](const Overlay& trial) -> absl::Status {
-    absl::StatusOr<Config> config = ParseWithOverlay(text, file_name, trial);
-    if (!config.ok()) return config.status();
-    fitted.config = *std::move(config);
-    fitted.overlay = trial;
+  const auto trial = [&](const Overlay& overlay) -> absl::Status {
+    ASSIGN_OR_RETURN(Config config, ParseWithOverlay(text, file_name, overlay));
+    if (judge != nullptr) RETURN_IF_ERROR(judge(config));
+    fitted.config = std::move(config);
     return absl::OkStatus();
   };
-  if (take(left).ok()) return fitted;
-  // One by one, to keep what still fits. What is added first may be what lets another one go.
-  for (const AddedBackend& added : left.added) {
-    Overlay trial = fitted.overlay;
-    trial.added.push_back(added);
-    for (const RemovedBackend& removed : left.removed) {
-      if (removed.name == added.name) trial.removed.push_back(removed);
-    }
-    const absl::Status status = take(trial);
-    if (status.ok()) continue;
-    fitted.warnings.push_back(
-        absl::StrCat("backend ", added.name, ", added by hand by ", added.who,
-                     ", does not fit the file any more and is gone: ", status.message()));
-  }
-  for (const RemovedBackend& removed : left.removed) {
-    if (Names(fitted.overlay.removed, removed.name)) continue;
-    Overlay trial = fitted.overlay;
-    trial.removed.push_back(removed);
-    const absl::Status status = take(trial);
-    if (status.ok()) continue;
-    fitted.warnings.push_back(
-        absl::StrCat("backend ", removed.name, ", removed by hand by ", removed.who,
-                     ", is needed by the file and is back: ", status.message()));
-  }
+  const Overlay left = WithoutSettled(root, wanted, &fitted.settled);
+  Fitter fitter(trial, &fitted.warnings);
+  const std::vector<Change> changes = ChangesOf(left);
+  fitter.Take(changes);
+  fitted.overlay = fitter.taken();
   return fitted;
 }
 

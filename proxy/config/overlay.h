@@ -7,6 +7,7 @@
 #ifndef POSTERN_PROXY_CONFIG_OVERLAY_H_
 #define POSTERN_PROXY_CONFIG_OVERLAY_H_
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -26,6 +27,9 @@ struct AddedBackend {
   // A backend of the same pool in the file, whose keys are taken over, all but `agent`: that is the
   // address of one machine.
   std::string like;
+  // What that one's keys were when the file last had it, for the time when it has gone; as
+  // RememberModels() writes them.
+  std::string model;
   std::string tls;
   std::string ca;  // a relative path starts at the directory of the file
   std::string server_name;
@@ -54,6 +58,9 @@ absl::StatusOr<Secret> ReadConfigText(const std::string& file);
 absl::StatusOr<Config> ParseWithOverlay(absl::string_view text, const std::string& file_name,
                                         const Overlay& overlay);
 
+// Fills in `model` of all that are like a backend that the file has.
+void RememberModels(absl::string_view text, Overlay* overlay);
+
 // A file that may have changed since `wanted` was.
 struct Fitted {
   Config config;
@@ -61,9 +68,11 @@ struct Fitted {
   std::vector<std::string> settled;   // sentences: what the file says itself by now
   std::vector<std::string> warnings;  // sentences: what does not go together with the file
 };
-// Fails when the file is wrong without the overlay, too.
-absl::StatusOr<Fitted> ParseFitting(absl::string_view text, const std::string& file_name,
-                                    const Overlay& wanted);
+// Fails when the file is wrong without the overlay, too. `judge`, where there is one, sees what the
+// text does not tell, such as whether the files that it names can be read.
+absl::StatusOr<Fitted> ParseFitting(
+    absl::string_view text, const std::string& file_name, const Overlay& wanted,
+    const std::function<absl::Status(const Config&)>& judge = nullptr);
 
 }  // namespace postern::config
 

@@ -9,9 +9,11 @@
 namespace postern::config {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::SizeIs;
 using ::testing::StartsWith;
 
@@ -190,6 +192,70 @@ TEST(OverlayTest, WhatStillFitsIsKept) {
   EXPECT_THAT(better->warnings,
               ElementsAre(HasSubstr("backend mail4, added by hand by me, does not fit"),
                           HasSubstr("backend mail2, removed by hand by me, is needed")));
+}
+
+TEST(OverlayTest, WhoIsLikeOneThatHasGoneStays) {
+  for (const std::string gone : {"mail1", "own"}) {
+    Overlay overlay = Adding(Added("mail3", gone));
+    RememberModels(kFile, &overlay);
+    EXPECT_THAT(overlay.added[0].model, Not(HasSubstr("agent")));
+    std::string file = kFile;
+    const size_t own = file.find("[[backend]]");
+    const size_t pool = file.find("[[pool]]");
+    if (gone == "own") {
+      file.replace(file.find(", \"own\"]"), 8, "]");
+      file.erase(own, pool - own);
+    } else {
+      const size_t entry = file.find("{ name = \"mail1\"");
+      file.erase(entry, file.find("{ name = \"mail2\"") - entry);
+    }
+    const auto fitted = ParseFitting(file, "f", overlay);
+    ASSERT_TRUE(fitted.ok()) << fitted.status();
+    EXPECT_THAT(fitted->warnings, IsEmpty());
+    uint32_t weight = 0;
+    const Backend& added = Find(fitted->config, "mail3", &weight);
+    EXPECT_EQ(weight, gone == "own" ? 7u : 50u);
+    EXPECT_EQ(added.address.port, 110);
+    // What the file does not tell any more is not forgotten.
+    Overlay kept = fitted->overlay;
+    RememberModels(file, &kept);
+    EXPECT_EQ(kept.added[0].model, overlay.added[0].model);
+  }
+}
+
+TEST(OverlayTest, TheFileSaysMoreThanWhatWasRemembered) {
+  Overlay overlay = Adding(Added("mail3", "mail1"));
+  RememberModels(kFile, &overlay);
+  std::string file = kFile;
+  file.replace(file.find("weight = 50"), 11, "weight = 60");
+  uint32_t weight = 0;
+  Find(ParseFitting(file, "f", overlay)->config, "mail3", &weight);
+  EXPECT_EQ(weight, 60u);
+}
+
+TEST(OverlayTest, WhatTheJudgeRefusesGoesAloneAndInFewTrials) {
+  Overlay overlay;
+  for (int i = 0; i < 64; ++i) overlay.added.push_back(Added(absl::StrCat("new", i)));
+  overlay.removed = Removing("mail1").removed;
+  int trials = 0;
+  const auto judge = [&trials](const Config& config) {
+    ++trials;
+    for (const Backend& backend : config.backends) {
+      if (backend.name == "new41") return absl::NotFoundError("no such file");
+    }
+    return absl::OkStatus();
+  };
+  const auto fitted = ParseFitting(kFile, "f", overlay, judge);
+  ASSERT_TRUE(fitted.ok()) << fitted.status();
+  EXPECT_THAT(fitted->overlay.added, SizeIs(63));
+  EXPECT_THAT(fitted->overlay.removed, SizeIs(1));
+  EXPECT_THAT(PoolOf(fitted->config), SizeIs(2 + 63));
+  EXPECT_THAT(fitted->warnings, ElementsAre(AllOf(StartsWith("backend new41, added by hand by me"),
+                                                  HasSubstr("no such file"))));
+  EXPECT_LT(trials, 20);
+  // A file that is bad by itself is what is wrong.
+  const auto never = [](const Config&) { return absl::NotFoundError("no map"); };
+  EXPECT_EQ(ParseFitting(kFile, "f", overlay, never).status().message(), "no map");
 }
 
 TEST(OverlayTest, OneThatIsAddedLetsAnotherGo) {

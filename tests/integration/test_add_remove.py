@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import threading
 
 import pytest
@@ -231,6 +232,45 @@ def test_the_file_wins(proxy, farm):
     assert "stays in use" in proxy.reload()
     proxy.write_config(settings)
     assert "by 127.0.0.1:" in verb(proxy, "status")
+
+
+def test_like_one_that_has_gone(proxy, farm):
+    add(proxy, farm, "--like", "mail2")
+    verb(proxy, "remove", "mail2", "--wait")
+    settings = dict(proxy.config)
+    backends = settings["pool"][0]["backends"]
+    backends[:] = [backend for backend in backends if backend["name"] != "mail2"]
+    proxy.write_config(settings)
+    told = proxy.reload()
+    assert "backend mail2: the file has it no longer" in told and "warning" not in told, told
+    assert set(homes(proxy).values()) == {"mail1", "mail3"}
+
+
+def test_a_start_keeps_what_it_can(proxy, farm, tmp, certificates):
+    ca = os.path.join(tmp, "their-ca.pem")
+    shutil.copy(certificates.authority(), ca)
+    verb(proxy, "add", "mail4", "--pool", "mail", "--address", farm.servers["mail1"].address(),
+         "--weight", "0", "--tls", "stls", "--ca", ca)  # fmt: skip
+    add(proxy, farm)
+    proxy.stop()
+    os.unlink(ca)
+    seen = len(proxy.log())
+    proxy.start()
+    told = proxy.log()[seen:]
+    assert re.search(r"warning: backend mail4, added by hand by \S+, does not fit.* and is gone: .*their-ca.pem", told), told
+    assert why_of(proxy, "mail4") is None and why_of(proxy, "mail3") is not None
+    assert "mail3" in homes(proxy).values()
+    # A file that is wrong by itself costs nobody.
+    proxy.stop()
+    good = dict(proxy.config)
+    wrong = dict(good, route=[{"map": os.path.join(tmp, "no.map")}, *good["route"]])
+    proxy.write_config(wrong)
+    done = run_postern("serve", "--config", proxy.config_path)
+    assert done.returncode == 1 and "no.map" in done.stderr, done.stderr
+    assert "mail3" not in done.stderr, done.stderr
+    proxy.write_config(good)
+    proxy.start()
+    assert why_of(proxy, "mail3") is not None
 
 
 def test_a_map_that_needs_it(start_proxy, farm, tmp):

@@ -26,6 +26,10 @@ class MoverTest : public ::testing::Test {
                             [this] {
                               ++saves_;
                               return saved_;
+                            },
+                            [this](const std::string& name) {
+                              return name == missing_ ? absl::NotFoundError("no such backend")
+                                                      : absl::OkStatus();
                             }}) {
     log::Configure(log::Level::kError);
   }
@@ -41,6 +45,22 @@ class MoverTest : public ::testing::Test {
     EXPECT_TRUE(report.ok()) << report.status();
     return *std::move(report);
   }
+  static Mover::Order GroupOrder(const std::string& range,
+                                 std::shared_ptr<routing::BackendState> to) {
+    Mover::Order order;
+    order.from = {""};
+    order.group = routing::UserGroup{routing::Hold::Kind::kHashRange, range};
+    order.to = std::move(to);
+    order.patience = 3600 * kSecond;
+    return order;
+  }
+  std::vector<std::string> Groups() const {
+    std::vector<std::string> texts;
+    for (const auto& [group, backend] : states_.overrides()->groups().List()) {
+      texts.push_back(absl::StrCat(group.Text(), " ", backend->name()));
+    }
+    return texts;
+  }
   MoveReport WaitForEnd(uint64_t id) {
     for (;;) {
       MoveReport report = mover_.Progress(id).value();
@@ -54,7 +74,8 @@ class MoverTest : public ::testing::Test {
   std::shared_ptr<routing::BackendState> two_ = states_.Get("two");
   SessionDesk sessions_;
   std::atomic<int> saves_{0};
-  absl::Status saved_;  // set before any order
+  absl::Status saved_;   // set before any order
+  std::string missing_;  // so
   Mover mover_;
 };
 
@@ -113,6 +134,79 @@ TEST_F(MoverTest, OrdersThatSayOtherwiseAreTurnedAway) {
   states_.affinity()->Leave("a");
   EXPECT_EQ(WaitForEnd(first.id).users[0].state, "moved");
   EXPECT_EQ(mover_.UnderWay("a", nullptr), "");
+}
+
+TEST_F(MoverTest, ARangeThatCannotBeSavedIsBackInItsPlace) {
+  routing::GroupOverrides& groups = states_.overrides()->groups();
+  for (const char* range : {"0-7", "4-b"}) {
+    ASSERT_TRUE(groups.Set({routing::Hold::Kind::kHashRange, range}, one_).ok());
+  }
+  const std::vector<std::string> before = Groups();
+  saved_ = absl::UnavailableError("the disk is full");
+  for (const auto& to : {two_, std::shared_ptr<routing::BackendState>()}) {
+    const MoveReport report = WaitForEnd(mover_.Start(GroupOrder("0-7", to)).value().id);
+    EXPECT_EQ(report.users[0].state, "failed");
+    EXPECT_EQ(Groups(), before);
+  }
+}
+
+TEST_F(MoverTest, RangesThatMeetGoTheSameWayOrOneAfterTheOther) {
+  ASSERT_EQ(states_.affinity()->Join("a", one_), one_);
+  const uint64_t id = mover_.Start(GroupOrder("0-f", two_)).value().id;
+  const absl::StatusOr<MoveReport> crossing = mover_.Start(GroupOrder("00-7f", one_));
+  EXPECT_EQ(crossing.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(crossing.status().message()),
+              HasSubstr(absl::StrCat("move ", id, " takes hash 0-f to two and is in progress")));
+  const uint64_t same_way = mover_.Start(GroupOrder("0-7", two_)).value().id;
+  Mover::Order domain = GroupOrder("", one_);
+  domain.group = routing::UserGroup{routing::Hold::Kind::kDomain, "example.org"};
+  EXPECT_TRUE(mover_.Start(std::move(domain)).ok());
+  states_.affinity()->Leave("a");
+  EXPECT_EQ(WaitForEnd(id).users[0].state, "moved");
+  EXPECT_EQ(WaitForEnd(same_way).users[0].state, "moved");
+  EXPECT_TRUE(mover_.Start(GroupOrder("00-7f", one_)).ok());
+}
+
+TEST_F(MoverTest, ARangeDoesNotWaitForWhomItDoesNotMove) {
+  ASSERT_EQ(states_.affinity()->Join("a@moved.example", one_), one_);
+  ASSERT_EQ(states_.affinity()->Join("b@moved.example", one_), one_);
+  ASSERT_TRUE(states_.overrides()
+                  ->groups()
+                  .Set({routing::Hold::Kind::kDomain, "moved.example"}, one_)
+                  .ok());
+  Mover::Order order = GroupOrder("0-f", two_);
+  EXPECT_EQ(mover_.SessionsInTheWay(*order.group, two_), 0);
+  EXPECT_EQ(WaitForEnd(mover_.Start(std::move(order)).value().id).users[0].state, "moved");
+  EXPECT_EQ(states_.overrides()->Where("a@moved.example"), one_);
+}
+
+TEST_F(MoverTest, NobodyIsSentWhereABackendIsBeingRemoved) {
+  ASSERT_EQ(states_.affinity()->Join("a", one_), one_);
+  Mover::Order order;
+  order.users = {"a"};
+  order.from = {"one"};
+  order.to = two_;
+  order.patience = 3600 * kSecond;
+  const uint64_t id = mover_.Start(order).value().id;
+  EXPECT_EQ(mover_.KeepOut("two").code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(mover_.KeepOut("one").code(), absl::StatusCode::kAborted);
+  states_.affinity()->Leave("a");
+  WaitForEnd(id);
+  ASSERT_TRUE(mover_.KeepOut("one").ok());
+  order.to = one_;
+  order.users = {"b"};
+  EXPECT_THAT(std::string(mover_.Start(order).status().message()),
+              HasSubstr("backend one is being removed"));
+  EXPECT_FALSE(states_.holds()->Covers("b"));
+  mover_.Admit("one");
+  EXPECT_TRUE(mover_.Start(order).ok());
+}
+
+TEST_F(MoverTest, NobodyIsSentToABackendThatWasRemovedMeanwhile) {
+  missing_ = "two";
+  Mover::Order order = GroupOrder("0-f", two_);
+  EXPECT_EQ(mover_.Start(std::move(order)).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(states_.holds()->size(), 0u);
 }
 
 }  // namespace

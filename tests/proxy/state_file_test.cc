@@ -57,13 +57,13 @@ class StateFileTest : public ::testing::Test {
     hold.why = "a \\x09 tab";
     ASSERT_TRUE(states->holds()->Add(hold).ok());
     hold.kind = routing::Hold::Kind::kHashRange;
-    hold.target = "00-7f";
+    hold.target = "0-7";
     ASSERT_TRUE(states->holds()->Add(hold).ok());
     ASSERT_TRUE(states->overrides()->Set("b\xc3\xb6 b@example.org", states->Get("mail9")).ok());
     ASSERT_TRUE(states->overrides()->Set("carol", states->Get("mail1")).ok());
     routing::GroupOverrides& groups = states->overrides()->groups();
     using Kind = routing::Hold::Kind;
-    ASSERT_TRUE(groups.Set({Kind::kHashRange, "80-ff"}, states->Get("mail2")).ok());
+    ASSERT_TRUE(groups.Set({Kind::kHashRange, "8-f"}, states->Get("mail2")).ok());
     ASSERT_TRUE(groups.Set({Kind::kHashRange, "0-f"}, states->Get("mail1")).ok());
     ASSERT_TRUE(groups.Set({Kind::kDomain, "example.net"}, states->Get("mail3")).ok());
   }
@@ -79,9 +79,9 @@ TEST_F(StateFileTest, WhatIsSavedIsThereAfterwards) {
   overlay.removed.push_back({"mail2", "uid 0 (pid 7)", "too old"});
   overlay.added.resize(2);
   config::AddedBackend& added = overlay.added[0];
-  added = {"mail8",         "mail",     "mail8.example.org:995", "mail1",
-           "implicit",      "ca.pem",   "mail.example.org",      0,
-           "uid 0 (pid 8)", "more room"};
+  added = {"mail8",    "mail",   "mail8.example.org:995", "mail1", R"({"named":true,"table":{}})",
+           "implicit", "ca.pem", "mail.example.org",      0,       "uid 0 (pid 8)",
+           "more room"};
   overlay.added[1].name = "mail9";
   overlay.added[1].pool = "mail";
   overlay.added[1].address = "192.0.2.9:110";
@@ -116,7 +116,16 @@ TEST_F(StateFileTest, WhatIsSavedIsThereAfterwards) {
   ASSERT_EQ(saved->overlay.added.size(), 2u);
   EXPECT_EQ(saved->overlay.added[0].server_name, "mail.example.org");
   EXPECT_EQ(saved->overlay.added[0].weight, 0);
+  EXPECT_EQ(saved->overlay.added[0].model, added.model);
   EXPECT_EQ(saved->overlay.added[1].weight, std::nullopt);
+}
+
+TEST_F(StateFileTest, ARangeOfHashesMayBeSpelledInSeveralWays) {
+  const absl::StatusOr<SavedState> saved = ParseState(
+      "postern state 1\nhold\thash\t00-7F\twho\twhy\nmoved\thash\t800-fff\tmail1\nend\t2\n", "f");
+  ASSERT_TRUE(saved.ok()) << saved.status();
+  EXPECT_EQ(saved->holds[0].target, "0-7");
+  EXPECT_EQ(saved->group_moves[0].group.target, "8-f");
 }
 
 TEST_F(StateFileTest, NoFileAndNoNameSayNothing) {
@@ -187,7 +196,7 @@ TEST_F(StateFileTest, DamageIsFoundAndTold) {
   EXPECT_THAT(broken("state 1", "state 2"), StartsWith("state:1: this is no state file"));
   EXPECT_THAT(broken("draining", "resting"), StartsWith("state:2: no service"));
   EXPECT_THAT(broken("hold\tuser", "hold\tking"), HasSubstr(": no hold"));
-  EXPECT_THAT(broken("00-7f", "7f-00"), HasSubstr("no range of hashes"));
+  EXPECT_THAT(broken("0-7", "7-0"), HasSubstr("no range of hashes"));
   EXPECT_THAT(broken("move\tcarol\t", "move\t\t"), HasSubstr("no move"));
   EXPECT_THAT(broken("move\tcarol", "stay\tcarol"), HasSubstr("not a line of this file"));
   EXPECT_THAT(broken("carol\tmail1", "carol\tmail1\tmail2"), HasSubstr("not a line of this file"));

@@ -88,6 +88,33 @@ TEST_F(GroupOverridesTest, TheUserThenTheDomainThenTheLastRange) {
   EXPECT_EQ(groups_.size(), 1u);
 }
 
+TEST_F(GroupOverridesTest, WhatWasListedCanBeHadAgain) {
+  ASSERT_TRUE(groups_.Set(Range("0-7"), one_).ok());
+  ASSERT_TRUE(groups_.Set(Range("0-f"), two_).ok());
+  ASSERT_TRUE(groups_.Set(Domain("x"), one_).ok());
+  const std::vector<GroupOverrides::Entry> before = groups_.List();
+  ASSERT_TRUE(groups_.Set(Range("0-7"), two_).ok());
+  ASSERT_TRUE(groups_.Set(Domain("y"), two_).ok());
+  ASSERT_TRUE(groups_.Remove(Domain("x")));
+  groups_.Restore(before);
+  ASSERT_EQ(groups_.size(), before.size());
+  const std::vector<GroupOverrides::Entry> after = groups_.List();
+  for (size_t i = 0; i < before.size(); ++i) {
+    EXPECT_EQ(after[i].group, before[i].group);
+    EXPECT_EQ(after[i].backend, before[i].backend);
+  }
+  EXPECT_TRUE(groups_.HasDomainOf("a@x"));
+  EXPECT_FALSE(groups_.HasDomainOf("a@y"));
+}
+
+TEST_F(GroupOverridesTest, GroupsThatMeet) {
+  EXPECT_TRUE(Range("0-7").Meets(Range("70-ff")));
+  EXPECT_FALSE(Range("0-7").Meets(Range("8-f")));
+  EXPECT_TRUE(Domain("x").Meets(Domain("x")));
+  EXPECT_FALSE(Domain("x").Meets(Domain("y")));
+  EXPECT_FALSE(Domain("x").Meets(Range("0-f")));
+}
+
 TEST_F(GroupOverridesTest, NotWithoutEnd) {
   EXPECT_TRUE(absl::IsInvalidArgument(groups_.Set(Range("f-0"), one_)));
   for (size_t i = 0; i < GroupOverrides::kGroupsMax; ++i) {

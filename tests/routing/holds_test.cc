@@ -42,6 +42,31 @@ TEST(HoldsTest, RangesAreBeginnings) {
   }
 }
 
+TEST(HoldsTest, ARangeHasOneText) {
+  const auto text = [](const char* written) { return ParseHashRange(written).value().Text(); };
+  for (const char* written :
+       {"0-7", "00-7F", "00-7f", "0000-7fff", "0000000000000000-7FFFFFFFFFFFFFFF"}) {
+    EXPECT_EQ(text(written), "0-7") << written;
+  }
+  EXPECT_EQ(text("0000000000000000-ffffffffffffffff"), "0-f");
+  EXPECT_EQ(text("00-70"), "00-70");
+  EXPECT_EQ(text("08-7f"), "08-7f");
+  EXPECT_EQ(text("0A00-0aff"), "0a-0a");
+  EXPECT_EQ(text("0123456789abcdef-0123456789abcdef"), "0123456789abcdef-0123456789abcdef");
+}
+
+TEST(HoldsTest, RangesMeet) {
+  const auto meet = [](const char* one, const char* other) {
+    const HashRange a = ParseHashRange(one).value();
+    const HashRange b = ParseHashRange(other).value();
+    EXPECT_EQ(a.Meets(b), b.Meets(a));
+    return a.Meets(b);
+  };
+  EXPECT_TRUE(meet("0-7", "7-f"));
+  EXPECT_TRUE(meet("0-f", "77-77"));
+  EXPECT_FALSE(meet("0-7", "8-f"));
+}
+
 TEST(HoldsTest, UsersDomainsAndRanges) {
   Holds holds;
   EXPECT_FALSE(holds.Covers("a@one"));
