@@ -31,9 +31,7 @@ AgentProber::AgentProber(io::Io* io, BlockPool* blocks,
       state_(snapshot_->shared->backend_states[backend]),
       seed_(seed),
       channel_(io, blocks),
-      timer_(&AgentProber::OnTimer, this) {}
-
-AgentProber::~AgentProber() { io_->timers().Disarm(&timer_); }
+      clock_(io) {}
 
 void AgentProber::Start(Over over, void* owner) {
   over_ = over;
@@ -47,53 +45,42 @@ void AgentProber::Start(Over over, void* owner) {
 
 bool AgentProber::Adopt(std::shared_ptr<const WorkerSnapshot> snapshot, size_t backend) {
   const config::Agent& next = snapshot->shared->config.backends[backend].agent;
-  if (stopped_ || next.address != agent().address) return false;
-  if (!timer_.armed()) {
+  if (clock_.stopped() || next.address != agent().address) return false;
+  if (!clock_.waiting()) {
     // What the question in progress uses must stay.
     next_snapshot_ = std::move(snapshot);
     next_backend_ = backend;
     return true;
   }
-  due_ = std::min(due_, io_->Now() + next.interval);
-  io_->timers().Arm(&timer_, due_);
+  clock_.Hasten(next.interval);
   snapshot_ = std::move(snapshot);
   backend_ = backend;
   return true;
 }
 
 void AgentProber::Stop() {
-  if (stopped_) return;
-  stopped_ = true;
+  if (clock_.stopped()) return;
   channel_.Stop(/*abortive=*/false);
-  if (timer_.armed()) io_->timers().Arm(&timer_, io_->Now());
-}
-
-coro::Task<void> AgentProber::WaitUntilDue() {
-  io_->timers().Arm(&timer_, due_);
-  co_await wake_.Wait();
-}
-
-void AgentProber::OnTimer(io::Timer&, void* owner) {
-  static_cast<AgentProber*>(owner)->wake_.Fire();
+  clock_.Stop();
 }
 
 coro::Task<void> AgentProber::Run() {
   const std::string name = state_->name();
   // Soon, but not all of them in the same moment.
-  due_ = io_->Now() + agent().interval / static_cast<DurationNs>(10 * kSpread) *
-                          static_cast<DurationNs>(seed_ % kSpread);
+  clock_.SetNext(agent().interval / static_cast<DurationNs>(10 * kSpread) *
+                 static_cast<DurationNs>(seed_ % kSpread));
   for (;;) {
-    co_await WaitUntilDue();
-    if (stopped_) co_return;
+    co_await clock_.WaitUntilDue();
+    if (clock_.stopped()) co_return;
     std::string line;
     std::string why;
     const bool heard = co_await Ask(&line, &why);
-    if (stopped_) co_return;
+    if (clock_.stopped()) co_return;
     if (next_snapshot_ != nullptr) {
       snapshot_ = std::move(next_snapshot_);
       backend_ = next_backend_;
     }
-    due_ = io_->Now() + agent().interval;
+    clock_.SetNext(agent().interval);
     const routing::AgentReport report = routing::ParseAgentLine(line);
     if (heard && report.empty()) {
       why = absl::StrCat("it said \"", EscapeForLog(line, 80), "\", which says nothing");

@@ -14,7 +14,7 @@
 #include "proxy/base/intrusive_list.h"
 #include "proxy/channel.h"
 #include "proxy/coro/task.h"
-#include "proxy/coro/wake.h"
+#include "proxy/probe_clock.h"
 #include "proxy/snapshot.h"
 #include "routing/backend_state.h"
 
@@ -28,7 +28,6 @@ class AgentProber : public ListNode<AgentProber> {
   // questions of many backends over time.
   AgentProber(io::Io* io, BlockPool* blocks, std::shared_ptr<const WorkerSnapshot> snapshot,
               size_t backend, uint64_t seed);
-  ~AgentProber();
 
   // Runs until Stop(); then tells `over`, after which the prober may be deleted.
   void Start(Over over, void* owner);
@@ -44,9 +43,6 @@ class AgentProber : public ListNode<AgentProber> {
   // The agent's line; false, and why, when there is none.
   coro::Task<bool> Ask(std::string* line, std::string* why);
   coro::Task<bool> Read(std::string* line, std::string* why);
-  // Until due_.
-  coro::Task<void> WaitUntilDue();
-  static void OnTimer(io::Timer& timer, void* owner);
 
   const config::Agent& agent() const { return snapshot_->shared->config.backends[backend_].agent; }
 
@@ -56,14 +52,11 @@ class AgentProber : public ListNode<AgentProber> {
   std::shared_ptr<routing::BackendState> state_;
   uint64_t seed_;
   Channel channel_;
-  io::Timer timer_;
-  coro::Wake wake_;
-  TimeNs due_ = 0;  // when it is asked next
+  ProbeClock clock_;
   // Adopted during a question; null: none.
   std::shared_ptr<const WorkerSnapshot> next_snapshot_;
   size_t next_backend_ = 0;
   bool silent_ = false;  // the last question had no answer
-  bool stopped_ = false;
   Over over_ = nullptr;
   void* owner_ = nullptr;
 };

@@ -72,12 +72,10 @@ HealthProber::HealthProber(io::Io* io, BlockPool* blocks,
       state_(snapshot->shared->backend_states[backend]),
       random_(seed),
       channel_(io, blocks),
-      timer_(&HealthProber::OnTimer, this) {
+      clock_(io) {
   Use(std::move(snapshot), backend);
   state_->BeginChecks(What(target()));
 }
-
-HealthProber::~HealthProber() { io_->timers().Disarm(&timer_); }
 
 void HealthProber::Use(std::shared_ptr<const WorkerSnapshot> snapshot, size_t backend) {
   snapshot_ = std::move(snapshot);
@@ -89,16 +87,15 @@ void HealthProber::Use(std::shared_ptr<const WorkerSnapshot> snapshot, size_t ba
 
 bool HealthProber::Adopt(std::shared_ptr<const WorkerSnapshot> snapshot, size_t backend) {
   const config::Backend& next = snapshot->shared->config.backends[backend];
-  if (stopped_ || What(next) != What(target())) return false;
-  if (!timer_.armed()) {
+  if (clock_.stopped() || What(next) != What(target())) return false;
+  if (!clock_.waiting()) {
     // What the check in progress uses must stay.
     next_snapshot_ = std::move(snapshot);
     next_backend_ = backend;
     return true;
   }
   const config::Health& health = next.health;
-  due_ = std::min(due_, io_->Now() + health.interval + UpTo(health.jitter));
-  io_->timers().Arm(&timer_, due_);
+  clock_.Hasten(health.interval + UpTo(health.jitter));
   Use(std::move(snapshot), backend);
   return true;
 }
@@ -114,10 +111,9 @@ void HealthProber::Start(Over over, void* owner) {
 }
 
 void HealthProber::Stop() {
-  if (stopped_) return;
-  stopped_ = true;
+  if (clock_.stopped()) return;
   channel_.Stop(/*abortive=*/false);
-  if (timer_.armed()) io_->timers().Arm(&timer_, io_->Now());
+  clock_.Stop();
 }
 
 DurationNs HealthProber::UpTo(DurationNs most) {
@@ -125,34 +121,25 @@ DurationNs HealthProber::UpTo(DurationNs most) {
   return static_cast<DurationNs>(routing::MixBits(random_) % (static_cast<uint64_t>(most) + 1));
 }
 
-coro::Task<void> HealthProber::WaitUntilDue() {
-  io_->timers().Arm(&timer_, due_);
-  co_await wake_.Wait();
-}
-
-void HealthProber::OnTimer(io::Timer&, void* owner) {
-  static_cast<HealthProber*>(owner)->wake_.Fire();
-}
-
 coro::Task<void> HealthProber::Run() {
   // At once, but a thousand backends not in the same moment.
-  due_ = io_->Now() + UpTo(target().health.jitter);
+  clock_.SetNext(UpTo(target().health.jitter));
   for (;;) {
-    co_await WaitUntilDue();
-    if (stopped_) co_return;
+    co_await clock_.WaitUntilDue();
+    if (clock_.stopped()) co_return;
     if (state_->service() == routing::Service::kDisabled) {
-      due_ = io_->Now() + target().health.interval + UpTo(target().health.jitter);
+      clock_.SetNext(target().health.interval + UpTo(target().health.jitter));
       continue;
     }
     const routing::CheckResult result = co_await Check();
-    if (stopped_) co_return;
+    if (clock_.stopped()) co_return;
     if (next_snapshot_ != nullptr) Use(std::move(next_snapshot_), next_backend_);
     const config::Health& health = target().health;
-    due_ = io_->Now() + health.interval + UpTo(health.jitter);
+    clock_.SetNext(health.interval + UpTo(health.jitter));
     if (!result.known) continue;
     const routing::CheckRules rules{health.rise, health.fall};
     const bool soon = state_->OnCheck(result, rules, io_->Now());
-    if (soon) due_ = io_->Now() + health.fast_interval + UpTo(health.jitter);
+    if (soon) clock_.SetNext(health.fast_interval + UpTo(health.jitter));
   }
 }
 
@@ -171,7 +158,7 @@ coro::Task<routing::CheckResult> HealthProber::Check() {
   for (size_t i = 0; i < tries; ++i) {
     const SocketAddress address = (*addresses)[i];
     result.good = co_await TryAddress(address, &result);
-    if (result.good || stopped_ || io_->Now() >= deadline_) break;
+    if (result.good || clock_.stopped() || io_->Now() >= deadline_) break;
   }
   co_return result;
 }

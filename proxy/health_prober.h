@@ -16,7 +16,7 @@
 #include "proxy/base/intrusive_list.h"
 #include "proxy/channel.h"
 #include "proxy/coro/task.h"
-#include "proxy/coro/wake.h"
+#include "proxy/probe_clock.h"
 #include "proxy/snapshot.h"
 #include "proxy/upstream_login.h"
 #include "routing/backend_state.h"
@@ -31,7 +31,6 @@ class HealthProber : public ListNode<HealthProber> {
   // many backends and many proxies over time.
   HealthProber(io::Io* io, BlockPool* blocks, std::shared_ptr<const WorkerSnapshot> snapshot,
                size_t backend, uint64_t seed);
-  ~HealthProber();
 
   // Runs until Stop(); then tells `over`, after which the prober may be deleted.
   void Start(Over over, void* owner);
@@ -53,9 +52,6 @@ class HealthProber : public ListNode<HealthProber> {
   coro::Task<void> SayQuit();
   // Reads one line; false when none came.
   coro::Task<bool> ReadLine(std::string* line);
-  // Until due_.
-  coro::Task<void> WaitUntilDue();
-  static void OnTimer(io::Timer& timer, void* owner);
   // From 0 to `most`, at random.
   DurationNs UpTo(DurationNs most);
   void Use(std::shared_ptr<const WorkerSnapshot> snapshot, size_t backend);
@@ -71,14 +67,11 @@ class HealthProber : public ListNode<HealthProber> {
   metrics::BackendStats stats_;  // of nobody: checks are no logins
   BackendMemory memory_;
   Channel channel_;
-  io::Timer timer_;
-  coro::Wake wake_;
-  TimeNs due_ = 0;       // when the next check begins
+  ProbeClock clock_;
   TimeNs deadline_ = 0;  // of the check in progress
   // Adopted during a check; null: none.
   std::shared_ptr<const WorkerSnapshot> next_snapshot_;
   size_t next_backend_ = 0;
-  bool stopped_ = false;
   Over over_ = nullptr;
   void* owner_ = nullptr;
 };

@@ -61,6 +61,8 @@ class UpstreamDialogue {
   // XCLIENT alone, with its answer; nothing where none is wanted.
   coro::Task<bool> Introduce();
   bool TakeIntroduction(const Line& line);
+  // The answer to a step of the login; in front of the first one may stand that to XCLIENT.
+  coro::Task<Line> ReadAnswer();
   bool MayPipeline() const;
   size_t LineBytesMax() const {
     return attempt_->sasl_message.empty() ? 8 * pop3::kResponseBytesMax : kChallengeBytesMax;
@@ -343,6 +345,17 @@ coro::Task<bool> UpstreamDialogue::Introduce() {
   co_return NothingBehind("the answer to XCLIENT");
 }
 
+coro::Task<Line> UpstreamDialogue::ReadAnswer() {
+  if (introduces_) {
+    Line line = co_await ReadLine(UpstreamError::kLoginTimeout);
+    if (!line.ok) co_return line;
+    line.ok = TakeIntroduction(line);
+    if (!line.ok) co_return line;
+  }
+  Line line = co_await ReadLine(UpstreamError::kLoginTimeout);
+  co_return line;
+}
+
 coro::Task<bool> UpstreamDialogue::LogInWithUserPass() {
   const bool pipelining = MayPipeline();
   channel_->Queue("USER ");
@@ -351,7 +364,7 @@ coro::Task<bool> UpstreamDialogue::LogInWithUserPass() {
   if (!pipelining) {
     const bool sent = co_await Send();
     if (!sent) co_return false;
-    const Line line = co_await ReadLine(UpstreamError::kLoginTimeout);
+    const Line line = co_await ReadAnswer();
     if (!line.ok) co_return false;
     if (line.status != pop3::Status::kOk) co_return Judge(line);
     if (!NothingBehind("the answer to USER")) co_return false;
@@ -362,20 +375,15 @@ coro::Task<bool> UpstreamDialogue::LogInWithUserPass() {
   verdict_->password_sent = true;
   const bool sent = co_await Send();
   if (!sent) co_return false;
-  if (introduces_) {
-    const Line line = co_await ReadLine(UpstreamError::kLoginTimeout);
-    if (!line.ok) co_return false;
-    if (!TakeIntroduction(line)) co_return false;
-  }
   if (pipelining) {
-    const Line line = co_await ReadLine(UpstreamError::kLoginTimeout);
+    const Line line = co_await ReadAnswer();
     if (!line.ok) co_return false;
     if (line.status != pop3::Status::kOk) {
       attempt_->stays = false;  // the answer to PASS follows, and says nothing new
       co_return Judge(line);
     }
   }
-  const Line line = co_await ReadLine(UpstreamError::kLoginTimeout);
+  const Line line = co_await ReadAnswer();
   if (!line.ok) co_return false;
   co_return Judge(line);
 }
@@ -389,12 +397,7 @@ coro::Task<bool> UpstreamDialogue::LogInWithApop() {
   verdict_->password_sent = true;
   const bool sent = co_await Send();
   if (!sent) co_return false;
-  if (introduces_) {
-    const Line line = co_await ReadLine(UpstreamError::kLoginTimeout);
-    if (!line.ok) co_return false;
-    if (!TakeIntroduction(line)) co_return false;
-  }
-  const Line line = co_await ReadLine(UpstreamError::kLoginTimeout);
+  const Line line = co_await ReadAnswer();
   if (!line.ok) co_return false;
   co_return Judge(line);
 }
@@ -414,12 +417,7 @@ coro::Task<bool> UpstreamDialogue::LogInWithSasl(absl::string_view mechanism,
     channel_->Queue("\r\n");
     const bool sent = co_await Send();
     if (!sent) co_return false;
-    if (introduces_) {
-      const Line line = co_await ReadLine(UpstreamError::kLoginTimeout);
-      if (!line.ok) co_return false;
-      if (!TakeIntroduction(line)) co_return false;
-    }
-    const Line line = co_await ReadLine(UpstreamError::kLoginTimeout);
+    const Line line = co_await ReadAnswer();
     if (!line.ok) co_return false;
     if (line.status != pop3::Status::kContinue) co_return Judge(line);
     if (!NothingBehind("the challenge")) co_return false;
@@ -431,12 +429,7 @@ coro::Task<bool> UpstreamDialogue::LogInWithSasl(absl::string_view mechanism,
   verdict_->password_sent = true;
   const bool sent = co_await Send();
   if (!sent) co_return false;
-  if (introduces_) {
-    const Line line = co_await ReadLine(UpstreamError::kLoginTimeout);
-    if (!line.ok) co_return false;
-    if (!TakeIntroduction(line)) co_return false;
-  }
-  const Line line = co_await ReadLine(UpstreamError::kLoginTimeout);
+  const Line line = co_await ReadAnswer();
   if (!line.ok) co_return false;
   if (!attempt_->sasl_message.empty()) co_return TakeChallenge(line);
   co_return Judge(line);
@@ -461,7 +454,7 @@ coro::Task<bool> UpstreamDialogue::Answer(absl::string_view response) {
   channel_->Queue("\r\n");
   const bool sent = co_await Send();
   if (!sent) co_return false;
-  const Line line = co_await ReadLine(UpstreamError::kLoginTimeout);
+  const Line line = co_await ReadAnswer();
   if (!line.ok) co_return false;
   co_return TakeChallenge(line);
 }
