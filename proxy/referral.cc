@@ -33,8 +33,10 @@ bool IsAt(const config::Backend& backend, const AddressList& addresses,
 int Session::ReferredBackend(size_t from, const pop3::Referral& referral) const {
   const std::vector<config::Backend>& backends = config().backends;
   const uint16_t port = referral.port != 0 ? referral.port : backends[from].address.port;
-  // What we have logged and limited is this user, so nobody else is logged in.
-  if (!referral.user.empty() && referral.user != user_) return -1;
+  // What we have logged and limited is this user, so nobody else is logged in. The backend may know
+  // the user by the name that a lookup has given.
+  const bool same = referral.user == user_ || referral.user == LoginUser();
+  if (!referral.user.empty() && !same) return -1;
   for (size_t i = 0; i < backends.size(); ++i) {
     if (!IsAt(backends[i], snapshot_->shared->addresses->Get(i), referral, port)) continue;
     // Whoever was verified for one way of logging in was not for another.

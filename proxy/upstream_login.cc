@@ -585,7 +585,9 @@ coro::Task<UpstreamVerdict> AnswerChallenge(UpstreamAttempt* attempt, absl::stri
   UpstreamVerdict verdict;
   UpstreamDialogue dialogue(attempt, &verdict);
   SetStepDeadline(attempt, attempt->timeouts->upstream_login);
+  attempt->sasl_response = response;
   const bool accepted = co_await dialogue.Answer(response);
+  attempt->sasl_response = {};
   Conclude(attempt, accepted, &verdict);
   co_return verdict;
 }

@@ -62,6 +62,7 @@ struct UpstreamAttempt {
   // when the exchange is carried.
   absl::string_view mechanism;
   absl::string_view sasl_message;
+  absl::string_view sasl_response;  // the one under way, while it is
   // Whom we speak for and the session's name, for backends that want to know.
   pop3::ClientIdentity identity;
   std::string session;

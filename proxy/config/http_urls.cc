@@ -34,6 +34,20 @@ bool ReadUnixUrl(absl::string_view text, Url* url) {
   return true;
 }
 
+// Without what may be a password or a key.
+std::string ForPeople(absl::string_view url) {
+  const absl::string_view rest = url.substr(0, url.find('?'));
+  const size_t at = rest.rfind('@');
+  const size_t scheme = rest.find("//");
+  std::string shown(rest);
+  if (at != absl::string_view::npos) {
+    const size_t begin = scheme < at ? scheme + 2 : 0;
+    shown = absl::StrCat(rest.substr(0, begin), "...", rest.substr(at));
+  }
+  if (rest.size() < url.size()) absl::StrAppend(&shown, "?...");
+  return shown;
+}
+
 bool ReadUrl(const std::string& text, Url* url, bool* tls) {
   const bool printable =
       std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 0x7f; });
@@ -79,8 +93,8 @@ void ReadHttpUrls(TableReader* reader, const std::string& file_name, Diagnostics
         continue;
       }
       unreadable = true;
-      diagnostics->Add(text.position,
-                       absl::StrCat("\"", text.text, "\" is no URL of a service", kUrlExamples));
+      diagnostics->Add(text.position, absl::StrCat("\"", ForPeople(text.text),
+                                                   "\" is no URL of a service", kUrlExamples));
     }
     if (texts.empty()) {
       diagnostics->Add(reader->At("urls"),

@@ -91,7 +91,10 @@ class HeaderList {
 }  // namespace
 
 std::string HttpUrl::Name() const {
-  return unix_path.empty() ? url : absl::StrCat("unix:", unix_path);
+  if (!unix_path.empty()) return absl::StrCat("unix:", unix_path);
+  // A query may hold a key.
+  const size_t query = url.find('?');
+  return query == std::string::npos ? url : absl::StrCat(url.substr(0, query), "?...");
 }
 
 HttpClient::HttpClient(const HttpClientOptions& options) {

@@ -196,6 +196,9 @@ TEST(PolicyConfig, UrlsAreThoseOfAService) {
   };
   EXPECT_THAT(of(""), ElementsAre(StartsWith("3:8: urls is empty")));
   EXPECT_THAT(of("\"http://u:p@h/\""), ElementsAre(HasSubstr("is no URL of a service")));
+  EXPECT_THAT(of("\"http://user:s3cret@h/x?key=s3cret\""),
+              ElementsAre(HasSubstr("\"http://...@h/x?...\" is no URL of a service")));
+  EXPECT_THAT(of("\"h:1/x?key=s3cret\""), ElementsAre(HasSubstr("\"h:1/x?...\" is no URL")));
   EXPECT_THAT(of("\"ftp://h/\""), ElementsAre(HasSubstr("is no URL of a service")));
 }
 

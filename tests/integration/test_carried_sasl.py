@@ -268,6 +268,8 @@ def test_the_reason_of_a_refused_token_reaches_the_client(mechanism, start_proxy
         assert client.command(answer) == b"-ERR [AUTH] token"
         assert client.command("NOOP") == b"+OK"
     assert server.heard[-1] == answer
+    # The operator hears it, too.
+    assert "-ERR [AUTH] token" in proxy.session_lines()[0]
 
 
 BAD_CHALLENGES = {

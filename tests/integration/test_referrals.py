@@ -106,6 +106,22 @@ def test_a_server_that_a_lookup_named_may_refer(start_proxy, farm, referring):
     assert "backend=mail1" in proxy.session_lines()[0]
 
 
+def test_the_name_that_a_lookup_gave_is_the_user(start_proxy, farm, referring):
+    server = farm.servers["mail1"]
+    server.deliver(USER, [MESSAGE])
+    first = f"127.0.0.1:{referring[0].address.rsplit(':', 1)[1]}"
+    answer = reply(Auth_Server="127.0.0.1", Auth_Port=first.rsplit(":", 1)[1], Auth_User=USER)
+    with AuthService(lambda request: answer) as service:
+        settings = config(referring, server.address())
+        settings["lookup"] = [{"name": "homes", "type": "auth_http", "urls": [service.url()]}]
+        settings["route"] = [{"lookup": "homes", "backend": "first"}]
+        proxy = start_proxy(settings)
+        for name, expected in ((USER, b"+OK"), ("somebody@else.test", UNAVAILABLE)):
+            referring[0].answer = f"[REFERRAL/{name}@{server.address()}]"
+            with Pop3Connection(proxy.ports["plain"]) as client:
+                assert client.login("an.alias@map.test", PASSWORD).startswith(expected), proxy.log()
+
+
 def test_only_as_many_as_are_allowed(start_proxy, farm, referring):
     server = farm.servers["mail1"]
     server.deliver(USER, [MESSAGE])
