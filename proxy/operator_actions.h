@@ -24,11 +24,17 @@ struct Signature {
 
 // Live sessions, in an operator's words. Empty fields do not matter.
 struct SessionQuery {
-  std::string user;     // as a client would send it
+  std::string user;  // as a client would send it
+  // Instead of a user: all of a domain or a range of hashes, as in HoldQuery.
+  std::string domain;
+  std::string hash_range;
   std::string backend;  // its name
   std::string network;  // "192.0.2.0/24", or one address
   std::string id;       // as the session log writes it
-  bool empty() const { return user.empty() && backend.empty() && network.empty() && id.empty(); }
+  bool empty() const {
+    return user.empty() && domain.empty() && hash_range.empty() && backend.empty() &&
+           network.empty() && id.empty();
+  }
 };
 
 // Whose logins wait: exactly one is set.
@@ -54,6 +60,7 @@ struct MoveOrder {
   // How long live sessions may go on before they are ended.
   DurationNs patience = 10 * kSecond;
   bool dry_run = false;  // tell what would be done, and do nothing
+  bool force = false;    // also to a backend where nobody can log in now
 };
 
 // How far one order is.

@@ -39,6 +39,8 @@ std::string Describe(const SessionQuery& query) {
     absl::StrAppend(&text, text.empty() ? "" : ", ", key, " ", EscapeForLog(value, 400));
   };
   add("user", query.user);
+  add("domain", query.domain);
+  add("hash", query.hash_range);
   add("backend", query.backend);
   add("from", query.network);
   add("id", query.id);
@@ -125,8 +127,13 @@ void OperatorDesk::EndSessionsOf(const std::string& backend, DurationNs over, Cl
 
 absl::StatusOr<SessionFilter> OperatorDesk::FilterFor(const SessionQuery& query) const {
   SessionFilter filter;
-  if (!query.user.empty()) {
-    ASSIGN_OR_RETURN(filter.user, Normalise(query.user));
+  if (!query.user.empty() || !query.domain.empty() || !query.hash_range.empty()) {
+    ASSIGN_OR_RETURN(routing::Hold who, HoldFor({query.user, query.domain, query.hash_range}));
+    if (who.kind == routing::Hold::Kind::kUser) {
+      filter.user = std::move(who.target);
+    } else {
+      filter.group = routing::UserGroup{who.kind, std::move(who.target)};
+    }
   }
   if (!query.backend.empty()) {
     // One that a reload took away may still have sessions.
@@ -160,11 +167,14 @@ absl::StatusOr<SessionPage> OperatorDesk::Sessions(const SessionQuery& query, si
 
 absl::StatusOr<KickResult> OperatorDesk::Kick(const SessionQuery& query, const Signature& by) {
   if (query.empty()) {
-    return absl::InvalidArgumentError("name the sessions to end: user, id, ip or backend");
+    return absl::InvalidArgumentError(
+        "name the sessions to end: user, domain, hash_range, id, ip or backend");
   }
   ASSIGN_OR_RETURN(const SessionFilter filter, FilterFor(query));
   const KickResult result = sessions_.Kick(filter, CloseReason::kKicked);
-  log::Info(absl::StrCat("kick: ", result.kicked, " sessions of ", Describe(query), ", ", By(by)));
+  log::Info(absl::StrCat("kick: ", result.kicked,
+                         result.kicked == 1 ? " session of " : " sessions of ", Describe(query),
+                         ", ", By(by)));
   return result;
 }
 
@@ -222,6 +232,27 @@ std::vector<HoldReport> OperatorDesk::Holds() {
   return reports;
 }
 
+absl::StatusOr<std::shared_ptr<routing::BackendState>> OperatorDesk::NewHome(
+    const MoveOrder& order) const {
+  if (order.to.empty()) return nullptr;
+  ASSIGN_OR_RETURN(std::shared_ptr<routing::BackendState> to, BackendFor(order.to));
+  const TimeNs now = MonotonicNow();
+  if (order.force || to->usable(now)) return to;
+  const routing::BackendReport report = to->Report(now);
+  std::string how = "out by its agent";
+  if (report.service != routing::Service::kEnabled) {
+    how = absl::StrCat(routing::ServiceName(report.service), ", ",
+                       By({report.service_by, report.service_reason}));
+  } else if (report.health == routing::Health::kDown) {
+    how = absl::StrCat("down: ", report.reason);
+  } else if (report.ejected_until > now) {
+    how = absl::StrCat("ejected: ", report.eject_reason);
+  }
+  return absl::FailedPreconditionError(
+      absl::StrCat("backend ", order.to, " is ", how,
+                   "; whoever is moved there could not log in. Mend that first, or say --force"));
+}
+
 absl::StatusOr<MoveReport> OperatorDesk::Move(const MoveOrder& order, const Signature& by) {
   if (!order.domain.empty() || !order.hash_range.empty()) return MoveGroup(order, by);
   if (order.users.empty() || order.users.size() > kUsersPerMoveMax) {
@@ -231,9 +262,7 @@ absl::StatusOr<MoveReport> OperatorDesk::Move(const MoveOrder& order, const Sign
   Mover::Order accepted;
   accepted.by = by;
   accepted.patience = order.patience;
-  if (!order.to.empty()) {
-    ASSIGN_OR_RETURN(accepted.to, BackendFor(order.to));
-  }
+  ASSIGN_OR_RETURN(accepted.to, NewHome(order));
   const std::shared_ptr<const Snapshot> snapshot = snapshot_();
   absl::flat_hash_set<std::string> seen;
   MoveReport told;
@@ -290,9 +319,7 @@ absl::StatusOr<MoveReport> OperatorDesk::MoveGroup(const MoveOrder& order, const
   accepted.by = by;
   accepted.patience = order.patience;
   accepted.group = routing::UserGroup{hold.kind, hold.target};
-  if (!order.to.empty()) {
-    ASSIGN_OR_RETURN(accepted.to, BackendFor(order.to));
-  }
+  ASSIGN_OR_RETURN(accepted.to, NewHome(order));
   const routing::GroupOverrides& groups = states_->overrides()->groups();
   const std::shared_ptr<routing::BackendState> before = groups.Get(*accepted.group);
   accepted.from = {before == nullptr ? "where the routes say" : before->name()};

@@ -61,6 +61,8 @@ class OperatorDesk final : public OperatorActions {
   absl::StatusOr<routing::Hold> HoldFor(const HoldQuery& query) const;
   // The state of a backend of the configuration in use.
   absl::StatusOr<std::shared_ptr<routing::BackendState>> BackendFor(const std::string& name) const;
+  // Where the order leads, null for where the routes say; an error when nobody can log in there.
+  absl::StatusOr<std::shared_ptr<routing::BackendState>> NewHome(const MoveOrder& order) const;
   void WakeHeld();
 
   const std::vector<Worker*> workers_;

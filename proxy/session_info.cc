@@ -34,6 +34,7 @@ bool Session::Matches(const SessionFilter& filter) const {
   if (filter.joined && !affine_ && !entered_) return false;
   if (filter.joined && (phase_ < Phase::kUpstreamLogin || phase_ > Phase::kRelay)) return false;
   if (!filter.user.empty() && filter.user != user_) return false;
+  if (filter.group.has_value() && (user_.empty() || !filter.group->Has(user_))) return false;
   if (!filter.backend.empty() && filter.backend != backend_name()) return false;
   if (filter.network.has_value() && !filter.network->Contains(client_address_)) return false;
   return filter.users == nullptr || filter.users->contains(user_);

@@ -12,6 +12,7 @@
 #include "proxy/base/close_reason.h"
 #include "proxy/base/ip_network.h"
 #include "proxy/base/time.h"
+#include "routing/group_overrides.h"
 
 namespace postern {
 
@@ -33,8 +34,9 @@ struct SessionInfo {
 // All that is set must match. An empty filter means every session.
 struct SessionFilter {
   std::optional<uint64_t> id;
-  std::string user;     // normalised
-  std::string backend;  // logged in there, or on the way
+  std::string user;                         // normalised
+  std::optional<routing::UserGroup> group;  // of one of these
+  std::string backend;                      // logged in there, or on the way
   std::optional<IpNetwork> network;
   // Any of these users, normalised; null: any user.
   std::shared_ptr<const absl::flat_hash_set<std::string>> users;

@@ -12,12 +12,11 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "proxy/admin/client.h"
+#include "proxy/admin/user_target.h"
 #include "proxy/base/escape.h"
 #include "proxy/base/status_macros.h"
 #include "proxy/config/config.h"
@@ -56,8 +55,9 @@ absl::StatusOr<std::vector<std::string>> ReadUsers(const MoveCommand& command) {
 // Keeps orders on their way to the server, and tells what becomes of them.
 class Orders {
  public:
-  Orders(const config::Admin& admin, const MoveCommand& command, std::vector<std::string> users)
-      : admin_(admin), command_(command), users_(std::move(users)) {}
+  Orders(const config::Admin& admin, const MoveCommand& command, UserTarget who,
+         std::vector<std::string> users)
+      : admin_(admin), command_(command), who_(std::move(who)), users_(std::move(users)) {}
 
   absl::StatusOr<int> Run() {
     while (next_ < users_.size() || !flying_.empty()) {
@@ -83,8 +83,10 @@ class Orders {
 
   // False when the server has as many as it takes.
   absl::StatusOr<bool> Send(size_t users_max) {
-    Json order = {
-        {"to", command_.to}, {"patience", command_.patience}, {"dry_run", command_.dry_run}};
+    Json order = {{"to", command_.to},
+                  {"patience", command_.patience},
+                  {"dry_run", command_.dry_run},
+                  {"force", command_.force}};
     if (!command_.reason.empty()) order["reason"] = command_.reason;
     const size_t count = AddWho(users_max, &order);
     const absl::StatusOr<std::string> answer =
@@ -104,14 +106,8 @@ class Orders {
 
   // How many of users_ it takes from next_ on.
   size_t AddWho(size_t users_max, Json* order) const {
-    absl::string_view domain = command_.user;  // empty with a file
-    absl::ConsumePrefix(&domain, "*");
-    if (!command_.hash_range.empty()) {
-      (*order)["hash_range"] = command_.hash_range;
-      return 1;
-    }
-    if (absl::ConsumePrefix(&domain, "@") && !domain.empty()) {
-      (*order)["domain"] = std::string(domain);
+    if (!who_.domain.empty() || !who_.hash_range.empty()) {
+      for (const auto& [key, value] : who_.Fields()) (*order)[key] = value;
       return 1;
     }
     Json names = Json::array();
@@ -203,6 +199,7 @@ class Orders {
 
   const config::Admin& admin_;
   const MoveCommand& command_;
+  const UserTarget who_;  // empty with a file
   const std::vector<std::string> users_;
   size_t next_ = 0;
   size_t users_flying_ = 0;
@@ -229,10 +226,15 @@ int RunMove(const std::string& config_file, const MoveCommand& command) {
   }
   const absl::StatusOr<config::Config> config = config::LoadConfig(config_file);
   if (!config.ok()) return Complain(config.status());
+  const absl::StatusOr<UserTarget> who = ReadUserTarget(command.user, command.hash_range);
+  if (!who.ok()) {
+    Complain(who.status());
+    return 2;
+  }
   absl::StatusOr<std::vector<std::string>> users = ReadUsers(command);
   if (!users.ok()) return Complain(users.status());
   try {
-    const absl::StatusOr<int> code = Orders(config->admin, command, *std::move(users)).Run();
+    const absl::StatusOr<int> code = Orders(config->admin, command, *who, *std::move(users)).Run();
     return code.ok() ? *code : Complain(code.status());
   } catch (const Json::exception&) {
     return Complain(absl::InternalError("the answer is not what this version of postern expects"));

@@ -15,6 +15,7 @@ struct MoveCommand {
   std::string patience = "10s";
   int max_parallel = 100;
   bool dry_run = false;
+  bool force = false;
   std::string reason;
 };
 

@@ -49,6 +49,8 @@ absl::StatusOr<size_t> ReadLimit(const Request& request) {
 absl::StatusOr<Json> ListSessions(OperatorActions* actions, const Request& request) {
   SessionQuery query;
   query.user = request.get_param_value("user");
+  query.domain = request.get_param_value("domain");
+  query.hash_range = request.get_param_value("hash_range");
   query.backend = request.get_param_value("backend");
   query.network = request.get_param_value("ip");
   query.id = request.get_param_value("id");
@@ -74,10 +76,12 @@ absl::StatusOr<Json> ListSessions(OperatorActions* actions, const Request& reque
 }
 
 absl::StatusOr<Json> Kick(OperatorActions* actions, const Request& request) {
-  ASSIGN_OR_RETURN(const Json json,
-                   ReadObject(request.body, {"user", "backend", "ip", "id", "reason"}));
+  ASSIGN_OR_RETURN(const Json json, ReadObject(request.body, {"user", "domain", "hash_range",
+                                                              "backend", "ip", "id", "reason"}));
   SessionQuery query;
   RETURN_IF_ERROR(ReadText(json, "user", &query.user));
+  RETURN_IF_ERROR(ReadText(json, "domain", &query.domain));
+  RETURN_IF_ERROR(ReadText(json, "hash_range", &query.hash_range));
   RETURN_IF_ERROR(ReadText(json, "backend", &query.backend));
   RETURN_IF_ERROR(ReadText(json, "ip", &query.network));
   RETURN_IF_ERROR(ReadText(json, "id", &query.id));
@@ -126,8 +130,9 @@ Json MoveJson(const MoveReport& report) {
 }
 
 absl::StatusOr<Json> StartMove(OperatorActions* actions, const Request& request) {
-  ASSIGN_OR_RETURN(const Json json, ReadObject(request.body, {"users", "domain", "hash_range", "to",
-                                                              "patience", "dry_run", "reason"}));
+  ASSIGN_OR_RETURN(const Json json,
+                   ReadObject(request.body, {"users", "domain", "hash_range", "to", "patience",
+                                             "dry_run", "force", "reason"}));
   MoveOrder order;
   RETURN_IF_ERROR(ReadText(json, "domain", &order.domain));
   RETURN_IF_ERROR(ReadText(json, "hash_range", &order.hash_range));
@@ -150,11 +155,14 @@ absl::StatusOr<Json> StartMove(OperatorActions* actions, const Request& request)
     }
     order.patience = *duration;
   }
-  if (const auto dry_run = json.find("dry_run"); dry_run != json.end()) {
-    if (!dry_run->is_boolean()) {
-      return absl::InvalidArgumentError("\"dry_run\" must be true or false");
+  for (const auto& [key, flag] :
+       {std::make_pair("dry_run", &order.dry_run), std::make_pair("force", &order.force)}) {
+    const auto value = json.find(key);
+    if (value == json.end()) continue;
+    if (!value->is_boolean()) {
+      return absl::InvalidArgumentError(absl::StrCat("\"", key, "\" must be true or false"));
     }
-    order.dry_run = dry_run->get<bool>();
+    *flag = value->get<bool>();
   }
   ASSIGN_OR_RETURN(const Signature by, ReadSignature(request, json));
   ASSIGN_OR_RETURN(const MoveReport report, actions->Move(order, by));

@@ -5,14 +5,13 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/strip.h"
 #include "proxy/admin/client.h"
 #include "proxy/admin/text_table.h"
 #include "proxy/admin/url_text.h"
+#include "proxy/admin/user_target.h"
 #include "proxy/base/escape.h"
 #include "proxy/config/config.h"
 
@@ -24,6 +23,12 @@ using Json = nlohmann::json;
 int Complain(const absl::Status& status) {
   std::fprintf(stderr, "%s\n", std::string(status.message()).c_str());
   return 1;
+}
+
+// The command line makes no sense.
+int Misused(const absl::Status& status) {
+  Complain(status);
+  return 2;
 }
 
 std::string Text(const Json& value) {
@@ -96,7 +101,8 @@ int Completeness(const Json& answer) {
 OperatorVerbs::OperatorVerbs(CLI::App* app,
                              const std::function<CLI::App*(CLI::App*)>& with_config) {
   const auto with_selection = [this](CLI::App* verb) {
-    verb->add_option("--user", query_.user, "of this user");
+    verb->add_option("--user", query_.user, "of this user, or of all users of *@domain");
+    verb->add_option("--hash-range", query_.hash_range, "of users whose hash begins so, as 00-7f");
     verb->add_option("--backend", query_.backend, "at this backend");
     verb->add_option("--ip", query_.network, "of clients in this network, as 192.0.2.0/24");
     verb->add_option("--session", query_.id, "the one with this id");
@@ -135,6 +141,7 @@ OperatorVerbs::OperatorVerbs(CLI::App* app,
       ->check(CLI::Range(1, 10000))
       ->capture_default_str();
   move_->add_flag("--dry-run", command_.dry_run, "tell what would be done, and do nothing");
+  move_->add_flag("--force", command_.force, "also to a backend where nobody can log in now");
   move_->add_option("--reason", command_.reason, "why, for the log");
   moves_ = with_config(app->add_subcommand("moves", "list users that were moved"));
   moves_->add_option("--user", query_.user, "this one only");
@@ -155,12 +162,14 @@ std::optional<int> OperatorVerbs::Run(const std::string& config_file) const {
 }
 
 int OperatorVerbs::Sessions(const std::string& config_file) const {
-  const std::string path =
-      absl::StrCat("/api/v1/sessions", Query({{"user", query_.user},
-                                              {"backend", query_.backend},
-                                              {"ip", query_.network},
-                                              {"id", query_.id},
-                                              {"limit", absl::StrCat(limit_)}}));
+  const absl::StatusOr<UserTarget> who = ReadUserTarget(query_.user, query_.hash_range);
+  if (!who.ok()) return Misused(who.status());
+  std::vector<std::pair<std::string, std::string>> fields = who->Fields();
+  fields.insert(fields.end(), {{"backend", query_.backend},
+                               {"ip", query_.network},
+                               {"id", query_.id},
+                               {"limit", absl::StrCat(limit_)}});
+  const std::string path = absl::StrCat("/api/v1/sessions", Query(fields));
   return AskAndShow(
       config_file, [&](const config::Admin& admin) { return Get(admin, path); },
       [&](const std::string& answer) {
@@ -176,14 +185,17 @@ int OperatorVerbs::Sessions(const std::string& config_file) const {
 
 int OperatorVerbs::Kick(const std::string& config_file) const {
   if (query_.empty()) {
-    std::fprintf(stderr, "name the sessions to end: --user, --session, --ip or --backend\n");
+    std::fprintf(stderr,
+                 "name the sessions to end: --user, --hash-range, --session, --ip or --backend\n");
     return 2;
   }
+  const absl::StatusOr<UserTarget> who = ReadUserTarget(query_.user, query_.hash_range);
+  if (!who.ok()) return Misused(who.status());
   Json wanted = Json::object();
+  for (const auto& [key, value] : who->Fields()) wanted[key] = value;
   for (const auto& [key, value] :
-       {std::make_pair("user", query_.user), std::make_pair("backend", query_.backend),
-        std::make_pair("ip", query_.network), std::make_pair("id", query_.id),
-        std::make_pair("reason", reason_)}) {
+       {std::make_pair("backend", query_.backend), std::make_pair("ip", query_.network),
+        std::make_pair("id", query_.id), std::make_pair("reason", reason_)}) {
     if (!value.empty()) wanted[key] = value;
   }
   return AskAndShow(
@@ -201,8 +213,10 @@ int OperatorVerbs::Kick(const std::string& config_file) const {
 
 int OperatorVerbs::HoldOrRelease(const std::string& config_file, bool hold) const {
   const bool listing = target_.empty() && hash_range_.empty();
-  if ((listing && !hold) || (!target_.empty() && !hash_range_.empty())) {
-    std::fprintf(stderr, "name a user, @domain or --hash-range, one of them\n");
+  const absl::StatusOr<UserTarget> who = ReadUserTarget(target_, hash_range_);
+  if (!who.ok()) return Misused(who.status());
+  if (listing && !hold) {
+    std::fprintf(stderr, "name a user, *@domain or --hash-range\n");
     return 2;
   }
   if (listing) {
@@ -222,13 +236,7 @@ int OperatorVerbs::HoldOrRelease(const std::string& config_file, bool hold) cons
         });
   }
   Json wanted = Json::object();
-  if (!hash_range_.empty()) {
-    wanted["hash_range"] = hash_range_;
-  } else if (absl::StartsWith(target_, "@") || absl::StartsWith(target_, "*@")) {
-    wanted["domain"] = target_.substr(target_.find('@') + 1);
-  } else {
-    wanted["user"] = target_;
-  }
+  for (const auto& [key, value] : who->Fields()) wanted[key] = value;
   if (!reason_.empty()) wanted["reason"] = reason_;
   const std::string name = hash_range_.empty() ? target_ : absl::StrCat("hash ", hash_range_);
   return AskAndShow(

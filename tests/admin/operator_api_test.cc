@@ -163,6 +163,10 @@ TEST_F(OperatorApiTest, Sessions) {
   EXPECT_EQ(row.at("bytes_out"), 20);
   Ask("/api/v1/sessions");
   EXPECT_EQ(actions_.asked_limit, 1000u);
+  Ask("/api/v1/sessions?domain=example.org");
+  EXPECT_EQ(actions_.asked.domain, "example.org");
+  Ask("/api/v1/sessions?hash_range=0-7");
+  EXPECT_EQ(actions_.asked.hash_range, "0-7");
   EXPECT_EQ(Ask("/api/v1/sessions?backend=mail9"), "no backend mail9");
   for (const char* limit : {"0", "-1", "x", "10001", ""}) {
     EXPECT_THAT(Ask(absl::StrCat("/api/v1/sessions?limit=", limit)).dump(),
@@ -178,6 +182,10 @@ TEST_F(OperatorApiTest, Kick) {
   EXPECT_EQ(actions_.asked.user, "alice");
   EXPECT_EQ(actions_.signature.why, "a\\x0ab");
   EXPECT_THAT(actions_.signature.who, HasSubstr("uid "));
+  Tell("/api/v1/sessions/kick", R"({"domain": "example.org"})");
+  EXPECT_EQ(actions_.asked.domain, "example.org");
+  Tell("/api/v1/sessions/kick", R"({"hash_range": "0-7"})");
+  EXPECT_EQ(actions_.asked.hash_range, "0-7");
   EXPECT_EQ(Tell("/api/v1/sessions/kick", "{}"), "name the sessions");
   EXPECT_EQ(Tell("/api/v1/sessions/kick", ""), "the body must be a JSON object");
   EXPECT_EQ(Tell("/api/v1/sessions/kick", R"({"user": 1})"), "\"user\" must be a string");
@@ -209,6 +217,9 @@ TEST_F(OperatorApiTest, Moves) {
   EXPECT_EQ(actions_.ordered.to, "mail2");
   EXPECT_EQ(actions_.ordered.patience, 3 * kSecond);
   EXPECT_TRUE(actions_.ordered.dry_run);
+  EXPECT_FALSE(actions_.ordered.force);
+  Tell("/api/v1/moves", R"({"users": ["a"], "to": "mail2", "force": true})");
+  EXPECT_TRUE(actions_.ordered.force);
   Tell("/api/v1/moves", R"({"domain": "example.org", "to": "mail2"})");
   EXPECT_EQ(actions_.ordered.domain, "example.org");
   EXPECT_THAT(actions_.ordered.users, IsEmpty());

@@ -109,6 +109,11 @@ def test_sessions(proxy):
         assert "... and more: 3 match, 2 are shown" in verb(proxy, "sessions", "--limit", "2")
         # A name is normalised as at a login.
         assert sessions(proxy, "--user", "a@X.TEST")["matching"] == 1
+        assert sessions(proxy, "--user", "*@X.test")["matching"] == 2
+        assert sessions(proxy, "--user", "*@y.test")["matching"] == 0
+        assert sessions(proxy, "--hash-range", "0-f")["matching"] == 2, "who has no name yet has no hash"
+        half = [sessions(proxy, "--hash-range", part)["matching"] for part in ("0-7", "8-f")]
+        assert sum(half) == 2
         assert sessions(proxy, "--backend", "mail1")["matching"] == 2
         assert sessions(proxy, "--backend", "mail2")["matching"] == 0
         assert sessions(proxy, "--ip", "127.0.0.0/8")["matching"] == 3
@@ -142,6 +147,19 @@ def test_many_sessions_are_seen_in_parts(proxy):
     assert set(reasons(proxy, 700)) == {"kicked"}
 
 
+def test_nobody_is_moved_where_nobody_can_log_in(proxy):
+    verb(proxy, "drain", "mail2", "--reason", "disks")
+    for arguments in (("a@x.test",), ("*@x.test",), ("--hash-range", "0-f"), ("a@x.test", "--dry-run")):
+        told = verb(proxy, "move", *arguments, "--to", "mail2", code=1)
+        assert re.search(r"backend mail2 is draining, by .*: disks; .*--force", told), told
+    assert "moved" in verb(proxy, "move", "a@x.test", "--to", "mail2", "--force")
+    verb(proxy, "undrain", "mail2")
+    with connect(proxy, "a@x.test") as client:
+        assert sessions(proxy, "--backend", "mail2")["matching"] == 1
+        client.quit()
+    verb(proxy, "move", "b@x.test", "--to", "mail2")
+
+
 def test_kick(proxy, census):
     with connect(proxy, "a@x.test") as idle, connect(proxy, "a@x.test") as inside, \
             connect(proxy, "b@x.test") as other, connect(proxy) as early:  # fmt: skip
@@ -161,9 +179,15 @@ def test_kick(proxy, census):
         young = next(row["id"] for row in page["sessions"] if row["phase"] == "login")
         assert verb(proxy, "kick", "--session", young) == "1 session\n"
         assert early.line() == b"-ERR [SYS/TEMP] This session was ended, please try again"
+        assert "is no user" in verb(proxy, "kick", "--user", "*", code=2)
+        assert "is no user" in verb(proxy, "hold", "*", code=2)
+        assert verb(proxy, "kick", "--user", "*@y.test") == "0 sessions\n"
+        with connect(proxy, "c@z.test") as third:
+            assert verb(proxy, "kick", "--user", "*@z.test") == "1 session\n"
+            assert third.at_end()
         assert verb(proxy, "kick", "--ip", "127.0.0.1/32") == "1 session\n"
         assert other.at_end()
-        assert reasons(proxy, 4) == ["kicked"] * 4
+        assert reasons(proxy, 5) == ["kicked"] * 5
         assert verb(proxy, "kick", "--user", "a@x.test") == "0 sessions\n"
         verb(proxy, "kick", code=2)
     proxy.wait_for_metric(4, "postern_listener_sessions_closed_total", reason="kicked")
