@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "proxy/base/secret.h"
 #include "proxy/master_login.h"
@@ -84,9 +85,10 @@ coro::Task<Session::Attempt> Session::TryLogin(pop3::Credentials* credentials) {
     End(CloseReason::kProxyLoop);
     co_return Attempt::kUnavailable;
   }
-  if (credentials->carried() && user_ != credentials->user) {
+  if (credentials->carried() && !absl::EqualsIgnoreCase(user_, credentials->user)) {
     // The name stands inside a message that is not ours to change, and what we route and what the
-    // backend sees must be one name.
+    // backend sees must be one name. Where [users] makes no difference between capitals and small
+    // letters, neither do the backends.
     upstream_error_ = "the name is not as [users] would write it, and it is carried as it is";
     CountLogin(metrics::LoginResult::kRefused);
     co_return Attempt::kRefused;

@@ -37,6 +37,7 @@ std::string DescribeChanges(const UserOptions& options, const UserChanges& chang
   std::vector<std::string> parts;
   if (changes.trimmed) parts.push_back("blanks at the ends removed");
   if (changes.stripped) parts.push_back("domain stripped");
+  if (changes.lowered) parts.push_back("local part in lower case");
   if (changes.lowercased) parts.push_back("domain in lower case");
   if (changes.appended) {
     parts.push_back(absl::StrCat("default domain ", Quoted(options.default_domain), " added"));

@@ -16,6 +16,7 @@ namespace postern::routing {
 // How a login name becomes the key that routes, limits and logs.
 struct UserOptions {
   bool lowercase_domain = true;
+  bool lowercase_local = false;     // what stands in front of it, or the whole name without one
   std::string default_domain = "";  // appended as "@domain" to a name without one; empty: not
   std::string strip_domain = "";    // removed when the name ends in "@domain"; "*": any; empty: not
 };

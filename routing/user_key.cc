@@ -34,6 +34,17 @@ bool Strips(const UserOptions& options, absl::string_view domain) {
          (!options.strip_domain.empty() && absl::EqualsIgnoreCase(options.strip_domain, domain));
 }
 
+// Whether a capital was there.
+bool Lower(std::string* text, size_t begin, size_t end) {
+  bool changed = false;
+  for (size_t i = begin; i < end; ++i) {
+    const char lower = absl::ascii_tolower(static_cast<unsigned char>((*text)[i]));
+    changed = changed || lower != (*text)[i];
+    (*text)[i] = lower;
+  }
+  return changed;
+}
+
 // One domain of the configuration.
 absl::Status CheckDomain(absl::string_view option, absl::string_view domain) {
   if (HasControl(domain) || domain.find_first_of(" @*") != absl::string_view::npos) {
@@ -69,23 +80,23 @@ absl::Status NormaliseUser(const UserOptions& options, absl::string_view login, 
   }
   if (at == absl::string_view::npos) {
     key->assign(name.data(), name.size());
-    if (options.default_domain.empty()) return absl::OkStatus();
-    changes->appended = true;
-    at = key->size();
-    key->push_back('@');
-    key->append(options.default_domain);
-    if (key->size() > kUserBytesMax) return TooLong();
+    if (!options.default_domain.empty()) {
+      changes->appended = true;
+      at = key->size();
+      key->push_back('@');
+      key->append(options.default_domain);
+      if (key->size() > kUserBytesMax) return TooLong();
+    }
   } else if (at + 1 == name.size()) {
     return absl::InvalidArgumentError("the user name has nothing behind the '@'");
   } else {
     key->assign(name.data(), name.size());
   }
-  if (!options.lowercase_domain) return absl::OkStatus();
-  for (auto c = key->begin() + static_cast<std::ptrdiff_t>(at); c != key->end(); ++c) {
-    const char lower = absl::ascii_tolower(static_cast<unsigned char>(*c));
-    if (lower == *c) continue;
-    *c = lower;
-    if (!changes->appended) changes->lowercased = true;
+  at = std::min(at, key->size());
+  if (options.lowercase_local) changes->lowered = Lower(key, 0, at);
+  if (options.lowercase_domain) {
+    const bool lowered = Lower(key, at, key->size());
+    changes->lowercased = lowered && !changes->appended;
   }
   return absl::OkStatus();
 }

@@ -3,8 +3,8 @@
 // In this order: spaces and tabs at both ends go; `strip_domain` takes its domain away; the domain,
 // the part behind the last '@', is put in lower case (ASCII only); a name without a domain gets
 // `default_domain`. With both options set a stripped name therefore ends up in the default domain.
-// Local parts keep their case, bytes above 0x7F are untouched: what they mean is the backend's
-// business. Pure functions, any thread.
+// Local parts keep their case unless `lowercase_local` says otherwise, bytes above 0x7F are
+// untouched: what they mean is the backend's business. Pure functions, any thread.
 #ifndef POSTERN_ROUTING_USER_KEY_H_
 #define POSTERN_ROUTING_USER_KEY_H_
 
@@ -25,6 +25,7 @@ struct UserChanges {
   bool trimmed = false;
   bool stripped = false;    // the domain was taken away
   bool lowercased = false;  // the domain was written with capitals
+  bool lowered = false;     // the local part was
   bool appended = false;    // the default domain was added
 };
 

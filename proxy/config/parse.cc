@@ -271,6 +271,7 @@ void ParseUsers(TableReader* top, routing::UserOptions* users, Diagnostics* diag
   if (table == nullptr) return;
   TableReader reader(*table, "[users]", diagnostics, &TopLevelKeys());
   reader.Bool("lowercase_domain", &users->lowercase_domain);
+  reader.Bool("lowercase_local", &users->lowercase_local);
   ParseUserDomain(&reader, "default_domain", false, &users->default_domain);
   ParseUserDomain(&reader, "strip_domain", true, &users->strip_domain);
   if (!users->default_domain.empty() && !users->strip_domain.empty() &&

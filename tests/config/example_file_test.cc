@@ -68,7 +68,7 @@ void AddClients(const Config& config, Description* out) {
   const guard::Options& guard = config.guard;
   out->Add("guard", guard.ipv4_prefix, guard.ipv6_prefix, guard.login_delay, guard.known_for,
            guard.deny_unlisted, guard.entries);
-  out->Add("users", config.routing.user.lowercase_domain);
+  out->Add("users", config.routing.user.lowercase_domain, config.routing.user.lowercase_local);
 }
 
 void AddServers(const Config& config, Description* out) {

@@ -144,6 +144,7 @@ entries = 2048
 
 [users]
 lowercase_domain = false
+lowercase_local = true
 default_domain = "example.org"
 strip_domain = "example.net"
 
@@ -325,6 +326,7 @@ TEST_F(EveryKey, TimeoutsLimitsUsersLog) {
   EXPECT_EQ(config_.dialogue.line_bytes_max, 600u);
   EXPECT_EQ(config_.dialogue.sasl_bytes_max, 8192u);
   EXPECT_FALSE(config_.routing.user.lowercase_domain);
+  EXPECT_TRUE(config_.routing.user.lowercase_local);
   EXPECT_EQ(config_.routing.user.default_domain, "example.org");
   EXPECT_EQ(config_.routing.user.strip_domain, "example.net");
   EXPECT_EQ(config_.log.sessions, "etc/log/sessions.log");

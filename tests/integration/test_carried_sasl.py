@@ -158,6 +158,15 @@ def test_one_identity(start_proxy, dovecot):
         client.quit()
 
 
+def test_capitals_make_no_other_name(start_proxy, dovecot):
+    """Neither to the server nor, where [users] says so, to us: one name is routed, counted and logged."""
+    proxy = start_proxy(config(dovecot.address(), users={"lowercase_local": True}))
+    with Pop3Connection(proxy.ports["plain"]) as client:
+        assert scram(client, PLAIN_USER.upper(), PASSWORD, "sha256").startswith(b"+OK")
+        client.quit()
+    assert f"user={PLAIN_USER} " in proxy.session_lines()[0]
+
+
 @pytest.mark.parametrize("said", ["*", "no base64!", "QUIT"])
 def test_a_client_that_breaks_off(said, start_proxy, dovecot):
     proxy = start_proxy(config(dovecot.address()))

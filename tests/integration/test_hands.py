@@ -147,6 +147,22 @@ def test_many_sessions_are_seen_in_parts(proxy):
     assert set(reasons(proxy, 700)) == {"kicked"}
 
 
+def test_capitals_make_no_other_user(start_proxy, census, tmp):
+    proxy = launch(start_proxy, census, tmp, users={"lowercase_local": True})
+    with connect(proxy, "ALICE@x.test"), connect(proxy, "Alice@X.test"):
+        assert sessions(proxy, "--user", "alice@x.test")["matching"] == 2
+        verb(proxy, "move", "aLICE@x.test", "--to", "mail2", "--patience", "100ms")
+    with connect(proxy, "alicE@x.test") as client:
+        assert sessions(proxy, "--backend", "mail2")["matching"] == 1
+        client.quit()
+    verb(proxy, "hold", "alice@x.test")
+    with connect(proxy) as client:
+        client.send(b"USER Alice@x.test\r\nPASS " + PASSWORD.encode() + b"\r\n")
+        wait_until(lambda: proxy.metrics().get("postern_held_logins") == 1, 10, proxy.log)
+        verb(proxy, "release", "ALICE@x.test")
+        assert client.line().startswith(b"+OK") and client.line().startswith(b"+OK")
+
+
 def test_nobody_is_moved_where_nobody_can_log_in(proxy):
     verb(proxy, "drain", "mail2", "--reason", "disks")
     for arguments in (("a@x.test",), ("*@x.test",), ("--hash-range", "0-f"), ("a@x.test", "--dry-run")):

@@ -22,6 +22,9 @@ struct Case {
 TEST(UserKeyTest, Normalises) {
   const UserOptions plain;
   const UserOptions exact{.lowercase_domain = false};
+  const UserOptions lower{.lowercase_local = true};
+  const UserOptions local{.lowercase_domain = false, .lowercase_local = true};
+  const UserOptions lower_default{.lowercase_local = true, .default_domain = "Example.ORG"};
   const UserOptions with_default{.default_domain = "Example.ORG"};
   const UserOptions strip_one{.strip_domain = "example.org"};
   const UserOptions strip_any{.strip_domain = "*"};
@@ -33,6 +36,11 @@ TEST(UserKeyTest, Normalises) {
       {"only the domain is lowered", plain, "Alice@Example.ORG", "Alice@example.org"},
       {"without a domain nothing is lowered", plain, "Alice", "Alice"},
       {"not lowered on request", exact, "Alice@Example.ORG", "Alice@Example.ORG"},
+      {"all of it on request", lower, "Alice@Example.ORG", "alice@example.org"},
+      {"also without a domain", lower, "Alice", "alice"},
+      {"the local part alone", local, "Alice@Example.ORG", "alice@Example.ORG"},
+      {"in front of a default", lower_default, "ALICE", "alice@example.org"},
+      {"ASCII only", lower, "J\xd6RG@x", "j\xd6rg@x"},
       {"blanks at the ends", plain, " \t alice@example.org\t ", "alice@example.org"},
       {"blanks inside stay", plain, "alice smith@example.org", "alice smith@example.org"},
       {"the last @ counts", plain, "A@B@C", "A@B@c"},
@@ -111,7 +119,11 @@ TEST(UserKeyTest, TellsWhatChanged) {
   changes = {};
   ASSERT_TRUE(NormaliseUser(options, "bob@A.b", &key, &changes).ok());
   EXPECT_TRUE(changes.lowercased);
-  EXPECT_FALSE(changes.trimmed || changes.stripped || changes.appended);
+  EXPECT_FALSE(changes.trimmed || changes.stripped || changes.appended || changes.lowered);
+  changes = {};
+  ASSERT_TRUE(NormaliseUser({.lowercase_local = true}, "Bob@a.b", &key, &changes).ok());
+  EXPECT_TRUE(changes.lowered);
+  EXPECT_FALSE(changes.lowercased);
 }
 
 TEST(UserKeyTest, DomainPatterns) {
