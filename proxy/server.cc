@@ -246,7 +246,7 @@ absl::Status Server::Apply(config::Config config) {
   ASSIGN_OR_RETURN(std::shared_ptr<Snapshot> snapshot,
                    BuildSnapshot(std::move(config), &registry_, generation_ + 1, &backend_states_));
   if (snapshot->config.guard.any()) {
-    guard_->Prepare(snapshot->config.guard);
+    RETURN_IF_ERROR(guard_->Prepare(snapshot->config.guard));
     snapshot->guard = guard_;
   }
   ASSIGN_OR_RETURN(std::shared_ptr<const WorkerSnapshot> of_health,

@@ -104,7 +104,7 @@ void BM_GuardWholeVisit(benchmark::State& state) {
   options.connections.prefix = {1'000'000, kSecond};
   options.failures.on = true;
   Guard guard(kKey, 100'000);
-  guard.Prepare(options);
+  CHECK(guard.Prepare(options).ok());
   std::vector<SocketAddress> clients;
   std::vector<std::string> users;
   for (uint32_t i = 0; i < kSample; ++i) {

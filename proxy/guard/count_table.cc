@@ -31,7 +31,7 @@ size_t CountTable::Find(size_t shard, uint64_t key) const {
   }
 }
 
-CountTable::Added CountTable::Add(uint64_t key, uint32_t limit) {
+CountTable::Added CountTable::Add(uint64_t key, uint32_t limit, uint32_t* count) {
   const size_t shard = ShardOf(key);
   const std::lock_guard<std::mutex> lock(shards_[shard].mutex);
   Slot& slot = At(shard, Find(shard, key));
@@ -42,6 +42,7 @@ CountTable::Added CountTable::Add(uint64_t key, uint32_t limit) {
     slot.key = key;
   }
   ++slot.count;
+  if (count != nullptr) *count = slot.count;
   return Added::kYes;
 }
 

@@ -28,11 +28,20 @@ class CountTable {
   // Room for at least `keys` at a time, at 32 to 64 bytes each.
   explicit CountTable(size_t keys);
 
-  // One more of `key`, unless there are `limit` of them.
-  Added Add(uint64_t key, uint32_t limit);
+  // Whether the system had the memory; otherwise nothing may be asked of the table.
+  bool ok() const { return slots_.ok(); }
+
+  // One more of `key`, unless there are `limit` of them. With kYes, *count says how many there are
+  // then.
+  Added Add(uint64_t key, uint32_t limit, uint32_t* count = nullptr);
   // One less; for each Add() that said kYes.
   void Remove(uint64_t key);
   uint32_t Count(uint64_t key) const;
+
+  // The key will be looked for at once: lets the CPU fetch its cache line meanwhile. No lock.
+  void Prefetch(uint64_t key) const {
+    __builtin_prefetch(&slots_[ShardOf(key) * shard_slots_ + Home(key)], /*rw=*/1);
+  }
 
   // Keys that have a count.
   size_t size() const;
@@ -50,6 +59,7 @@ class CountTable {
   };
   static constexpr size_t kShards = 64;
 
+  // Neither looks at the highest bit: see AttemptsKey() in guard.cc.
   static size_t ShardOf(uint64_t key) { return key % kShards; }
   size_t Home(uint64_t key) const { return (key / kShards) & (shard_slots_ - 1); }
   Slot& At(size_t shard, size_t place) { return slots_[shard * shard_slots_ + place]; }

@@ -27,6 +27,9 @@ class FadeTable {
   // At least `entries` places, rounded up to a power of two.
   explicit FadeTable(size_t entries);
 
+  // Whether the system had the memory; otherwise nothing may be asked of the table.
+  bool ok() const { return entries_.ok(); }
+
   // Adds an event unless `limit` of them are left; returns whether it did.
   bool Charge(uint64_t key, DurationNs interval, int limit, TimeNs now);
   // Adds an event; never more than `most` are left.
@@ -43,6 +46,14 @@ class FadeTable {
   TimeNs Until(uint64_t key) const;
 
   void Forget(uint64_t key);
+
+  // The key will be looked for at once: lets the CPU fetch its two cache lines meanwhile. No lock.
+  void Prefetch(uint64_t key) const {
+    static_assert(kWays * sizeof(Entry) == 128);
+    const Entry* bucket = &entries_[BucketOf(key) * kWays];
+    __builtin_prefetch(bucket, /*rw=*/1);
+    __builtin_prefetch(bucket + kWays / 2, /*rw=*/1);
+  }
 
   // Places that were ever taken; what has faded stays until somebody needs the place.
   size_t size() const;

@@ -3,10 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <type_traits>
 #include <utility>
 
+#include "absl/container/fixed_array.h"
 #include "absl/strings/ascii.h"
-#include "absl/strings/str_cat.h"
 #include "proxy/base/check.h"
 #include "proxy/guard/address_lists.h"
 
@@ -22,6 +23,13 @@ constexpr size_t kPlacesPerSession = 4;
 
 absl::string_view View(const std::array<uint8_t, 16>& bytes, size_t count) {
   return absl::string_view(reinterpret_cast<const char*>(bytes.data()), count);
+}
+
+// Under which the attempts of an account are counted. A user's stand beside the user's sessions:
+// one cache line for both, and no hash of their own.
+uint64_t AttemptsKey(uint64_t key) {
+  constexpr uint64_t kAttempts = uint64_t{1} << 63;  // above what the table's places look at
+  return key == kAttempts ? 1 : key ^ kAttempts;     // 0 is an empty place
 }
 
 // From `delay` at a quarter of the limit to `delay_max` at the whole, by the same factor each time.
@@ -40,13 +48,18 @@ Visit::~Visit() { guard_->Leave(this); }
 
 Guard::Guard(const HashKey& key, size_t sessions_max) : key_(key), sessions_max_(sessions_max) {}
 
-void Guard::Prepare(const Options& options) {
+absl::Status Guard::Prepare(const Options& options) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  const auto make = [](std::unique_ptr<FadeTable>* table, size_t entries) {
-    if (*table == nullptr) *table = std::make_unique<FadeTable>(entries);
+  bool ok = true;
+  const auto make = [&ok](auto* table, size_t size) {
+    if (*table != nullptr) return;
+    using Table = typename std::remove_reference_t<decltype(*table)>::element_type;
+    auto made = std::make_unique<Table>(size);
+    ok = ok && made->ok();
+    if (made->ok()) *table = std::move(made);
   };
-  if ((options.limits_places() || options.guards_logins()) && places_ == nullptr) {
-    places_ = std::make_unique<CountTable>(kPlacesPerSession * sessions_max_);
+  if (options.limits_places() || options.guards_logins()) {
+    make(&places_, kPlacesPerSession * sessions_max_);
   }
   if (options.failures.on) make(&failures_, options.entries);
   if (options.guards_logins()) make(&known_, options.entries);
@@ -55,6 +68,9 @@ void Guard::Prepare(const Options& options) {
     make(&rates_, options.entries);
     make(&listeners_, kListenerEntries);
   }
+  if (ok) return absl::OkStatus();
+  return absl::ResourceExhaustedError(
+      "guard: the system has no memory for its tables; try fewer entries, or fewer sessions");
 }
 
 uint64_t Guard::Key(Kind kind, absl::string_view bytes) const {
@@ -71,12 +87,6 @@ uint64_t Guard::AddressKey(Kind kind, const Options& options, const SocketAddres
     MaskAddress(count == 4 ? options.ipv4_prefix : options.ipv6_prefix, &bytes);
   }
   return Key(kind, View(bytes, count));
-}
-
-// Most backends take "Alice" and "alice" for one user; then spelling the name in another way must
-// not give an attacker a fresh account.
-uint64_t Guard::UserKey(Kind kind, absl::string_view user) const {
-  return Key(kind, absl::AsciiStrToLower(user));
 }
 
 GuardRefusal Guard::LetIn(const Options& options, const AddressLists* lists,
@@ -102,8 +112,8 @@ GuardRefusal Guard::LetIn(const Options& options, const AddressLists* lists,
   return GuardRefusal::kNone;
 }
 
-bool Guard::AddPlace(uint64_t key, int limit, uint64_t* place) {
-  switch (places_->Add(key, static_cast<uint32_t>(std::max(limit, 0)))) {
+bool Guard::AddPlace(uint64_t key, int limit, uint64_t* place, uint32_t* count) {
+  switch (places_->Add(key, static_cast<uint32_t>(std::max(limit, 0)), count)) {
     case CountTable::Added::kYes:
       *place = key;
       return true;
@@ -150,21 +160,33 @@ bool Guard::IsExhausted(uint64_t key, int limit, const FailureRules& rules, Time
   return level >= limit;
 }
 
+uint64_t Guard::LoginKeys(const Options& options, const SocketAddress& client,
+                          absl::string_view user, Visit* visit) const {
+  std::array<uint8_t, 16> network{};
+  const size_t count = CopyAddress(client, &network);
+  MaskAddress(count == 4 ? options.ipv4_prefix : options.ipv6_prefix, &network);
+  const absl::string_view address = View(network, count);
+  // Most backends take "Alice" and "alice" for one user; then spelling the name in another way must
+  // not give an attacker a fresh account.
+  absl::FixedArray<char, 128> pair(1 + count + user.size());
+  pair[0] = static_cast<char>(count);
+  char* const name = std::copy(address.begin(), address.end(), pair.data() + 1);
+  std::transform(user.begin(), user.end(), name, absl::ascii_tolower);
+  visit->pair_ = Key(Kind::kPair, absl::string_view(pair.data(), pair.size()));
+  known_->Prefetch(visit->pair_);
+  return Key(Kind::kUser, absl::string_view(name, user.size()));
+}
+
 GuardRefusal Guard::BeginLogin(const Options& options, const SocketAddress& client,
                                absl::string_view user, TimeNs now, Visit* visit) {
   CHECK(!visit->in_login());
   visit->delay_ = 0;
   if (!options.guards_logins() || IsExempt(options, client)) return GuardRefusal::kNone;
-  std::array<uint8_t, 16> network{};
-  const size_t count = CopyAddress(client, &network);
-  MaskAddress(count == 4 ? options.ipv4_prefix : options.ipv6_prefix, &network);
-  const std::string pair = absl::StrCat(count, View(network, count), absl::AsciiStrToLower(user));
-  visit->pair_ = Key(Kind::kPair, pair);
-  visit->known_ = known_->kept(visit->pair_, now);
+  const FailureRules& rules = options.failures;
+  const uint64_t key = LoginKeys(options, client, user, visit);
   visit->ip_ = AddressKey(Kind::kIp, options, client);
   visit->prefix_ = AddressKey(Kind::kPrefix, options, client);
-  const uint64_t key = UserKey(Kind::kUser, user);
-  const FailureRules& rules = options.failures;
+  visit->known_ = known_->kept(visit->pair_, now);
   if (!rules.on) {
     visit->user_ = key;
     return GuardRefusal::kNone;
@@ -173,6 +195,13 @@ GuardRefusal Guard::BeginLogin(const Options& options, const SocketAddress& clie
   // Where users have no limit, a known network would have none at all: it is then one like others.
   const bool own_account = visit->known_ && rules.user > 0;
   const uint64_t account = own_account ? visit->pair_ : key;
+  // Each of these is somewhere in megabytes: fetched together, they are waited for once.
+  places_->Prefetch(AttemptsKey(account));
+  failures_->Prefetch(account);
+  if (!own_account) {
+    failures_->Prefetch(visit->ip_);
+    failures_->Prefetch(visit->prefix_);
+  }
   if (IsExhausted(account, rules.user, rules, now, &share)) return GuardRefusal::kFailuresUser;
   if (!own_account) {
     if (IsExhausted(visit->ip_, rules.ip, rules, now, &share)) return GuardRefusal::kFailuresIp;
@@ -180,10 +209,8 @@ GuardRefusal Guard::BeginLogin(const Options& options, const SocketAddress& clie
       return GuardRefusal::kFailuresPrefix;
     }
   }
-  if (rules.user > 0) {
-    visit->attempts_ =
-        visit->known_ ? Key(Kind::kPairAttempts, pair) : UserKey(Kind::kUserAttempts, user);
-    if (!TakeAttempt(account, rules, now, visit)) return GuardRefusal::kFailuresUser;
+  if (rules.user > 0 && !TakeAttempt(account, rules, now, visit)) {
+    return GuardRefusal::kFailuresUser;
   }
   visit->user_ = key;
   visit->delay_ = DelayAt(share, rules);
@@ -191,11 +218,14 @@ GuardRefusal Guard::BeginLogin(const Options& options, const SocketAddress& clie
 }
 
 bool Guard::TakeAttempt(uint64_t account, const FailureRules& rules, TimeNs now, Visit* visit) {
-  if (!AddPlace(visit->attempts_, rules.user, &visit->attempt_place_)) return false;
+  uint32_t under_way = 0;
+  if (!AddPlace(AttemptsKey(account), rules.user, &visit->attempt_place_, &under_way)) {
+    return false;
+  }
   // In this order, and EndLogin() in the other: an attempt that ends meanwhile is seen twice
   // rather than not at all.
-  const auto under_way = static_cast<int>(places_->Count(visit->attempts_));
-  if (under_way + failures_->Level(account, rules.forget, now) <= rules.user) return true;
+  const int level = failures_->Level(account, rules.forget, now);
+  if (static_cast<int>(under_way) + level <= rules.user) return true;
   GiveBack(&visit->attempt_place_);
   return false;
 }
@@ -246,6 +276,9 @@ GuardRefusal Guard::MayLogIn(const Options& options, DurationNs login_delay, Tim
 GuardRefusal Guard::Accept(const Options& options, DurationNs login_delay, TimeNs now,
                            Visit* visit) {
   if (!visit->in_login()) return GuardRefusal::kNone;
+  // While it waits for known_.
+  if (options.sessions.user > 0) places_->Prefetch(visit->user_);
+  if (options.login_delays && login_delay > 0) polls_->Prefetch(visit->user_);
   known_->KeepUntil(visit->pair_, now + options.known_for, now);
   CHECK(visit->user_place_ == 0);
   if (options.sessions.user > 0 &&

@@ -32,6 +32,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "proxy/base/guard_refusal.h"
 #include "proxy/base/socket_address.h"
@@ -77,7 +78,6 @@ class Visit {
   uint64_t pair_ = 0;
   uint64_t ip_ = 0;
   uint64_t prefix_ = 0;
-  uint64_t attempts_ = 0;
   DurationNs delay_ = 0;
 };
 
@@ -86,7 +86,7 @@ struct TableReport {
   std::string name;
   size_t used = 0;
   size_t capacity = 0;
-  size_t bytes = 0;  // at most; pages that were never touched are not there
+  size_t bytes = 0;  // at most; pages, huge ones too, that were never touched are not there
   uint64_t evictions = 0;
 };
 
@@ -98,8 +98,9 @@ class Guard {
   Guard& operator=(const Guard&) = delete;
 
   // Makes the tables that these options need and that are not there yet. Main thread, before the
-  // options are given to a worker.
-  void Prepare(const Options& options);
+  // options are given to a worker. Fails, and changes nothing, where the system has no memory for
+  // them.
+  absl::Status Prepare(const Options& options);
 
   // --- The rest: any thread. `options` have been prepared.
 
@@ -145,9 +146,7 @@ class Guard {
  private:
   enum class Kind : char {
     kUser,
-    kUserAttempts,
     kPair,
-    kPairAttempts,
     kIp,
     kPrefix,
     kListener,
@@ -155,11 +154,14 @@ class Guard {
 
   uint64_t Key(Kind kind, absl::string_view bytes) const;
   uint64_t AddressKey(Kind kind, const Options& options, const SocketAddress& client) const;
-  uint64_t UserKey(Kind kind, absl::string_view user) const;
-  bool AddPlace(uint64_t key, int limit, uint64_t* place);
+  // False: there are `limit` already. *count: how many there are then; 0 when nobody counted.
+  bool AddPlace(uint64_t key, int limit, uint64_t* place, uint32_t* count = nullptr);
   void GiveBack(uint64_t* place);
-  // Counts an attempt of visit->attempts_, whose failures are in `account`.
+  // Counts an attempt of `account`, unless these and its failures are as many as may be.
   bool TakeAttempt(uint64_t account, const FailureRules& rules, TimeNs now, Visit* visit);
+  // The keys of a login: visit->pair_, and the one of the user.
+  uint64_t LoginKeys(const Options& options, const SocketAddress& client, absl::string_view user,
+                     Visit* visit) const;
   // Raises *share to the part of `limit` that is used; true when all of it is.
   bool IsExhausted(uint64_t key, int limit, const FailureRules& rules, TimeNs now,
                    double* share) const;

@@ -31,6 +31,15 @@ TEST(CountTable, CountsUpToTheLimit) {
   EXPECT_EQ(table.size(), 1u);
 }
 
+TEST(CountTable, SaysHowManyThereAre) {
+  CountTable table(100);
+  uint32_t count = 0;
+  EXPECT_EQ(table.Add(7, 2, &count), Added::kYes);
+  EXPECT_EQ(count, 1u);
+  EXPECT_EQ(table.Add(7, 2, &count), Added::kYes);
+  EXPECT_EQ(count, 2u);
+}
+
 TEST(CountTable, ALimitOfNothingLetsNobodyInAndLeavesNothingBehind) {
   CountTable table(100);
   EXPECT_EQ(table.Add(7, 0), Added::kLimit);

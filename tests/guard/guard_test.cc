@@ -55,7 +55,7 @@ class GuardTest : public ::testing::Test {
     }
     return -1;
   }
-  void Prepare() { guard_.Prepare(options_); }
+  void Prepare() { ASSERT_TRUE(guard_.Prepare(options_).ok()); }
 
   Guard guard_;
   Options options_;
@@ -148,6 +148,47 @@ TEST_F(GuardTest, AttemptsTakeNoPlaceOfTheUser) {
   EXPECT_EQ(guard_.BeginLogin(options_, Ip("203.0.113.1"), "alice", now_, &attacker),
             GuardRefusal::kNone);
   EXPECT_EQ(LogIn("192.0.2.1", "alice", true), GuardRefusal::kNone);
+}
+
+// They are counted in one table.
+TEST_F(GuardTest, SessionsOfAUserAreNoAttempts) {
+  options_.sessions.user = 100;
+  options_.failures.on = true;
+  options_.failures.user = 2;
+  Prepare();
+  std::vector<std::unique_ptr<Visit>> logged_in;
+  for (int i = 0; i < 10; ++i) {
+    logged_in.push_back(std::make_unique<Visit>(&guard_));
+    // From here, where the user is known, and from elsewhere.
+    const std::string ip = i % 2 == 0 ? "192.0.2.1" : absl::StrCat("203.0.", i, ".1");
+    EXPECT_EQ(LogIn(logged_in.back().get(), ip, "alice", true), GuardRefusal::kNone) << i;
+  }
+  EXPECT_EQ(guard_.Report()[0].used, 1u) << "of the user, who has no attempt under way";
+  // Two attempts at a time, as ever, and two more where the user is known.
+  Visit three(&guard_), four(&guard_), five(&guard_), known(&guard_);
+  const auto begin = [this](const std::string& ip, Visit* visit) {
+    return guard_.BeginLogin(options_, Ip(ip), "alice", now_, visit);
+  };
+  EXPECT_EQ(begin("198.51.100.1", &three), GuardRefusal::kNone);
+  EXPECT_EQ(begin("198.51.100.1", &four), GuardRefusal::kNone);
+  EXPECT_EQ(begin("198.51.100.1", &five), GuardRefusal::kFailuresUser);
+  EXPECT_EQ(begin("192.0.2.1", &known), GuardRefusal::kNone);
+  EXPECT_EQ(guard_.Report()[0].used, 3u) << "the user, the user's attempts, and those from here";
+}
+
+// Longer than what the guard keeps on its stack, and different only at the end, or only in case.
+TEST_F(GuardTest, LongNamesAreNamesLikeOthers) {
+  options_.failures.on = true;
+  options_.failures.user = 3;
+  Prepare();
+  for (const size_t size :
+       {size_t{0}, size_t{100}, size_t{122}, size_t{123}, size_t{124}, size_t{1000}}) {
+    SCOPED_TRACE(size);
+    const std::string name(size, 'x');
+    EXPECT_EQ(FailUntilRefused("192.0.2.1", name + "a", GuardRefusal::kFailuresUser), 3);
+    EXPECT_EQ(LogIn("192.0.2.1", std::string(size, 'X') + "A", false), GuardRefusal::kFailuresUser);
+    EXPECT_EQ(LogIn("192.0.2.1", name + "b", false), GuardRefusal::kNone);
+  }
 }
 
 TEST_F(GuardTest, FailuresOfAUserAreForgottenOneByOne) {
@@ -404,6 +445,19 @@ TEST_F(GuardTest, ReportsItsTables) {
   }
   EXPECT_EQ(names,
             (std::vector<std::string>{"sessions", "failures", "known", "logins", "connections"}));
+}
+
+TEST_F(GuardTest, TablesTooLargeForTheSystemAreRefused) {
+  Options too_large = options_;
+  too_large.failures.on = true;
+  too_large.entries = size_t{1} << 56;
+  const absl::Status status = guard_.Prepare(too_large);
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  // And later options that are not get what they need.
+  options_.failures.on = true;
+  options_.failures.user = 3;
+  Prepare();
+  EXPECT_EQ(FailUntilRefused("192.0.2.1", "alice", GuardRefusal::kFailuresUser), 3);
 }
 
 TEST_F(GuardTest, LimitsAreExactWhenThreadsHammerIt) {

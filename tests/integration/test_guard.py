@@ -7,6 +7,8 @@ The loopback network has many addresses, so one machine is many clients. One net
 import contextlib
 import json
 import os
+import pathlib
+import resource
 import selectors
 import socket
 import time
@@ -296,6 +298,24 @@ def test_lists_and_their_reload(world):
     here.proxy.reload()
     wait_until(lambda: is_closed(here.port, "127.0.6.1"), 10)
     assert here.log_in("127.0.7.1").startswith(b"+OK")
+
+
+def test_a_reload_that_needs_more_memory_than_there_is(world):
+    here = world({"sessions": {"user": 100}})
+    pid = here.proxy.pid
+    size = int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.prlimit(pid, resource.RLIMIT_AS, (size + 2**30, resource.RLIM_INFINITY))
+    before = here.config["guard"]
+    here.config["guard"] = {"connections": {"ip": "2/h"}, "entries": 2**28}  # 4 GiB
+    here.proxy.write_config(here.config)
+    assert "guard: the system has no memory for its tables" in here.proxy.reload()
+    for _ in range(5):
+        assert here.log_in("127.0.7.1").startswith(b"+OK")
+    # Nothing is left of it that the next one would stumble over.
+    here.config["guard"] = {**before, "connections": {"ip": "2/h"}, "entries": 4096}
+    here.proxy.write_config(here.config)
+    assert "is in use" in here.proxy.reload()
+    assert here.log_in("127.0.8.1").startswith(b"+OK")
 
 
 def test_lists_and_limits_behind_a_proxy_header(world, tmp):

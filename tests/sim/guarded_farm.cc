@@ -1,5 +1,6 @@
 // Every second farm has a guard: its limits are never reached, but everything is counted, and in
 // the end everything must have been given back, whatever has gone wrong.
+#include "proxy/base/check.h"
 #include "tests/sim/farm.h"
 
 namespace postern::sim {
@@ -21,7 +22,7 @@ void Farm::PutGuard(uint64_t seed, Snapshot* snapshot) {
   snapshot->config.login_delays.resize(snapshot->config.routing.pools.size());
   snapshot->config.route_login_delays.assign(snapshot->config.routing.routes.size(), -1);
   guard_ = std::make_shared<guard::Guard>(guard::HashKey{seed, seed}, spec_.clients.size());
-  guard_->Prepare(options);
+  CHECK(guard_->Prepare(options).ok());
   snapshot->guard = guard_;
 }
 
