@@ -358,7 +358,10 @@ void Fleet::Tell() {
   promises.failover = spec_.pool.failover;
   promises.queue_wait = spec_.pool.queue.wait;
   promises.candidates_max = routing::kCandidatesMax;
-  promises.hold = snapshot_->config.timeouts.hold - kSecond;
+  const config::Timeouts& timeouts = snapshot_->config.timeouts;
+  promises.attempt =
+      snapshot_->config.limits.upstream_tries * (timeouts.upstream_connect + kSecond);
+  promises.hold = timeouts.hold - kSecond;
   promises.on_its_way = 4 * spec_.plan.delay_max + 5 * kMillisecond;
   promises.end_over = spec_.health.end_over;
   if (checker_ == nullptr) return;

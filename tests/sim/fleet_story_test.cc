@@ -114,6 +114,12 @@ TEST_F(FleetStoryTest, WhoWaitsIsServedSoon) {
   ExpectNone();
   story_.backends[1].open[0].from -= 1;
   ExpectFailure("while backend 1 would have had it");
+  // It may have asked somebody else meanwhile.
+  story_.promises.attempt = 4 * kSecond;
+  story_.backends[0].tempting = {{20 * kSecond, 25 * kSecond}};
+  ExpectNone();
+  story_.backends[1].open[0].from -= 4 * kSecond;
+  ExpectFailure("while backend 1 would have had it");
   // It goes by the configuration that it came with.
   story_.reloads = {{20 * kSecond, "another limit", 0, 0, 0, 1}};
   ExpectNone();
@@ -221,6 +227,12 @@ TEST_F(FleetStoryTest, AHoldIsAReasonWhileItLasts) {
   ExpectFailure("while backend 1");
   story_.backends[1].open = {{31 * kSecond, kNever}};
   ExpectNone();
+  // Held until after the end: it had waited for the release and not for a backend.
+  story_.backends[1].open = {{0, kNever}};
+  story_.holds[0].time.until = 40 * kSecond + 1;
+  ExpectNone();
+  story_.holds[0].time.until = 40 * kSecond;
+  ExpectFailure("while backend 1");
 }
 
 TEST_F(FleetStoryTest, OtherWordsAreNoRefusal) {
