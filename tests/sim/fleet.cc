@@ -372,8 +372,13 @@ void Fleet::Tell() {
   promises.found_within =
       health.interval + health.jitter + health.timeout +
       (health.fall - 1) * (health.fast_interval + health.jitter + health.timeout) + slack;
+  DurationNs answers_within = 0;  // a check that asks for a greeting
+  for (const FleetBackend& backend : spec_.backends) {
+    answers_within = std::max(answers_within, backend.pace.chunk_delay);
+  }
   promises.trusted_within = health.timeout + health.interval + health.jitter +
-                            (health.rise - 1) * (health.fast_interval + health.jitter) + slack;
+                            (health.rise - 1) * (health.fast_interval + health.jitter) +
+                            health.rise * answers_within + slack;
 }
 
 void Fleet::CheckBalance() {

@@ -193,6 +193,26 @@ TEST_F(FleetWaitSim, ReloadsDelayNoCheck) {
   }
 }
 
+// Each check of a backend that takes its time with the greeting lasts as long as that.
+TEST_F(FleetWaitSim, WhoAnswersSlowlyIsTrustedLater) {
+  RunSeeds(8, [](uint64_t seed) {
+    FleetSpec spec = Backends(2, 0);
+    spec.health.probe = config::Probe::kGreeting;
+    spec.health.timeout = 3 * kSecond;
+    spec.health.rise = 6;
+    spec.backends[0].pace.chunk_max = 1000;
+    spec.backends[0].pace.chunk_delay = 2500 * kMillisecond;
+    spec.backends[0].outages = {
+        {{10 * kSecond, 40 * kSecond}, ConnectAnswer::Kind::kRefuse, /*crash=*/false}};
+    Fleet fleet(seed, std::move(spec));
+    Failures failures = fleet.Run();
+    const FleetBackendStory& backend = fleet.story().backends[0];
+    if (backend.down.size() != 1) failures.push_back("it should have been found down once");
+    if (backend.up.size() != 2) failures.push_back("it should have been trusted again");
+    return failures;
+  });
+}
+
 // It was found down, taken out of the configuration, mended and added again: nobody has asked it
 // since, so nothing is known of it, and it is used until a check says otherwise.
 TEST_F(FleetWaitSim, WhatIsNotCheckedAnyMoreIsForgotten) {
