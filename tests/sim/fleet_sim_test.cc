@@ -53,6 +53,17 @@ TEST_F(FleetSim, LargeOnesKeepTheirPromises) {
            [](uint64_t seed) { return Fleet(seed, DrawFleet(seed, FleetSize::kLarge)).Run(); });
 }
 
+// In this one a user is released as one of the user's logins has waited for timeouts.hold.
+TEST_F(FleetSim, WhoIsReleasedInTheLastMomentGoesOn) {
+  constexpr uint64_t kSeed = 12003011;
+  Fleet fleet(kSeed, DrawFleet(kSeed, FleetSize::kTiny));
+  EXPECT_EQ(fleet.Run(), Failures{});
+  // Every end is told at once: nobody hears of a hold that is over.
+  FleetStory story = fleet.story();
+  story.promises.on_its_way = 0;
+  EXPECT_EQ(CheckFleet(story), Failures{});
+}
+
 TEST_F(FleetSim, SameSeedSameHistory) {
   std::vector<uint64_t> hashes[2];
   for (std::vector<uint64_t>& run : hashes) {

@@ -219,7 +219,12 @@ TEST_F(FleetStoryTest, AHoldIsAReasonWhileItLasts) {
   ExpectFailure("on hold");
   story_.holds = {{"anna", {5 * kSecond, kNever}}};
   ExpectNone();
-  story_.holds[0].time.from = 11 * kSecond;
+  // Released when it had been told so, and its session was not over yet.
+  story_.holds[0].time.until = 40 * kSecond - story_.promises.on_its_way;
+  ExpectNone();
+  story_.holds[0].time.until -= 1;
+  ExpectFailure("on hold");
+  story_.holds[0].time = {11 * kSecond, kNever};
   ExpectFailure("on hold");
   // Released, and refused nevertheless.
   story_.visits[0].reason = CloseReason::kUpstreamUnavailable;
