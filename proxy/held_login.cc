@@ -65,11 +65,12 @@ coro::Task<bool> Session::WaitWhileHeld() {
   bool released = false;
   Outcome outcome = co_await client_.Flush();
   while (outcome == Outcome::kOk && reason_ == CloseReason::kNone &&
-         expire_reason_ == CloseReason::kNone && io_->Now() < until) {
+         expire_reason_ == CloseReason::kNone) {
     const bool held = holds.Covers(user_);
     released =
         !held && (guard == nullptr || guard->ResumeLogin(config().guard, io_->Now(), visit_.get()));
-    if (released) break;
+    // In this order: who is released in the last moment goes on.
+    if (released || io_->Now() >= until) break;
     const TimeNs wake_at = held ? until : std::min(until, io_->Now() + kResumeEvery);
     outcome = co_await ListenUntil(wake_at, &listens);
   }

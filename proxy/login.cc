@@ -139,31 +139,28 @@ coro::Task<Session::Attempt> Session::TryLogin(pop3::Credentials* credentials) {
 coro::Task<Session::Attempt> Session::FindRoute(const pop3::Credentials* credentials,
                                                 LoginWait* wait, routing::Decision* route,
                                                 absl::string_view* password) {
-  const Snapshot& shared = *snapshot_->shared;
-  *route = RouteUser();
-  if (route->lookup >= 0) {
-    const Attempt asked = co_await AskLookups(credentials, route);
-    if (asked != Attempt::kJoined) co_return asked;
-  }
-  // Our own secrets are asked before any backend, so that a wrong digest costs none anything.
-  *password = credentials->password.view();
-  if (lookup_ != nullptr && lookup_->secret != nullptr) *password = lookup_->secret->view();
-  if (credentials->shows_digest() && !JudgedByLookup() && !VerifyHere(*credentials, password)) {
-    CountLogin(metrics::LoginResult::kRefused);
-    co_return Attempt::kRefused;
-  }
-  while (shared.holds->Covers(user_)) {
+  for (;;) {
+    *route = RouteUser();
+    if (route->lookup >= 0) {
+      const Attempt asked = co_await AskLookups(credentials, route);
+      if (asked != Attempt::kJoined) co_return asked;
+    }
+    // Our own secrets are asked before any backend, so that a wrong digest costs none anything.
+    *password = credentials->password.view();
+    if (lookup_ != nullptr && lookup_->secret != nullptr) *password = lookup_->secret->view();
+    if (credentials->shows_digest() && !JudgedByLookup() && !VerifyHere(*credentials, password)) {
+      CountLogin(metrics::LoginResult::kRefused);
+      co_return Attempt::kRefused;
+    }
+    if (!OnHold()) co_return Attempt::kJoined;
     PassTurn(wait, 1);
     const bool released = co_await WaitWhileHeld();
     if (!released) {
       const bool told = reason_ == CloseReason::kNone || reason_ == CloseReason::kHeld;
       co_return told ? Attempt::kUnavailable : Attempt::kGone;
     }
-    if (lookup_ == nullptr) {
-      *route = RouteUser();
-    }
+    // What was true before may be what the hold was there to change.
   }
-  co_return Attempt::kJoined;
 }
 
 // The line of the route, and the place in the table of live users. kJoined: go on.

@@ -30,10 +30,15 @@ class LookupWait {
     if (session_ == nullptr) return;
     answer_ = std::move(answer);
     Session* session = std::exchange(session_, nullptr);
-    // It waits in Pause(), so that whatever ends a pause early ends this too.
-    session->io_->timers().Disarm(&session->pause_);
-    session->pause_wake_.Fire();
+    // It waits in Pause() or in ListenUntil(), so that whatever ends these early ends this too.
+    if (session->pause_wake_.waiting()) {
+      session->io_->timers().Disarm(&session->pause_);
+      session->pause_wake_.Fire();
+    } else {
+      session->client_.InterruptRead();
+    }
   }
+  bool answered() const { return answer_ != nullptr; }
   routing::AnswerPtr TakeAnswer() { return std::move(answer_); }
 
  private:
@@ -47,6 +52,8 @@ using Kind = routing::LookupAnswer::Kind;
 
 // A service that wants a refusal to wait longer than this would only hold connections open.
 constexpr DurationNs kRefusedDelayMax = 60 * kSecond;
+// Most answers come sooner. Then the client is read, so that its going is noticed.
+constexpr DurationNs kListenAfter = 100 * kMillisecond;
 
 // As nginx names them; those that it does not know by their SASL name.
 std::string MethodName(const pop3::Credentials& credentials) {
@@ -117,7 +124,9 @@ coro::Task<routing::AnswerPtr> Session::AskService(routing::LookupService* servi
   routing::LookupTicketPtr ticket;
   std::shared_ptr<LookupWait> wait = BeginAsking(service, question, &answer, &ticket);
   if (wait == nullptr) co_return answer;
-  co_await Pause(service->options().timeout);
+  const TimeNs until = io_->Now() + service->options().timeout;
+  co_await Pause(std::min(kListenAfter, service->options().timeout));
+  if (!wait->answered()) co_await ListenForAnswer(wait.get(), until);
   wait->Leave();
   answer = wait->TakeAnswer();
   if (answer != nullptr) co_return answer;
@@ -128,6 +137,17 @@ coro::Task<routing::AnswerPtr> Session::AskService(routing::LookupService* servi
     answer = service->GiveUp(ticket, io_->Now());
   }
   co_return answer;
+}
+
+// Until the answer has come, it is too late for it, or the session is to end.
+coro::Task<void> Session::ListenForAnswer(const LookupWait* wait, TimeNs until) {
+  bool listens = true;
+  Outcome outcome = co_await client_.Flush();
+  while (outcome == Outcome::kOk && !wait->answered() && reason_ == CloseReason::kNone &&
+         expire_reason_ == CloseReason::kNone && io_->Now() < until) {
+    outcome = co_await ListenUntil(until, &listens);
+  }
+  if (outcome != Outcome::kOk) EndOnClient(outcome);
 }
 
 coro::Task<Session::Attempt> Session::AskLookups(const pop3::Credentials* credentials,

@@ -251,6 +251,7 @@ class Session : public ListNode<Session> {
   // Takes the question away. Null: the session has ended, or is about to.
   coro::Task<routing::AnswerPtr> AskService(routing::LookupService* service,
                                             routing::LookupQuestion* question);
+  coro::Task<void> ListenForAnswer(const LookupWait* wait, TimeNs until);
   routing::LookupQuestion Question(const pop3::Credentials& credentials) const;
   std::shared_ptr<LookupWait> BeginAsking(routing::LookupService* service,
                                           routing::LookupQuestion* question,

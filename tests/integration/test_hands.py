@@ -11,6 +11,7 @@ import time
 import pytest
 
 from harness import Pop3Connection, free_port, wait_until
+from harness.auth_service import AuthService, reply
 from harness.census import Census
 from harness.proxy import build_directory, run_postern
 
@@ -326,6 +327,26 @@ def test_hold_and_release(start_proxy, census, tmp):
         assert client.line().startswith(b"-ERR [SYS/TEMP]")
     verb(proxy, "hold", "--hash-range", "f-0", code=1)
     verb(proxy, "hold", "a", "--hash-range", "0-f", code=2)
+
+
+def test_a_released_login_asks_again_where_its_user_lives(start_proxy, census, tmp):
+    """What a lookup said before the hold may be what the hold was there to change."""
+    home = "mail1"
+    with AuthService(lambda request: reply(Auth_Server=home)) as service:
+        lookup = {"name": "auth", "type": "auth_http", "urls": [service.url()],
+                  "cache": {"ttl": "0s", "negative_ttl": "0s"}}  # fmt: skip
+        proxy = launch(start_proxy, census, tmp, lookup=[lookup], route=[{"lookup": "auth"}])
+        verb(proxy, "hold", "a@x.test")
+        with connect(proxy) as waits:
+            waits.command("USER a@x.test")
+            waits.send(f"PASS {PASSWORD}\r\n".encode())
+            proxy.wait_for_metric(1, "postern_held_logins")
+            home = "mail2"
+            verb(proxy, "release", "a@x.test")
+            assert waits.line().startswith(b"+OK")
+            waits.quit()
+        assert len(service.requests) == 2
+    assert census.of("a@x.test") == ["mail2"]
 
 
 def test_held_logins_are_no_guesses(start_proxy, census, tmp):

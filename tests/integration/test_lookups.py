@@ -7,7 +7,9 @@ import hmac
 import os
 import re
 import shutil
+import socket
 import ssl
+import struct
 import subprocess
 import threading
 import time
@@ -467,6 +469,29 @@ def test_a_client_that_leaves_and_a_drain_while_the_service_thinks(start_proxy, 
     assert time.monotonic() - began < 3
     hold.set()
     proxy.wait()
+
+
+@pytest.mark.parametrize("end", ["closes", "resets"])
+def test_who_goes_while_the_service_thinks_is_noticed_at_once(start_proxy, farm, service, end):
+    think = threading.Event()
+    service.answer = lambda request: think.wait(60) and reply(Auth_Server="mail1")
+    proxy = start_proxy(config(farm, [service.url()], {"timeout": "60s"}, timeouts={"login": "10m"}))
+    client = Pop3Connection(proxy.ports["plain"])
+    client.send(f"USER {USER}\r\nPASS {PASSWORD}\r\n".encode())
+    proxy.wait_for_metric(1, LOOKUP + "waiting")
+    if end == "resets":
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
+    # Long before the service answers.
+    assert f"reason=client_{'closed' if end == 'closes' else 'reset'} " in proxy.session_lines(1)[0]
+    # A session that was sent ahead, with its end behind it, waits for the answer.
+    with Pop3Connection(proxy.ports["plain"]) as ahead:
+        ahead.send(f"USER {USER}\r\nPASS {PASSWORD}\r\nNOOP\r\nQUIT\r\n".encode())
+        ahead.socket.shutdown(socket.SHUT_WR)
+        proxy.wait_for_metric(2, LOOKUP + "waiting")  # with what the service is still busy with
+        think.set()
+        lines = [ahead.line() for _ in range(4)]
+        assert all(line.startswith(b"+OK") for line in lines), lines
 
 
 def test_the_login_deadline_ends_the_wait(start_proxy, farm, service):

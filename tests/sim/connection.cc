@@ -75,6 +75,8 @@ bool Connection::writable(int end) const {
 int Connection::Write(int end, absl::string_view bytes) {
   End& self = ends_[end];
   CHECK(!self.closed);
+  const bool broken = self.pending_error != 0 || self.reset;
+  if (broken && self.keeps_written) self.written.append(bytes.data(), bytes.size());
   if (self.pending_error != 0) return -std::exchange(self.pending_error, 0);
   if (self.reset || self.shut_write) return -EPIPE;
   const size_t used = self.in_flight + UnreadBytes(ends_[1 - end]);

@@ -44,7 +44,8 @@ class Connection {
   // How many bytes were taken, -EAGAIN, -EPIPE or -ECONNRESET.
   int Write(int end, absl::string_view bytes);
   bool writable(int end) const;
-  // Keeps what is written at this end from now on, whether it will arrive or not.
+  // Keeps what is written at this end from now on, whether it will arrive or not: also what a write
+  // offers that is told of a reset.
   void KeepWritten(int end) { ends_[end].keeps_written = true; }
   const std::string& written(int end) const { return ends_[end].written; }
 

@@ -358,7 +358,10 @@ void Fleet::Tell() {
   promises.failover = spec_.pool.failover;
   promises.queue_wait = spec_.pool.queue.wait;
   promises.candidates_max = routing::kCandidatesMax;
-  promises.hold = snapshot_->config.timeouts.hold - kSecond;
+  const config::Timeouts& timeouts = snapshot_->config.timeouts;
+  promises.attempt =
+      snapshot_->config.limits.upstream_tries * (timeouts.upstream_connect + kSecond);
+  promises.hold = timeouts.hold - kSecond;
   promises.on_its_way = 4 * spec_.plan.delay_max + 5 * kMillisecond;
   promises.end_over = spec_.health.end_over;
   if (checker_ == nullptr) return;
@@ -369,8 +372,13 @@ void Fleet::Tell() {
   promises.found_within =
       health.interval + health.jitter + health.timeout +
       (health.fall - 1) * (health.fast_interval + health.jitter + health.timeout) + slack;
+  DurationNs answers_within = 0;  // a check that asks for a greeting
+  for (const FleetBackend& backend : spec_.backends) {
+    answers_within = std::max(answers_within, backend.pace.chunk_delay);
+  }
   promises.trusted_within = health.timeout + health.interval + health.jitter +
-                            (health.rise - 1) * (health.fast_interval + health.jitter) + slack;
+                            (health.rise - 1) * (health.fast_interval + health.jitter) +
+                            health.rise * answers_within + slack;
 }
 
 void Fleet::CheckBalance() {

@@ -196,7 +196,7 @@ Failures CheckNothingIsCut(const FleetStory& story, CloseReason reason, const Fl
 TEST_F(EndSim, NothingThatIsBeingSaidIsCut) {
   Counts counts;
   for (const bool dies : {false, true}) {
-    RunSeeds(30, [dies, &counts](uint64_t seed) {
+    RunSeeds(20, [dies, &counts](uint64_t seed) {
       FleetSpec spec = BusyOneGoes(seed);
       dies ? GoSilent(&spec) : DrainOver(&spec);
       // Nobody new comes to a backend that is silent.

@@ -44,18 +44,24 @@ class FleetSim : public ::testing::Test {
 };
 
 TEST_F(FleetSim, TinyOnesKeepTheirPromises) {
-  RunSeeds(600 / kShorter,
+  RunSeeds(400 / kShorter,
            [](uint64_t seed) { return Fleet(seed, DrawFleet(seed, FleetSize::kTiny)).Run(); });
 }
 
-TEST_F(FleetSim, SmallOnesKeepTheirPromises) {
-  RunSeeds(600 / kShorter,
-           [](uint64_t seed) { return Fleet(seed, DrawFleet(seed, FleetSize::kSmall)).Run(); });
+TEST_F(FleetSim, LargeOnesKeepTheirPromises) {
+  RunSeeds(18 / kShorter,
+           [](uint64_t seed) { return Fleet(seed, DrawFleet(seed, FleetSize::kLarge)).Run(); });
 }
 
-TEST_F(FleetSim, LargeOnesKeepTheirPromises) {
-  RunSeeds(24 / kShorter,
-           [](uint64_t seed) { return Fleet(seed, DrawFleet(seed, FleetSize::kLarge)).Run(); });
+// In this one a user is released as one of the user's logins has waited for timeouts.hold.
+TEST_F(FleetSim, WhoIsReleasedInTheLastMomentGoesOn) {
+  constexpr uint64_t kSeed = 12003011;
+  Fleet fleet(kSeed, DrawFleet(kSeed, FleetSize::kTiny));
+  EXPECT_EQ(fleet.Run(), Failures{});
+  // Every end is told at once: nobody hears of a hold that is over.
+  FleetStory story = fleet.story();
+  story.promises.on_its_way = 0;
+  EXPECT_EQ(CheckFleet(story), Failures{});
 }
 
 TEST_F(FleetSim, SameSeedSameHistory) {
@@ -71,10 +77,10 @@ TEST_F(FleetSim, SameSeedSameHistory) {
   EXPECT_EQ(hashes[0], hashes[1]);
 }
 
-// A fleet in which nothing happens would keep every promise, too.
-TEST_F(FleetSim, MeetsNearlyEverything) {
+// A fleet in which nothing happens would keep every promise, too: nearly everything is met.
+TEST_F(FleetSim, SmallOnesKeepTheirPromises) {
   std::map<std::string, int> seen;
-  RunSeeds(300, [&seen](uint64_t seed) {
+  RunSeeds(400 / kShorter, [&seen](uint64_t seed) {
     Fleet fleet(seed, DrawFleet(seed, FleetSize::kSmall));
     Failures failures = fleet.Run();
     const FleetStory& story = fleet.story();
@@ -103,6 +109,7 @@ TEST_F(FleetSim, MeetsNearlyEverything) {
     }
     return failures;
   });
+  if (kShorter > 1 || std::getenv("POSTERN_SIM_SEEDS") != nullptr) return;
   for (const char* what :
        {"waited in a line", "gave up", "a move that took time", "held", "a reload that moved users",
         "found down", "came back", "misleading", "ejected", "quit", "client_closed",
@@ -139,7 +146,7 @@ TEST_F(FleetSim, SessionsAreSpreadAsPromised) {
   for (const Spread& spread : kSpreads) {
     SCOPED_TRACE(absl::StrCat("balance ", static_cast<int>(spread.balance), ", ", spread.backends,
                               " backends, bound ", spread.bound_percent));
-    RunSeeds(6, [&spread](uint64_t seed) {
+    RunSeeds(5, [&spread](uint64_t seed) {
       FleetSpec spec = CalmFleet(seed, spread.backends, 600, spread.balance);
       spec.pool.load_bound_percent = spread.bound_percent;
       std::vector<uint32_t> weights;

@@ -76,8 +76,11 @@ class Judge {
     if (visit.gave_up) return;
     if (visit.reason == CloseReason::kHeld) {
       for (const FleetHold& hold : story_.holds) {
-        if (hold.user == visit.user && hold.time.Covers(visit.ended - promises().hold, visit.ended))
+        // It is told a little before its session has ended.
+        const DurationNs told = visit.ended - promises().on_its_way;
+        if (hold.user == visit.user && hold.time.Covers(visit.ended - promises().hold, told)) {
           return;
+        }
       }
       return Fail(visit.name, " was told that ", visit.user, " is on hold");
     }
@@ -91,11 +94,15 @@ class Judge {
     DurationNs from = visit.came;
     for (const FleetHold& hold : story_.holds) {
       if (hold.user != visit.user || hold.time.from > visit.ended) continue;
-      from = std::max(from, std::min(hold.time.until, visit.ended));
+      // It waited for something else, and could not have gone on.
+      if (hold.time.until > visit.ended) return;
+      from = std::max(from, hold.time.until);
     }
     // That backend was not there all the time, and nobody else would have been right.
     if (HasToldOne(visit)) return;
-    if (promises().queue_wait > 0) from = std::max(from, visit.ended - kServedWithin);
+    if (promises().queue_wait > 0) {
+      from = std::max(from, visit.ended - kServedWithin - BusyWithSilence(visit));
+    }
     int only = -1;
     if (!PermittedOnly(visit, from, &only)) return;
     if (only < 0 && !MustBeServed(from, visit.ended)) return;
@@ -114,14 +121,24 @@ class Judge {
     }
   }
 
-  // A session keeps the configuration that it began with: what another one says of the backend,
-  // more room for example, is nothing to it.
+  // Its last attempt may have begun before there was room anywhere: one try at each backend that
+  // did not answer.
+  DurationNs BusyWithSilence(const FleetVisit& visit) const {
+    const auto silent = std::count_if(story_.backends.begin(), story_.backends.end(),
+                                      [&](const FleetBackendStory& backend) {
+                                        return Met(backend.tempting, visit.came, visit.ended);
+                                      });
+    return std::min<DurationNs>(silent, promises().candidates_max) * promises().attempt;
+  }
+
   bool ReloadedDuring(const FleetVisit& visit) const {
     return std::any_of(story_.reloads.begin(), story_.reloads.end(), [&](const auto& reload) {
       return visit.came <= reload.at && reload.at <= visit.ended;
     });
   }
 
+  // A session keeps the configuration that it began with: what another one says of the backend,
+  // more room for example, is nothing to it.
   bool Reconfigured(size_t backend, const FleetVisit& visit) const {
     return std::any_of(story_.reloads.begin(), story_.reloads.end(), [&](const auto& reload) {
       return static_cast<size_t>(reload.backend) == backend && visit.came <= reload.at &&

@@ -53,8 +53,8 @@ struct FleetStay {
   std::vector<size_t> answer_ends;  // of what the backend said behind the login, in bytes
 };
 
-// A backend crashed behind the password of a login. It may have arrived, so nobody else may be told
-// it (ARCHITECTURE.md, invariant 6).
+// A backend crashed behind the password of a login, or under the write that held it. It may have
+// arrived, so nobody else may be told it (ARCHITECTURE.md, invariant 6).
 struct FleetTold {
   std::string user;
   int backend = 0;
@@ -111,6 +111,8 @@ struct FleetPromises {
   bool failover = true;
   DurationNs queue_wait = 0;  // 0: nobody waits
   int candidates_max = 4;     // asked for one login that does not wait
+  // So long a login is busy with one backend that is silent, and looks at no other.
+  DurationNs attempt = 7 * kSecond;
   DurationNs hold = 30 * kSecond;
   // An end is on its way for so long when the proxy has closed a connection already.
   DurationNs on_its_way = 5 * kMillisecond;

@@ -114,6 +114,12 @@ TEST_F(FleetStoryTest, WhoWaitsIsServedSoon) {
   ExpectNone();
   story_.backends[1].open[0].from -= 1;
   ExpectFailure("while backend 1 would have had it");
+  // It may have asked somebody else meanwhile.
+  story_.promises.attempt = 4 * kSecond;
+  story_.backends[0].tempting = {{20 * kSecond, 25 * kSecond}};
+  ExpectNone();
+  story_.backends[1].open[0].from -= 4 * kSecond;
+  ExpectFailure("while backend 1 would have had it");
   // It goes by the configuration that it came with.
   story_.reloads = {{20 * kSecond, "another limit", 0, 0, 0, 1}};
   ExpectNone();
@@ -213,7 +219,12 @@ TEST_F(FleetStoryTest, AHoldIsAReasonWhileItLasts) {
   ExpectFailure("on hold");
   story_.holds = {{"anna", {5 * kSecond, kNever}}};
   ExpectNone();
-  story_.holds[0].time.from = 11 * kSecond;
+  // Released when it had been told so, and its session was not over yet.
+  story_.holds[0].time.until = 40 * kSecond - story_.promises.on_its_way;
+  ExpectNone();
+  story_.holds[0].time.until -= 1;
+  ExpectFailure("on hold");
+  story_.holds[0].time = {11 * kSecond, kNever};
   ExpectFailure("on hold");
   // Released, and refused nevertheless.
   story_.visits[0].reason = CloseReason::kUpstreamUnavailable;
@@ -221,6 +232,12 @@ TEST_F(FleetStoryTest, AHoldIsAReasonWhileItLasts) {
   ExpectFailure("while backend 1");
   story_.backends[1].open = {{31 * kSecond, kNever}};
   ExpectNone();
+  // Held until after the end: it had waited for the release and not for a backend.
+  story_.backends[1].open = {{0, kNever}};
+  story_.holds[0].time.until = 40 * kSecond + 1;
+  ExpectNone();
+  story_.holds[0].time.until = 40 * kSecond;
+  ExpectFailure("while backend 1");
 }
 
 TEST_F(FleetStoryTest, OtherWordsAreNoRefusal) {

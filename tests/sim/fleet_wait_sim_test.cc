@@ -48,48 +48,73 @@ FleetSpec Backends(size_t count, DurationNs queue_wait) {
   return spec;
 }
 
-// Adds a sentence for each client that came in `from` to `until` and was not served at once.
-void CheckServedAtOnce(const FleetSpec& spec, const FleetStory& story, DurationNs from,
-                       DurationNs until, Failures* failures) {
+// Adds a sentence for each client that came in `from` to `until` and was not logged in soon.
+void CheckServed(const FleetSpec& spec, const FleetStory& story, DurationNs from, DurationNs until,
+                 DurationNs within, Failures* failures) {
   for (size_t i = 0; i < spec.clients.size(); ++i) {
     const FleetClient& client = spec.clients[i];
     if (client.comes < from || client.comes >= until) continue;
     bool served = false;
     for (const FleetStay& stay : story.stays) {
       served = served || (stay.user == client.user && stay.time.from >= client.comes &&
-                          stay.time.from < client.comes + kSecond);
+                          stay.time.from < client.comes + within);
     }
-    if (!served) failures->push_back(absl::StrCat(story.visits[i].name, " was not served at once"));
+    if (!served) failures->push_back(absl::StrCat(story.visits[i].name, " was not served soon"));
   }
 }
 
-// Those who wait began with a configuration that has one backend, which is full. Who comes after
-// the second one was added has nothing to wait for, and who waits behind them neither.
+// One of two backends is not in use. The other one has two seats, which become free after 10 and
+// after 20 s; six have waited for them since 5 s, so that four are left in a line that is slow.
+FleetSpec SlowLine() {
+  FleetSpec spec = Backends(2, 40 * kSecond);
+  spec.backends[0].limits.sessions_max = 2;
+  for (int i = 1; i <= 2; ++i) {
+    spec.clients.push_back(Client(absl::StrCat("early", i, "@example.net"), 0, i * 10 * kSecond));
+  }
+  for (int i = 0; i < 6; ++i) {
+    spec.clients.push_back(
+        Client(absl::StrCat("waits", i, "@example.net"), 5 * kSecond, 100 * kSecond));
+  }
+  return spec;
+}
+
+// Those who wait go by a configuration without the second backend. Who comes when it has been added
+// has nothing to wait for; and who then waits for a seat there does not wait for them.
 TEST_F(FleetWaitSim, OldLoginsHoldUpNobodyAfterAReload) {
   RunSeeds(8, [](uint64_t seed) {
-    FleetSpec spec = Backends(2, 40 * kSecond);
+    FleetSpec spec = SlowLine();
     spec.workers = 1 + seed % 3;
-    spec.lasts = 60 * kSecond;
-    spec.backends[0].limits.sessions_max = 1;
-    spec.backends[1].limits.sessions_max = 2;
+    spec.backends[1].limits.sessions_max = 1;
     spec.backends[1].configured = false;
-    // Rooms that are made now and then tell the line that it moves slowly.
-    for (int i = 0; i < 4; ++i) {
-      spec.clients.push_back(Client(absl::StrCat("early", i, "@example.net"), i * kSecond,
-                                    (i < 2 ? 4 : 100) * kSecond));
-    }
-    for (int i = 0; i < 6; ++i) {
-      spec.clients.push_back(Client(absl::StrCat("old", i, "@example.net"), 12 * kSecond, 0));
-    }
-    spec.orders.push_back(Order(FleetOrder::Kind::kAdd, 1, 20 * kSecond));
+    spec.orders = {Order(FleetOrder::Kind::kAdd, 1, 22 * kSecond)};
     for (int i = 0; i < 15; ++i) {
-      spec.clients.push_back(
-          Client(absl::StrCat("new", i, "@example.net"), (21 + i) * kSecond, 300 * kMillisecond));
+      const bool burst = i > 10;
+      spec.clients.push_back(Client(absl::StrCat("new", i, "@example.net"),
+                                    (burst ? 35 : 23 + i) * kSecond, 300 * kMillisecond));
     }
     for (size_t i = 0; i < spec.clients.size(); ++i) spec.clients[i].worker = i % spec.workers;
     Fleet fleet(seed, spec);
     Failures failures = fleet.Run();
-    CheckServedAtOnce(spec, fleet.story(), 21 * kSecond, 40 * kSecond, &failures);
+    CheckServed(spec, fleet.story(), 23 * kSecond, 35 * kSecond, 60 * kMillisecond, &failures);
+    CheckServed(spec, fleet.story(), 35 * kSecond, 40 * kSecond, 3 * kSecond, &failures);
+    return failures;
+  });
+}
+
+// In the moment in which the second backend is enabled there is room, and nobody in line knows of
+// it yet: whoever comes then is not told that it takes too long.
+TEST_F(FleetWaitSim, ALineThatIsAboutToBeCalledIsNotSlow) {
+  RunSeeds(8, [](uint64_t seed) {
+    FleetSpec spec = SlowLine();
+    spec.orders = {Order(FleetOrder::Kind::kDrain, 1, 0),
+                   Order(FleetOrder::Kind::kEnable, 1, 22 * kSecond)};
+    for (int i = 1; i < 20; ++i) {
+      spec.clients.push_back(Client(absl::StrCat("new", i, "@example.net"),
+                                    22 * kSecond + i * 5 * kMillisecond, kSecond));
+    }
+    Fleet fleet(seed, spec);
+    Failures failures = fleet.Run();
+    CheckServed(spec, fleet.story(), 22 * kSecond, 23 * kSecond, kSecond, &failures);
     return failures;
   });
 }
@@ -119,6 +144,34 @@ TEST_F(FleetWaitSim, WhoseSessionEndsWaitsNoLongerForItsBackend) {
   });
 }
 
+// The first in line is put on hold and passes its turn on, so that the second one sees it when the
+// backend is enabled, for which nobody is called.
+TEST_F(FleetWaitSim, AHeldLoginHoldsUpNobodyBehindIt) {
+  RunSeeds(8, [](uint64_t seed) {
+    constexpr DurationNs kEnabled = 20 * kSecond;
+    FleetSpec spec = Backends(1, 40 * kSecond);
+    // The second one would look by itself at 7.6 s, 8.6 s and so on.
+    spec.clients = {Client("anna@example.net", 5 * kSecond, 0),
+                    Client("bert@example.net", 6600 * kMillisecond, 0)};
+    spec.orders = {Order(FleetOrder::Kind::kDisable, 0, 2 * kSecond),
+                   Order(FleetOrder::Kind::kHold, 0, kEnabled - 300 * kMillisecond),
+                   Order(FleetOrder::Kind::kEnable, 0, kEnabled),
+                   Order(FleetOrder::Kind::kRelease, 0, 30 * kSecond)};
+    for (FleetOrder& order : spec.orders) order.user = "anna@example.net";
+    Fleet fleet(seed, std::move(spec));
+    Failures failures = fleet.Run();
+    const std::vector<FleetVisit>& visits = fleet.story().visits;
+    if (!visits[0].logged_in || visits[0].ended > 31 * kSecond) {
+      failures.push_back("the first one was not served after its release");
+    }
+    if (!visits[1].logged_in || visits[1].ended > kEnabled + 400 * kMillisecond) {
+      failures.push_back(
+          absl::StrCat("the second one was done after ", visits[1].ended / kMillisecond, " ms"));
+    }
+    return failures;
+  });
+}
+
 // Reloads come faster than a check is over. The promises of the checks hold nevertheless.
 TEST_F(FleetWaitSim, ReloadsDelayNoCheck) {
   for (const auto kind : {ConnectAnswer::Kind::kRefuse, ConnectAnswer::Kind::kBlackhole}) {
@@ -138,6 +191,26 @@ TEST_F(FleetWaitSim, ReloadsDelayNoCheck) {
       return failures;
     });
   }
+}
+
+// Each check of a backend that takes its time with the greeting lasts as long as that.
+TEST_F(FleetWaitSim, WhoAnswersSlowlyIsTrustedLater) {
+  RunSeeds(8, [](uint64_t seed) {
+    FleetSpec spec = Backends(2, 0);
+    spec.health.probe = config::Probe::kGreeting;
+    spec.health.timeout = 3 * kSecond;
+    spec.health.rise = 6;
+    spec.backends[0].pace.chunk_max = 1000;
+    spec.backends[0].pace.chunk_delay = 2500 * kMillisecond;
+    spec.backends[0].outages = {
+        {{10 * kSecond, 40 * kSecond}, ConnectAnswer::Kind::kRefuse, /*crash=*/false}};
+    Fleet fleet(seed, std::move(spec));
+    Failures failures = fleet.Run();
+    const FleetBackendStory& backend = fleet.story().backends[0];
+    if (backend.down.size() != 1) failures.push_back("it should have been found down once");
+    if (backend.up.size() != 2) failures.push_back("it should have been trusted again");
+    return failures;
+  });
 }
 
 // It was found down, taken out of the configuration, mended and added again: nobody has asked it
