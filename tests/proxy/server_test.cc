@@ -20,6 +20,7 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/base/own_port.h"
 #include "tests/tls/test_certificates.h"
 
 namespace postern {
@@ -133,16 +134,13 @@ class ServerTest : public ::testing::Test {
         << "[timeouts]\ndrain = \"5s\"\nclose_linger = \"300ms\"\n[log]\nsessions = \"\"\n";
   }
   void Start() {
-    // A port that was just free; somebody else may take it, so try again.
-    for (int attempt = 0; attempt < 20; ++attempt) {
-      close(ListenAnywhere(&port_));
-      Write("");
-      absl::StatusOr<config::Config> config = config::LoadConfig(file_);
-      ASSERT_TRUE(config.ok()) << config.status();
-      server_ = std::make_unique<Server>();
-      if (server_->Start(*std::move(config)).ok()) return;
-    }
-    FAIL() << "no free port";
+    port_ = testing::FreePort();
+    Write("");
+    absl::StatusOr<config::Config> config = config::LoadConfig(file_);
+    ASSERT_TRUE(config.ok()) << config.status();
+    server_ = std::make_unique<Server>();
+    const absl::Status status = server_->Start(*std::move(config));
+    ASSERT_TRUE(status.ok()) << status;
   }
   // Whether a whole session went well.
   bool Poll() const {
