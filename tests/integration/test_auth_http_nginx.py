@@ -53,7 +53,7 @@ mail {{
 """)
         self.process = Process(["nginx", "-c", path, "-p", directory, "-e", f"{directory}/error.log"],
                                os.path.join(directory, "nginx.log"))  # fmt: skip
-        wait_until(self._answers, 15, lambda: self.process.log())
+        wait_until(self._answers, 60, lambda: self.process.log())
 
     def _answers(self):
         try:

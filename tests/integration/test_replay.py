@@ -22,7 +22,7 @@ def store(tmp):
     process = Process(
         [MAILDROP, "--listen", "127.0.0.1:0", "--messages", "4"], os.path.join(tmp, "store.log"))
     ready = wait_until(
-        lambda: re.search(r"is ready on 127\.0\.0\.1:(\d+)", process.log()), 30, process.log)
+        lambda: re.search(r"is ready on 127\.0\.0\.1:(\d+)", process.log()), 60, process.log)
     yield int(ready.group(1))
     process.kill()
 
