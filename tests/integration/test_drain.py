@@ -120,7 +120,14 @@ def test_a_live_user_stays_at_a_drained_backend(start_proxy, farm, tmp):
         client.quit()
     proxy.wait_for_metric_to_fall(0, "postern_backend_sessions")
     wait_until(lambda: log_in(proxy, user).startswith(b"+OK"), 60, proxy.log)
-    assert backends_of(proxy, 4)[-1] != home
+
+    def places():
+        return [re.search(r" backend=(\w+) ", line)[1] for line in proxy.session_lines(4)
+                if " result=logged_in " in line]  # fmt: skip
+
+    wait_until(lambda: len(places()) == 3, what=lambda: proxy.session_lines())
+    # The long one, the one beside it and the last.
+    assert places().count(home) == 2, proxy.session_lines()
 
 
 def test_without_failover_a_drained_backend_has_no_stand_in(start_proxy, farm, tmp):

@@ -239,6 +239,7 @@ def test_other_routes_before_and_behind(start_proxy, farm, service):
     service.answer = lambda request: reply(None, code="404 Not Found")
     assert log_in(proxy, "someone@one.test").startswith(b"+OK")
     assert service.requests == []  # a route in front of the lookup
+    proxy.session_lines(1)
     assert log_in(proxy, "mapped2@map.test").startswith(b"+OK")
     assert backend_of(proxy, 2) == MAPPED["mapped2@map.test"]
     assert log_in(proxy, "someone@two.test").startswith(b"+OK")

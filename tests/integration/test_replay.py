@@ -28,8 +28,8 @@ def store(tmp):
 
 
 def load(*arguments):
-    done = subprocess.run([LOAD, "--json", "-", "--quiet", *map(str, arguments)],
-                          capture_output=True, text=True, timeout=120)
+    done = subprocess.run([LOAD, "--json", "-", "--quiet", "--timeout-s", "60", *map(str, arguments)],
+                          capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads(done.stdout), done.stderr
 
