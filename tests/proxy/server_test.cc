@@ -364,10 +364,15 @@ TEST_F(ServerTest, BackendsComeAndGoBesideLogins) {
       server_->Summary();
     }
   });
-  for (int round = 0; round < 6; ++round) {
-    ASSERT_TRUE(server_->AddBackend(Addition("second", second)).ok());
+  // A session knows the backends that there were when it began: the only one it knows must stay
+  // until it is over.
+  const auto let_sessions_pass = [&] {
     const int before = good.load() + bad.load();
     while (good.load() + bad.load() < before + 3) std::this_thread::yield();
+  };
+  for (int round = 0; round < 6; ++round) {
+    ASSERT_TRUE(server_->AddBackend(Addition("second", second)).ok());
+    let_sessions_pass();
     const std::string gone = round % 2 == 0 ? "store" : "second";
     ASSERT_TRUE(server_->desk()->SetWeight(gone, 0, by).ok());
     RemoveWhenEmpty(gone);
@@ -376,6 +381,7 @@ TEST_F(ServerTest, BackendsComeAndGoBesideLogins) {
     config::AddedBackend back;
     back.name = gone;
     ASSERT_TRUE(server_->AddBackend(back).ok());
+    let_sessions_pass();
     ASSERT_TRUE(server_->desk()->SetWeight("second", 0, by).ok());
     RemoveWhenEmpty("second");
   }
