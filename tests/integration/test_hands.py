@@ -92,8 +92,8 @@ def test_sessions(proxy):
     with connect(proxy, "a@x.test") as a, connect(proxy, "b@x.test") as b, connect(proxy) as silent:
         assert a.command("NOOP").startswith(b"+OK")
         page = wait_until(
-            lambda: (p := sessions(proxy)) and p["matching"] == 3 and p, 60, proxy.log)
-        assert not page["more"] and page["complete"]
+            lambda: (p := sessions(proxy))["matching"] == 3 and p["complete"] and p, 60, proxy.log)
+        assert not page["more"]
         rows = {row["user"]: row for row in page["sessions"]}
         assert set(rows) == {"a@x.test", "b@x.test", ""}
         one = rows["a@x.test"]

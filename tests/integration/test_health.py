@@ -10,6 +10,7 @@ import pytest
 from harness import Pop3Connection, free_port
 from harness.dovecot import MASTER_PASSWORD, MASTER_USER
 from harness.farm import BY_HASH, PASSWORD
+from harness.ports import listens
 from harness.processes import Process
 from harness.waiting import wait_until
 
@@ -31,6 +32,7 @@ class Door:
             ["socat", f"TCP-LISTEN:{self.port},bind=127.0.0.1,fork,reuseaddr", f"TCP:{self.server.address()}"],
             os.path.join(self.directory, f"socat{self.port}.log"),
         )
+        wait_until(lambda: listens(self.port), what=lambda: f"socat: {self.process.log()}")
 
     def shut(self):
         if self.process is not None:

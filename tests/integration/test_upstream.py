@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import os
 import shutil
+import socket
 
 import pytest
 
@@ -133,8 +134,14 @@ def test_a_unix_socket(start_proxy, farm, tmp):
     forward = Process(
         ["socat", f"UNIX-LISTEN:{path},fork", f"TCP:{server.address()}"], os.path.join(tmp, "socat.log")
     )
+
+    def listens():
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(path) == 0
+
     try:
-        wait_until(lambda: os.path.exists(path), what=forward.log)
+        # The file is there before anybody listens.
+        wait_until(listens, what=forward.log)
         proxy = start_proxy(only({"address": f"unix:{path}"}))
         assert_mail_arrives(proxy)
     finally:
