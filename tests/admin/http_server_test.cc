@@ -200,7 +200,9 @@ TEST_F(AdminServerTest, PageRunsOnlyItsOwnScript) {
   const std::string first = Get("/");
   EXPECT_THAT(first, StartsWith("HTTP/1.1 200 "));
   EXPECT_THAT(first, HasSubstr("Content-Type: text/html; charset=utf-8"));
-  EXPECT_THAT(first, HasSubstr("Content-Security-Policy: default-src 'none'; connect-src 'self'; img-src data:"));
+  EXPECT_THAT(
+      first,
+      HasSubstr("Content-Security-Policy: default-src 'none'; connect-src 'self'; img-src data:"));
   const size_t at = first.find("script-src 'nonce-");
   ASSERT_NE(at, std::string::npos);
   const std::string nonce = first.substr(at + 18, 32);
@@ -290,8 +292,9 @@ TEST_F(AdminServerTest, SlowReaderDoesNotStopAnotherScrape) {
 // More slow ones than threads: each is thrown out at its deadline, and then others are served.
 TEST_F(AdminServerTest, DeadlinesFreeTheThreads) {
   options_.threads = 2;
-  options_.read_timeout = 50 * kMillisecond;
-  options_.write_timeout = 50 * kMillisecond;
+  // Long enough for a request that is sent at once, also on a busy machine.
+  options_.read_timeout = 2 * kSecond;
+  options_.write_timeout = 2 * kSecond;
   const std::string big(64 << 20, 'm');
   handlers_.metrics = [&] { return big; };
   Start();
@@ -308,7 +311,7 @@ TEST_F(AdminServerTest, DeadlinesFreeTheThreads) {
 // Bytes that drip do not extend the deadline of the request.
 TEST_F(AdminServerTest, DrippingRequestEndsAtItsDeadline) {
   options_.threads = 1;
-  options_.read_timeout = 100 * kMillisecond;
+  options_.read_timeout = 2 * kSecond;
   Start();
   Client slow(address_);
   std::thread dripper([&slow] {

@@ -21,7 +21,7 @@ BIN_DIR = ""
 def run(*arguments):
     return subprocess.run(
         [sys.executable, "-B", ROOT / "bench/compare/run.py", "--bin-dir", BIN_DIR, *arguments],
-        capture_output=True, text=True, timeout=240, stdin=subprocess.DEVNULL)
+        capture_output=True, text=True, timeout=800, stdin=subprocess.DEVNULL)
 
 
 class SmokeTest(unittest.TestCase):

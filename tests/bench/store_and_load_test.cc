@@ -38,7 +38,7 @@ class StoreAndLoadTest : public testing::Test {
     load_options_.SetScript(ScriptName::kFetch);
     load_options_.sessions = 4;
     load_options_.total = 40;
-    load_options_.timeout = 20 * kSecond;
+    load_options_.timeout = 60 * kSecond;
   }
 
   ~StoreAndLoadTest() override {

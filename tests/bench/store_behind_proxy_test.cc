@@ -28,7 +28,7 @@ class Connection {
  public:
   explicit Connection(const SocketAddress& address)
       : fd_(socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    const timeval patience{20, 0};
+    const timeval patience{60, 0};
     setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
     EXPECT_EQ(connect(fd_, address.data(), address.length()), 0);
   }

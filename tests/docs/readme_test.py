@@ -151,13 +151,13 @@ class CommandsTest(unittest.TestCase):
                     self.run_one(command)
         self.assertIsNotNone(self.server, "nothing serves")
         self.server.signal(signal.SIGTERM)
-        self.assertEqual(self.server.wait(20), 0, self.server.log())
+        self.assertEqual(self.server.wait(60), 0, self.server.log())
 
     def run_one(self, command):
         done = subprocess.run(
             ["bash", "-c", self.with_free_ports(command)], cwd=self.directory,
             env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            timeout=30)  # fmt: skip
+            timeout=120)  # fmt: skip
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertNotEqual(done.stdout, "")
 
@@ -170,7 +170,7 @@ class CommandsTest(unittest.TestCase):
             self.assertTrue(self.server.alive(), self.server.log())
             return "is ready" in self.server.log()
 
-        wait_until(ready, 20, self.server.log)
+        wait_until(ready, 60, self.server.log)
 
 
 class PageTest(unittest.TestCase):

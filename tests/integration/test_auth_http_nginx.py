@@ -53,7 +53,7 @@ mail {{
 """)
         self.process = Process(["nginx", "-c", path, "-p", directory, "-e", f"{directory}/error.log"],
                                os.path.join(directory, "nginx.log"))  # fmt: skip
-        wait_until(self._answers, 15, lambda: self.process.log())
+        wait_until(self._answers, 60, lambda: self.process.log())
 
     def _answers(self):
         try:
@@ -81,7 +81,7 @@ def both(start_proxy, farm, service, leaf, tmp):
             "pool": farm.config()["pool"],
             "auth": {"mechanisms": ["plain", "login", "cram-md5"], "apop": True},
             "lookup": [{"name": "auth", "type": "auth_http", "urls": [service.url("/auth?a=b")],
-                        "headers": {"X-Auth-Key": "key"}, "cache": {"ttl": "0s", "negative_ttl": "0s"}}],
+                        "headers": {"X-Auth-Key": "key"}, "timeout": "30s", "cache": {"ttl": "0s", "negative_ttl": "0s"}}],
             "route": [{"lookup": "auth", "pool": "mail"}],
         })  # fmt: skip
         yield [("nginx", nginx.ports), ("postern", proxy.ports)]

@@ -24,7 +24,7 @@ def cpu_seconds(pid):
 def connect_all(port, count, first_bytes=b""):
     sockets = []
     for _ in range(count):
-        one = socket.create_connection(("127.0.0.1", port), 20)
+        one = socket.create_connection(("127.0.0.1", port), 60)
         one.sendall(first_bytes)
         sockets.append(one)
     return sockets
@@ -35,7 +35,7 @@ def close_all(sockets):
         one.close()
 
 
-def fetch(proxy, listener="pop3s", tls="implicit", timeout=20):
+def fetch(proxy, listener="pop3s", tls="implicit", timeout=60):
     with Pop3Connection(proxy.ports[listener], tls, timeout=timeout) as client:
         assert client.login(USER, PASSWORD).startswith(b"+OK")
         assert client.multiline("RETR 1")[1] == MESSAGE
@@ -46,14 +46,14 @@ def fetch(proxy, listener="pop3s", tls="implicit", timeout=20):
 @pytest.mark.parametrize("first_bytes", [b"", b"\x16\x03\x01\x02\x00\x01\x00"], ids=["silent", "begun"])
 def test_idle_handshakes_stop_nobody(first_bytes, start_proxy, farm):
     farm.servers["mail1"].deliver(USER, [MESSAGE])
-    proxy = start_proxy(farm.config())
+    proxy = start_proxy({**farm.config(), "timeouts": {"handshake": "300s"}})
     crowd = connect_all(proxy.ports["pop3s"], 500, first_bytes)
     try:
         proxy.wait_for_metric(500, "postern_listener_sessions")
         started = time.monotonic()
         fetch(proxy)
-        # Behind the crowd it would have waited 15 s, until the last handshake is given up.
-        assert time.monotonic() - started < 10
+        # Behind the crowd it would have waited until the last handshake is given up.
+        assert time.monotonic() - started < 100
     finally:
         close_all(crowd)
     proxy.wait_for_metric_to_fall(0, "postern_listener_sessions")
@@ -87,14 +87,14 @@ def test_no_descriptors_left(listener, start_proxy, farm):
         # The admin endpoint has no descriptor for us either: the process itself is the witness.
         wait_until(lambda: len(os.listdir(f"/proc/{proxy.pid}/fd")) == 64, what="64 descriptors")
         before, began = cpu_seconds(proxy.pid), time.monotonic()
-        wait_until(lambda: time.monotonic() - began > 1.5, 5)
+        wait_until(lambda: time.monotonic() - began > 1.5, 60)
         used = (cpu_seconds(proxy.pid) - before) / (time.monotonic() - began)
         assert used < 0.3, f"{used:.0%} of a CPU"
         proxy.check_health()
     finally:
         close_all(crowd)
-    wait_until(lambda: proxy.http("/readyz")[0] == 200, 30, "the admin endpoint")
-    proxy.wait_for_metric_to_fall(0, "postern_listener_sessions", timeout=30)
+    wait_until(lambda: proxy.http("/readyz")[0] == 200, 60, "the admin endpoint")
+    proxy.wait_for_metric_to_fall(0, "postern_listener_sessions", timeout=60)
     assert proxy.metrics().get("postern_accept_errors_total") > 0
     fetch(proxy)
 
@@ -112,7 +112,7 @@ def test_no_descriptor_for_the_way_to_the_server(start_proxy, farm):
         # A descriptor may still become free (of the admin endpoint, say): who gets it keeps it.
         answers = []
         for client in crowd[:20]:
-            client.settimeout(20)
+            client.settimeout(60)
             assert client.recv(100).startswith(b"+OK")
             client.sendall(f"USER {USER}\r\nPASS {PASSWORD}\r\n".encode())
             answer = b""
@@ -124,8 +124,8 @@ def test_no_descriptor_for_the_way_to_the_server(start_proxy, farm):
         assert answers[-1].startswith(b"-ERR [SYS/TEMP]"), answers
     finally:
         close_all(crowd)
-    wait_until(lambda: proxy.http("/readyz")[0] == 200, 30, "the admin endpoint")
-    proxy.wait_for_metric_to_fall(0, "postern_listener_sessions", timeout=30)
+    wait_until(lambda: proxy.http("/readyz")[0] == 200, 60, "the admin endpoint")
+    proxy.wait_for_metric_to_fall(0, "postern_listener_sessions", timeout=60)
     assert proxy.metrics().get("postern_backend_errors_total", reason="local") >= 1
     fetch(proxy)
 

@@ -163,7 +163,7 @@ def test_dovecot_hears_it(start_proxy, farm, tmp):
         with Pop3Connection(proxy.ports["plain"]) as client:
             assert client.login(USER, PASSWORD).startswith(b"+OK"), proxy.log()
             client.quit()
-        logged = [text for text in server.log().splitlines() if " Login: " in text][-1]
+        logged = [text for text in server.wait_for_log(" Login: ").splitlines() if " Login: " in text][-1]
         assert "site=<ams-plain>" in logged
     finally:
         server.stop()

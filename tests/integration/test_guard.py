@@ -54,8 +54,10 @@ class World:
         """How many passwords the backend was offered."""
         return sum(len(visit.passwords) for visit in self.backend.visits())
 
-    def refusals(self, reason):
-        return self.proxy.metrics().get("postern_listener_guard_refusals_total", reason=reason)
+    def refusals(self, reason, at_least=1):
+        """How many, once there are so many."""
+        name = "postern_listener_guard_refusals_total"
+        return self.proxy.wait_for_metric(at_least, name, reason=reason).get(name, reason=reason)
 
 
 @pytest.fixture
@@ -99,7 +101,7 @@ class Flood:
             if self._say:
                 selector.modify(sock, selectors.EVENT_READ | selectors.EVENT_WRITE)
         found = {}
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         waiting = len(self.sockets)
         while waiting:
             assert time.monotonic() < deadline, f"{waiting} connections hear nothing"
@@ -136,7 +138,7 @@ def test_sessions_of_an_address_are_exact_in_a_storm(world):
         lines = flood.lines()
         assert greeted(lines) == 20, lines
         assert lines[FULL] == 480, lines
-        assert here.refusals("sessions_ip") == 480
+        assert here.refusals("sessions_ip", 480) == 480
         with here.connect("127.0.0.3") as other:
             assert other.greeting.startswith(b"+OK")
         with Flood(here.proxy.ports["pop3s"], ["127.0.0.2"] * 5) as refused:
@@ -176,7 +178,7 @@ def test_sessions_of_a_user(world):
         # A stranger learns nothing.
         assert here.log_in("127.0.8.1", password="wrong") == WRONG
         assert here.log_in("127.0.8.1", user="other@known.test").startswith(b"+OK")
-    wait_until(lambda: here.log_in("127.0.1.1").startswith(b"+OK"), 10)
+    wait_until(lambda: here.log_in("127.0.1.1").startswith(b"+OK"), 60)
     assert here.proxy.metrics().get("postern_listener_logins_total", result="limited") >= 58
 
 
@@ -192,7 +194,7 @@ def test_the_owner_is_not_locked_out(world):
     assert here.log_in("127.0.8.1") == FAILED_OFTEN, "nor for who would know the password"
     assert here.log_in("127.0.0.77").startswith(b"+OK"), "the owner's network is open"
     assert here.log_in("127.0.9.1", user="other@known.test").startswith(b"+OK")
-    assert here.refusals("failures_user") == 19
+    assert here.refusals("failures_user", 19) == 19
     # A reload forgets nothing.
     here.proxy.reload()
     assert here.log_in("127.0.8.1") == FAILED_OFTEN
@@ -225,7 +227,7 @@ def test_addresses_and_networks_that_fail(world):
     answers = [here.log_in(f"127.0.9.{i}", next(names), "wrong") for i in range(2, 7)]
     assert answers == [WRONG] * 3 + [FAILED_OFTEN] * 2
     assert here.log_in("127.0.10.1", next(names)).startswith(b"+OK")
-    assert here.refusals("failures_ip") == 1 and here.refusals("failures_prefix") == 2
+    assert here.refusals("failures_ip", 1) == 1 and here.refusals("failures_prefix", 2) == 2
 
 
 def test_what_passes_is_no_failure(world):
@@ -266,7 +268,7 @@ def list_file(here, name, text):
 
 def is_closed(port, source, header=b""):
     """True when the connection ends without a word."""
-    with socket.create_connection(("127.0.0.1", port), 10, (source, 0)) as sock:
+    with socket.create_connection(("127.0.0.1", port), 60, (source, 0)) as sock:
         try:
             sock.sendall(header)
             return sock.recv(100) == b""
@@ -281,11 +283,11 @@ def test_lists_and_their_reload(world):
     here.config["guard"] = {"deny": [deny], "allow": [allow]}
     here.proxy.write_config(here.config)
     assert "is in use" in here.proxy.reload()
-    wait_until(lambda: is_closed(here.port, "127.0.7.1"), 10)
+    wait_until(lambda: is_closed(here.port, "127.0.7.1"), 60)
     assert is_closed(here.proxy.ports["pop3s"], "127.0.7.2")
     assert here.log_in("127.0.7.9").startswith(b"+OK")
     assert here.log_in("127.0.6.1").startswith(b"+OK")
-    assert here.refusals("denied") >= 2
+    assert here.refusals("denied", 2) >= 2
     assert here.proxy.metrics().get("postern_guard_list_ranges", list="deny") == 2
     # A mistake changes nothing, and says where it is.
     list_file(here, "deny", "127.0.6.0/24\n127.0.7.1/24\n")
@@ -296,7 +298,7 @@ def test_lists_and_their_reload(world):
     assert done.returncode == 1 and f"{deny}:2:1: " in done.stderr
     list_file(here, "deny", "127.0.6.0/24\n")
     here.proxy.reload()
-    wait_until(lambda: is_closed(here.port, "127.0.6.1"), 10)
+    wait_until(lambda: is_closed(here.port, "127.0.6.1"), 60)
     assert here.log_in("127.0.7.1").startswith(b"+OK")
 
 
@@ -326,7 +328,7 @@ def test_lists_and_limits_behind_a_proxy_header(world, tmp):
     here = world({"deny": [os.path.join(tmp, "deny")], "sessions": {"ip": 2}}, listener=listeners)
 
     def connect(client):
-        sock = socket.create_connection(("127.0.0.1", here.port), 10)
+        sock = socket.create_connection(("127.0.0.1", here.port), 60)
         sock.sendall(f"PROXY TCP4 {client} 192.0.2.1 4711 995\r\n".encode())
         return sock
 
@@ -339,7 +341,7 @@ def test_lists_and_limits_behind_a_proxy_header(world, tmp):
             assert third.recv(100).startswith(FULL)
         with connect("198.51.100.2") as other:
             assert other.recv(100).startswith(b"+OK")
-    assert here.refusals("denied") == 1 and here.refusals("sessions_ip") == 1
+    assert here.refusals("denied", 1) == 1 and here.refusals("sessions_ip", 1) == 1
 
 
 def test_lists_and_limits_behind_xclient(world, tmp):
@@ -366,8 +368,8 @@ def test_lists_and_limits_behind_xclient(world, tmp):
         assert log_in("198.51.100.1", stack)[1].startswith(b"+OK")
         assert log_in("198.51.100.1", stack)[1] == refused
         assert log_in("198.51.100.2", stack)[1].startswith(b"+OK")
-    assert here.refusals("denied") == 1 and here.refusals("sessions_ip") == 1
-    assert here.refusals("rate_ip") == 0
+    assert here.refusals("denied", 1) == 1 and here.refusals("sessions_ip", 1) == 1
+    assert here.refusals("rate_ip", 0) == 0
 
 
 def test_rates_of_new_connections(world):
@@ -380,7 +382,7 @@ def test_rates_of_new_connections(world):
         with Flood(here.port, [f"127.0.3.{i}" for i in range(2, 50)]) as flood:
             assert greeted(flood.lines()) == 10
         client.ok("STAT")
-        assert here.refusals("rate_ip") == 380 and here.refusals("rate_prefix") == 38
+        assert here.refusals("rate_ip", 380) == 380 and here.refusals("rate_prefix", 38) == 38
         client.quit()
     # The flood has left no lines: twenty, ten, and the one that logged in.
     here.proxy.wait_for_metric_to_fall(0, "postern_listener_sessions")
@@ -406,7 +408,7 @@ def test_login_delay(world):
     assert here.log_in("127.0.9.1", password="wrong") == WRONG, "strangers learn nothing"
     assert here.log_in("127.0.9.1") == too_soon
     assert here.log_in("127.0.0.1", user="other@known.test").startswith(b"+OK")
-    assert here.refusals("login_delay") == 2
+    assert here.refusals("login_delay", 2) == 2
 
 
 def test_the_login_delay_of_a_route(world):

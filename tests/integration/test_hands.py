@@ -82,7 +82,7 @@ def sessions(proxy, *arguments):
 
 
 def logged(proxy, pattern):
-    wait_until(lambda: re.search(pattern, proxy.log()), 10, proxy.log)
+    wait_until(lambda: re.search(pattern, proxy.log()), 60, proxy.log)
 
 
 def reasons(proxy, count):
@@ -93,8 +93,8 @@ def test_sessions(proxy):
     with connect(proxy, "a@x.test") as a, connect(proxy, "b@x.test") as b, connect(proxy) as silent:
         assert a.command("NOOP").startswith(b"+OK")
         page = wait_until(
-            lambda: (p := sessions(proxy)) and p["matching"] == 3 and p, 10, proxy.log)
-        assert not page["more"] and page["complete"]
+            lambda: (p := sessions(proxy))["matching"] == 3 and p["complete"] and p, 60, proxy.log)
+        assert not page["more"]
         rows = {row["user"]: row for row in page["sessions"]}
         assert set(rows) == {"a@x.test", "b@x.test", ""}
         one = rows["a@x.test"]
@@ -136,7 +136,7 @@ def test_many_sessions_are_seen_in_parts(proxy):
     """More than a worker visits in one turn."""
     clients = [connect(proxy, f"u{i}@x.test") for i in range(700)]
     try:
-        wait_until(lambda: sessions(proxy)["matching"] == 700, 15, proxy.log)
+        wait_until(lambda: sessions(proxy)["matching"] == 700, 60, proxy.log)
         page = sessions(proxy, "--limit", "10000")
         assert len({row["user"] for row in page["sessions"]}) == 700 and not page["more"]
         assert "700 sessions" in verb(proxy, "kick", "--backend", "mail1")
@@ -208,7 +208,7 @@ def test_kick(proxy, census):
         assert verb(proxy, "kick", "--user", "a@x.test") == "0 sessions\n"
         verb(proxy, "kick", code=2)
     proxy.wait_for_metric(4, "postern_listener_sessions_closed_total", reason="kicked")
-    wait_until(lambda: census.now() == {"mail1": 0, "mail2": 0}, 10)
+    wait_until(lambda: census.now() == {"mail1": 0, "mail2": 0}, 60)
 
 
 def test_drain_over_spreads_the_ends(proxy):
@@ -216,11 +216,11 @@ def test_drain_over_spreads_the_ends(proxy):
     try:
         assert clients[0].command("TOP 1 0").startswith(b"+OK")
         proxy.wait_for_metric(40, "postern_backend_sessions", backend="mail1")
-        draining = begin(proxy, "drain", "mail1", "--over", "3s", "--wait")
+        draining = begin(proxy, "drain", "mail1", "--over", "12s", "--wait")
         started = time.monotonic()
-        out, _ = draining.communicate(timeout=60)
+        out, _ = draining.communicate(timeout=120)
         assert draining.returncode == 0, out
-        assert time.monotonic() - started > 2
+        assert time.monotonic() - started > 8
         counts = [int(n) for n in re.findall(r"mail1: (\d+) sessions", out)]
         assert out.startswith("mail1: draining\n") and counts[-1] == 0, out
         # Not all at once: they were seen on their way.
@@ -235,8 +235,9 @@ def test_drain_over_spreads_the_ends(proxy):
             client.close()
     lines = proxy.session_lines(40)
     assert set(reasons(proxy, 40)) == {"drained"}
-    assert " user=u0@x.test " in lines[-1], "inside a response: the last to go"
-    logged(proxy, "backend mail1: its sessions end over 3000 ms, as drained")
+    # The last to go, as it was inside a response; of two workers one may be behind.
+    assert any(" user=u0@x.test " in line for line in lines[-4:]), lines
+    logged(proxy, "backend mail1: its sessions end over 12000 ms, as drained")
 
 
 def test_undrain_ends_no_more(proxy):
@@ -283,7 +284,7 @@ def test_a_drain_outlives_a_failure(start_proxy, census, tmp):
 
 
 def test_hold_and_release(start_proxy, census, tmp):
-    proxy = launch(start_proxy, census, tmp, timeouts={"hold": "1500ms"}, limits={"held_logins": 2})
+    proxy = launch(start_proxy, census, tmp, timeouts={"hold": "10m", "login": "10m"})
     assert verb(proxy, "hold", "a@X.test", "--reason", "disks") == "a@X.test: on hold\n"
     assert re.search(r"a@x\.test +\d+ s +127\.0\.0\.1:\d+ +disks", verb(proxy, "hold"))
     with connect(proxy) as waits, connect(proxy, "b@x.test") as other:
@@ -297,23 +298,6 @@ def test_hold_and_release(start_proxy, census, tmp):
         assert waits.command("NOOP").startswith(b"+OK")
         assert other.command("NOOP").startswith(b"+OK")
     assert "is not on hold" in verb(proxy, "release", "a@x.test", code=1)
-    # Nobody waits for ever, and not too many at once.
-    verb(proxy, "hold", "@x.test")
-    clients = [connect(proxy) for _ in range(3)]
-    for client in clients:
-        client.command("USER c@x.test")
-    for client in clients[:2]:
-        client.send(f"PASS {PASSWORD}\r\n".encode())
-    proxy.wait_for_metric(2, "postern_held_logins")
-    assert clients[2].command(f"PASS {PASSWORD}").startswith(b"-ERR [SYS/TEMP]")
-    for client in clients[:2]:
-        assert client.line().startswith(b"-ERR [SYS/TEMP]")
-        assert client.at_end()
-    for client in clients:
-        client.close()
-    assert reasons(proxy, 5)[-3:] == ["held"] * 3
-    assert proxy.metrics().get("postern_held_logins") == 0
-    verb(proxy, "release", "@x.test")
     # By hash: half of all users wait, the others do not.
     user_hash = re.search(r"user hash ([0-9a-f]{16})", verb(proxy, "route", "c@x.test")).group(1)
     verb(proxy, "hold", "--hash-range", f"{user_hash[:4]}-{user_hash[:4]}")
@@ -347,6 +331,25 @@ def test_a_released_login_asks_again_where_its_user_lives(start_proxy, census, t
             waits.quit()
         assert len(service.requests) == 2
     assert census.of("a@x.test") == ["mail2"]
+
+
+def test_nobody_is_held_for_ever_and_not_too_many_at_once(start_proxy, census, tmp):
+    proxy = launch(start_proxy, census, tmp, timeouts={"hold": "8s"}, limits={"held_logins": 2})
+    verb(proxy, "hold", "@x.test")
+    clients = [connect(proxy) for _ in range(3)]
+    for client in clients:
+        client.command("USER c@x.test")
+    for client in clients[:2]:
+        client.send(f"PASS {PASSWORD}\r\n".encode())
+    proxy.wait_for_metric(2, "postern_held_logins")
+    assert clients[2].command(f"PASS {PASSWORD}").startswith(b"-ERR [SYS/TEMP]")
+    for client in clients[:2]:
+        assert client.line().startswith(b"-ERR [SYS/TEMP]")
+        assert client.at_end()
+    for client in clients:
+        client.close()
+    assert reasons(proxy, 3) == ["held"] * 3
+    assert proxy.metrics().get("postern_held_logins") == 0
 
 
 def test_held_logins_are_no_guesses(start_proxy, census, tmp):
@@ -402,7 +405,7 @@ def test_move_one_user(proxy, census, user):
             assert client.command("NOOP").startswith(b"+OK")
             client.quit()
             assert moving.stdout.readline() == f"{user}: moved to mail2\n"
-            assert moving.wait(20) == 0
+            assert moving.wait(60) == 0
         finally:
             moving.kill()
             moving.wait()
@@ -444,7 +447,7 @@ def test_a_move_ends_no_login_that_waits(start_proxy, tmp):
         with connect(proxy, user) as first, connect(proxy) as second:
             second.command(f"USER {user}")
             second.send(f"PASS {PASSWORD}\r\n".encode())
-            wait_until(lambda: stores.locked_out, 20, proxy.log)
+            wait_until(lambda: stores.locked_out, 60, proxy.log)
             out = verb(proxy, "move", user, "--to", "mail2", "--patience", "2s")
             assert f"{user}: moved to mail2" in out, out
             assert first.at_end()
@@ -475,7 +478,7 @@ def test_a_later_order_does_not_undo_an_earlier_one(proxy, census):
             client.quit()
             for waits in (moving, again):
                 assert waits.stdout.readline() == f"{user}: moved to mail2\n"
-                assert waits.wait(20) == 0
+                assert waits.wait(60) == 0
                 waits.stdout.close()
         finally:
             moving.kill()
@@ -511,7 +514,7 @@ def test_move_many_at_once(proxy, census, by_hash):
             assert "users are being moved to" in verb(proxy, "remove", "mail2", code=1)
             client.quit()
             assert moving.stdout.readline() == f"{name}: moved to mail2\n"
-            assert moving.wait(20) == 0
+            assert moving.wait(60) == 0
         finally:
             moving.kill()
             moving.wait()
@@ -548,7 +551,8 @@ def test_move_many_at_once(proxy, census, by_hash):
     assert not census.violations
 
 
-def test_a_stop_ends_a_move_of_many(proxy):
+def test_a_stop_ends_a_move_of_many(start_proxy, census, tmp):
+    proxy = launch(start_proxy, census, tmp, timeouts={"drain": "100s"})
     with connect(proxy, "a@x.test") as client:
         moving = begin(proxy, "move", "*@x.test", "--to", "mail2", "--patience", "1h")
         try:
@@ -589,20 +593,20 @@ def test_move_a_thousand_users_under_load(proxy, census, tmp):
     load = subprocess.Popen(
         [LOAD, "--target", f"127.0.0.1:{proxy.ports['plain']}", "--script", "poll", "--users",
          "user%d@x.test", "--population", "1000", "--rate", "150", "--duration-s", "8",
-         "--timeout-s", "25", "--json", "-", "--quiet"],
+         "--timeout-s", "90", "--json", "-", "--quiet"],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)  # fmt: skip
     try:
-        wait_until(lambda: len(census.logins) > 100, 20, proxy.log)
+        wait_until(lambda: len(census.logins) > 100, 60, proxy.log)
         first = begin(proxy, "move", "--file", path, "--to", "mail2", "--max-parallel", "50")
         # Interrupted and begun anew: who is there already is left alone.
         assert re.match(r"\d+ of 1000: ", first.stdout.readline())
         first.kill()
         first.wait()
         first.stdout.close()
-        out = verb(proxy, "move", "--file", path, "--to", "mail2", "--max-parallel", "50", timeout=120)
+        out = verb(proxy, "move", "--file", path, "--to", "mail2", "--max-parallel", "50", timeout=240)
         done = re.findall(r"1000 of 1000: (\d+) moved, (\d+) there already, 0 failed", out)[-1]
         assert sum(map(int, done)) == 1000
-        report, _ = load.communicate(timeout=120)
+        report, _ = load.communicate(timeout=240)
         assert load.returncode == 0, report
     finally:
         load.kill()

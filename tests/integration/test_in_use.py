@@ -53,7 +53,7 @@ def begin(port, user=USER):
 
 def wait_until_locked_out(census, user=USER, times=1):
     wait_until(
-        lambda: census.locked_out.count((user, "mail1")) >= times, 20, lambda: f"{user} at {census.locked_out}"
+        lambda: census.locked_out.count((user, "mail1")) >= times, 60, lambda: f"{user} at {census.locked_out}"
     )
 
 
@@ -131,7 +131,7 @@ def test_a_name_alone_ends_nobody(start_proxy, census):
     proxy = launch(start_proxy, census, {"wait": "50s", "end_idle": "1s"})
     with connect(proxy.ports["plain"]) as first:
         logged_in = time.monotonic()
-        wait_until(lambda: time.monotonic() - logged_in > 2, 20, "a session that is idle for long")
+        wait_until(lambda: time.monotonic() - logged_in > 2, 60, "a session that is idle for long")
         for _ in range(3):
             census.answers[USER] = [b"-ERR [AUTH] wrong\r\n"]
             with Pop3Connection(proxy.ports["plain"]) as second:
@@ -210,8 +210,9 @@ def test_two_that_never_quit_take_turns(start_proxy, census):
             turn.close()
             turn = with_next
         turn.quit()
-    reasons = [reason_of(line) for line in proxy.session_lines(5)]
-    assert reasons == ["superseded"] * 4 + ["quit"], reasons
+    # Lines of two workers may change places.
+    reasons = sorted(reason_of(line) for line in proxy.session_lines(5))
+    assert reasons == ["quit"] + ["superseded"] * 4, reasons
 
 
 def test_a_reload_turns_it_on(start_proxy, census):
@@ -237,13 +238,13 @@ def dovecot(tmp, certificates):
 
 
 def wait_until_dovecot_refused(dovecot):
-    wait_until(lambda: "Couldn't lock POP3 session" in dovecot.log(), 40, dovecot.log)
+    wait_until(lambda: "Couldn't lock POP3 session" in dovecot.log(), 60, dovecot.log)
 
 
 def test_dovecot_and_an_idle_session(start_proxy, dovecot):
     """Dovecot waits for its lock by itself, and then refuses."""
     dovecot.deliver(USER, [b"Subject: x\r\n\r\nhello\r\n"])
-    proxy = start_proxy(config(dovecot.port, {"wait": "30s", "end_idle": "1s"}))
+    proxy = start_proxy(config(dovecot.port, {"wait": "50s", "end_idle": "1s"}))
     with connect(proxy.ports["plain"]) as first:
         first.ok("DELE 1")
         with begin(proxy.ports["plain"]) as second:
@@ -253,11 +254,11 @@ def test_dovecot_and_an_idle_session(start_proxy, dovecot):
             assert second.command("STAT").startswith(b"+OK 1 ")
             second.quit()
     assert sorted(map(reason_of, proxy.session_lines(2))) == ["quit", "superseded"]
-    assert "Couldn't lock POP3 session" in dovecot.log()
+    wait_until_dovecot_refused(dovecot)
 
 
 def test_dovecot_and_a_session_elsewhere(start_proxy, dovecot):
-    proxy = start_proxy(config(dovecot.port, {"wait": "30s", "end_idle": "1s"}))
+    proxy = start_proxy(config(dovecot.port, {"wait": "50s", "end_idle": "1s"}))
     with connect(dovecot.port) as elsewhere, begin(proxy.ports["plain"]) as client:
         wait_until_dovecot_refused(dovecot)
         assert elsewhere.command("NOOP").startswith(b"+OK"), "it is not ours to end"

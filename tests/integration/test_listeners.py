@@ -167,7 +167,7 @@ def test_the_greeting_comes_with_the_servers_half_of_the_handshake(
         tls["early_greeting"] = False
     proxy = start_proxy({**farm.config(), "tls": tls})
     with Wire(proxy.ports["pop3s"]) as client:
-        seen = client.line_before_finished(patience=10 if early else 0.3)
+        seen = client.line_before_finished(patience=60 if early else 0.3)
         assert seen.startswith(b"+OK ") if early else seen == b""
         greeting = seen or client.line()
         assert greeting.startswith(b"+OK ") and greeting.endswith(b"\r\n")

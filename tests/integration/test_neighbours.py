@@ -204,7 +204,7 @@ frontend v2
 backend v2
   option tcp-check
   tcp-check expect string +OK
-  server postern 127.0.0.1:TLS send-proxy-v2 proxy-v2-options crc32c,unique-id check check-ssl verify none inter 200ms
+  server postern 127.0.0.1:TLS send-proxy-v2 proxy-v2-options crc32c,unique-id check check-ssl verify none inter 20s fall 1
 
 frontend ends_tls
   bind 127.0.0.1:{ends_tls} ssl crt CERTIFICATE alpn pop3
@@ -338,7 +338,10 @@ def test_a_dovecot_proxy_in_front(start_proxy, farm, tmp):
         (line,) = proxy.session_lines()
         assert f" client={address} via=127.0.0.1:" in line and " via_protocol=xclient " in line
         session = line.split("via_session=")[1].split()[0].strip('"')
-        logged = [text for text in back.log().splitlines() if " Login: " in text][-1]
+        # Dovecot's log has a process of its own.
+        logged = wait_until(
+            lambda: [text for text in back.log().splitlines() if " Login: " in text], what=back.log
+        )[-1]
         assert "rip=127.0.0.77," in logged and f"session=<{session}>" in logged
     finally:
         front.stop()

@@ -44,7 +44,8 @@ class World:
     def __init__(self, start_proxy, backend, directory, urls, policy, **config):
         self.backend = backend
         self.directory = directory
-        table = {"urls": urls, "hash_nonce_file": secret_file(directory, "nonce", NONCE), **policy}
+        table = {"urls": urls, "hash_nonce_file": secret_file(directory, "nonce", NONCE),
+                 "timeout": "30s", **policy}  # fmt: skip
         self.config = {
             "pool": [{"name": "mail", "backends": [{"name": "store", "address": backend.address}]}],
             "route": [{"users": "*@known.test", "pool": "mail"}],
@@ -110,7 +111,7 @@ def test_what_the_service_is_asked_and_told(world, service):
     assert asked.headers["Content-Type"] == "application/json"
     fields, _ = here.last_line(1)
     assert fields["id"] == session and fields["policy"] == "allowed" and "guard" not in fields
-    (told,) = wait_until(lambda: service.asked("report"), 15)
+    (told,) = wait_until(lambda: service.asked("report"), 60)
     assert told.path == "/?command=report"
     assert told.json == {**facts, "session_id": session, "success": True, "policy_reject": False}
 
@@ -122,7 +123,7 @@ def test_a_wrong_password_is_reported_with_its_own_hash(world, service):
         assert client.login("nobody@else.test", "guess") == WRONG
         assert client.login(USER, "right").startswith(b"+OK")
         client.quit()
-    told = wait_until(lambda: len(service.asked("report")) == 3 and service.asked("report"), 15)
+    told = wait_until(lambda: len(service.asked("report")) == 3 and service.asked("report"), 60)
     hashes = [(USER, "wrong"), ("nobody@else.test", "guess"), (USER, "right")]
     expected = {(user, password_hash(user, password, 31), password == "right") for user, password in hashes}
     # Reports go over several connections at the same time.
@@ -148,7 +149,7 @@ def test_no_password_leaves_in_the_clear(world, service, tmp):
     words = "correct-horse-battery-staple"
     assert here.log_in(password=words).startswith(b"+OK")
     assert here.log_in("nobody@else.test", words) == WRONG
-    wait_until(lambda: len(service.asked("report")) == 2, 15)
+    wait_until(lambda: len(service.asked("report")) == 2, 60)
     assert len(service.requests) == 4
     plain = words.encode()
     forms = [plain, base64.b64encode(plain)[:-4], plain.hex().encode(),
@@ -173,7 +174,7 @@ def test_a_refusal_looks_like_a_wrong_password(world, service):
     fields, line = here.last_line(1)
     assert fields["guard"] == "policy" and fields["policy"] == "refused" and fields["result"] == "refused"
     assert "policy: refused: too many" in line
-    (told,) = wait_until(lambda: service.asked("report"), 15)
+    (told,) = wait_until(lambda: service.asked("report"), 60)
     assert told.json["success"] is False and told.json["policy_reject"] is True
     metrics = here.proxy.metrics()
     assert metrics.get("postern_listener_guard_refusals_total", reason="policy") == 1
@@ -217,7 +218,7 @@ def test_a_tarpit_holds_nobody_else_up(world, service):
         began = time.monotonic()
         for client in clients:
             client.send(f"USER {USER}\r\nPASS right\r\n".encode())
-        service_free = len(wait_until(lambda: len(service.asked("allow")) == 40 and service.requests, 30))
+        service_free = len(wait_until(lambda: len(service.asked("allow")) == 40 and service.requests, 60))
         assert service_free >= 40
         for client in clients:
             assert client.line().startswith(b"+OK")
@@ -300,7 +301,7 @@ def test_whatever_is_no_answer(world, service, fail):
     assert here.passwords() == (2 if fail == "open" else 1) * len(BAD)
     # What was no verdict was not told.
     reports = (2 if fail == "open" else 1) * len(BAD)
-    wait_until(lambda: len(service.asked("report")) == reports, 15)
+    wait_until(lambda: len(service.asked("report")) == reports, 60)
     assert all(request.json["success"] for request in service.asked("report"))
 
 
@@ -312,7 +313,7 @@ def test_a_service_that_is_down(world, fail):
     metrics = here.proxy.metrics()
     assert metrics.get(POLICY + "requests_total", command="allow", result="failed") >= 5
     assert metrics.get(LISTENER + "unanswered_total") == 8
-    wait_until(lambda: "policy service (allow): 5 failures in a row" in here.proxy.log(), 15)
+    wait_until(lambda: "policy service (allow): 5 failures in a row" in here.proxy.log(), 60)
     words = "logins go on without it" if fail == "open" else "logins are told to come back"
     assert words in here.proxy.log()
 
@@ -322,10 +323,10 @@ def test_the_breaker_closes_when_the_service_is_back(world):
     here = world([f"http://127.0.0.1:{port}/"])
     for _ in range(5):
         assert here.log_in().startswith(b"+OK")
-    wait_until(lambda: here.proxy.metrics().get(POLICY + "breaker_open", command="allow") == 1, 15)
+    wait_until(lambda: here.proxy.metrics().get(POLICY + "breaker_open", command="allow") == 1, 60)
     with PolicyService(allow=lambda request: verdict(-1), port=port):
-        wait_until(lambda: here.log_in() == WRONG, 20)
-        assert here.proxy.metrics().get(POLICY + "breaker_open", command="allow") == 0
+        wait_until(lambda: here.log_in() == WRONG, 60)
+        here.proxy.wait_for_metric_to_fall(0, POLICY + "breaker_open", command="allow")
 
 
 @pytest.mark.parametrize("fail", ["open", "closed"])
@@ -336,7 +337,7 @@ def test_a_slow_service_costs_its_timeout_and_no_more(world, service, fail):
     try:
         began = time.monotonic()
         assert here.log_in().startswith(b"+OK" if fail == "open" else UNAVAILABLE)
-        assert 1 <= time.monotonic() - began < 20
+        assert 1 <= time.monotonic() - began < 50
     finally:
         release.set()
     # Who asks and who is asked may give up first.
@@ -353,7 +354,7 @@ def test_a_slow_service_holds_up_no_other_worker_time(world, service):
         with here.connect() as waiting:
             waiting.ok(f"USER {USER}")
             waiting.send(b"PASS right\r\n")
-            wait_until(lambda: service.asked("allow"), 15)
+            wait_until(lambda: service.asked("allow"), 60)
             for _ in range(5):
                 assert here.log_in(source="127.0.0.2").startswith(b"+OK")
             # Nobody was asked about these, and nobody told.
@@ -373,7 +374,7 @@ def test_a_client_that_leaves_while_the_service_thinks(world, service):
         with here.connect() as client:
             client.ok(f"USER {USER}")
             client.send(b"PASS right\r\n")
-            wait_until(lambda: service.asked("allow"), 15)
+            wait_until(lambda: service.asked("allow"), 60)
     finally:
         release.set()
     assert here.log_in().startswith(b"+OK")
@@ -421,9 +422,9 @@ def test_the_queue_is_bounded(world, service):
             for number, client in enumerate(clients):
                 client.ok(f"USER {USER}")
                 client.send(b"PASS right\r\n")
-                wait_until(lambda: here.proxy.metrics().get(POLICY + "in_flight", command="allow") == 1, 15)
+                wait_until(lambda: here.proxy.metrics().get(POLICY + "in_flight", command="allow") == 1, 60)
                 queued = number  # the first is asked, the second waits
-                wait_until(lambda: here.proxy.metrics().get(POLICY + "queued", command="allow") == queued, 15)
+                wait_until(lambda: here.proxy.metrics().get(POLICY + "queued", command="allow") == queued, 60)
             assert here.log_in() == UNAVAILABLE
             assert here.proxy.metrics().get(POLICY + "dropped_total", command="allow", reason="queue_full") == 1
             release.set()
@@ -439,7 +440,9 @@ def test_reports_never_hold_a_login_up(world, service):
     service.report = lambda request: [release.wait(60), verdict(0)][1]
     here = world([service.url()], {"connections": 1, "queue_max": 1, "timeout": "60s", "fail": "closed"})
     try:
-        for _ in range(6):
+        assert here.log_in().startswith(b"+OK")
+        wait_until(lambda: service.asked("report"), 60)
+        for _ in range(5):
             assert here.log_in().startswith(b"+OK")
         metrics = here.proxy.metrics()
         # One is under way and one waits.
@@ -453,14 +456,14 @@ def test_we_show_who_we_are(world, service, tmp):
     key = secret_file(tmp, "key", "s3cret key")
     here = world([service.url()], {"key_file": key, "key_header": "X-Policy-Key"})
     assert here.log_in().startswith(b"+OK")
-    wait_until(lambda: service.asked("report"), 15)
+    wait_until(lambda: service.asked("report"), 60)
     assert [request.headers["X-Policy-Key"] for request in service.requests] == ["s3cret key"] * 2
     # Another key in the same file, and a reload.
     before = len(service.requests)
     secret_file(tmp, "key", "changed key!")
     here.proxy.reload()
     assert here.log_in().startswith(b"+OK")
-    wait_until(lambda: len(service.requests) == before + 2, 15)
+    wait_until(lambda: len(service.requests) == before + 2, 60)
     assert {request.headers["X-Policy-Key"] for request in service.requests[before:]} == {"changed key!"}
 
 

@@ -53,7 +53,7 @@ def compare(proxy, ours, theirs, user, password, good):
         return [r.json for r in service.requests[count:] if r.command == command]
 
     for command in ("allow", "report"):
-        wait_until(lambda: seen(ours, before[0], command) and seen(theirs, before[1], command), 15)
+        wait_until(lambda: seen(ours, before[0], command) and seen(theirs, before[1], command), 60)
         us, them = seen(ours, before[0], command)[0], seen(theirs, before[1], command)[0]
         for key in ("device_id", "login", "protocol", "pwhash"):
             assert us[key] == them[key], (command, key, user, password)

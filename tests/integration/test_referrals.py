@@ -99,7 +99,8 @@ def test_a_server_that_a_lookup_named_may_refer(start_proxy, farm, referring):
         settings = config(referring, server.address())
         # "first" itself is somewhere else, so that no backend has the address of the answer.
         settings["backend"][0]["address"] = f"127.0.0.1:{free_port()}"
-        settings["lookup"] = [{"name": "homes", "type": "auth_http", "urls": [service.url()]}]
+        settings["lookup"] = [{"name": "homes", "type": "auth_http", "urls": [service.url()],
+                               "timeout": "30s"}]  # fmt: skip
         settings["route"] = [{"lookup": "homes", "backend": "first"}]
         proxy = start_proxy(settings)
         assert log_in(proxy).startswith(b"+OK"), proxy.log()
@@ -179,7 +180,7 @@ def test_a_maildrop_in_use_behind_a_referral_is_told(start_proxy, referring):
     referring[1].answer = "[IN-USE] locked"
     settings = config(referring, "127.0.0.1:9")
     backends = settings["backend"]
-    settings["pool"] = [{"name": "mail", "backends": [backends.pop(0)], "in_use": {"wait": "20s"}}]
+    settings["pool"] = [{"name": "mail", "backends": [backends.pop(0)], "in_use": {"wait": "50s"}}]
     settings["route"] = [{"users": "*", "pool": "mail"}]
     proxy = start_proxy(settings)
     assert log_in(proxy) == b"-ERR [IN-USE] locked"

@@ -8,6 +8,7 @@ import pytest
 
 from harness import Pop3Connection, wait_until
 from harness.farm import PASSWORD
+from harness.ports import listens
 from harness.proxy import is_sanitized
 
 USER = "mapped1@map.test"
@@ -142,14 +143,9 @@ def test_listeners_and_backends_come_and_go_under_open_sessions(start_proxy, far
     proxy.write_config(to_mail2)
     assert "new configuration is in use" in proxy.reload()
 
-    def is_closed():
-        try:
-            Pop3Connection(proxy.ports["old"], "implicit").close()
-            return False
-        except OSError:
-            return True
-
-    wait_until(is_closed, what="the old listener's end")
+    wait_until(lambda: not listens(proxy.ports["old"]), what="the old listener's end")
+    with pytest.raises(ConnectionRefusedError):
+        Pop3Connection(proxy.ports["old"], "implicit")
     for port, tls in ((proxy.ports["new"], "stls"), (proxy.ports["stays"], "implicit")):
         assert_goes_on(open_session(port, tls))
     # A session keeps the configuration it began with.

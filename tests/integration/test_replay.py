@@ -22,14 +22,14 @@ def store(tmp):
     process = Process(
         [MAILDROP, "--listen", "127.0.0.1:0", "--messages", "4"], os.path.join(tmp, "store.log"))
     ready = wait_until(
-        lambda: re.search(r"is ready on 127\.0\.0\.1:(\d+)", process.log()), 30, process.log)
+        lambda: re.search(r"is ready on 127\.0\.0\.1:(\d+)", process.log()), 60, process.log)
     yield int(ready.group(1))
     process.kill()
 
 
 def load(*arguments):
-    done = subprocess.run([LOAD, "--json", "-", "--quiet", *map(str, arguments)],
-                          capture_output=True, text=True, timeout=120)
+    done = subprocess.run([LOAD, "--json", "-", "--quiet", "--timeout-s", "60", *map(str, arguments)],
+                          capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads(done.stdout), done.stderr
 

@@ -109,7 +109,7 @@ def test_the_search_finds_a_password_that_is_there(how, start_proxy, tmp):
         with Pop3Connection(proxy.ports["pop3s"], "implicit") as client:
             client.ok(f"USER {USER}")
             client.send(f"PASS {PASSWORD}\r\n".encode())
-            assert backend.got_password.wait(20)
+            assert backend.got_password.wait(60)
             assert "clear" in find()
             backend.answer.set()
             assert client.line().startswith(b"+OK")
@@ -146,6 +146,8 @@ def test_memory_after_the_login(listener, tls, upstream, start_proxy, farm):
             client.send(f"USER {USER}\r\nPASS {WRONG}\r\n".encode())
         with Pop3Connection(proxy.ports[listener], tls) as client:
             client.send(b"AUTH PLAIN " + sasl(USER, WRONG))
+    # All of them have come and gone.
+    proxy.wait_for_metric(4 * len(METHODS), "postern_listener_sessions_closed_total")
     proxy.wait_for_metric_to_fall(0, "postern_listener_sessions")
     assert find_in_memory(proxy.pid, wanted) == {}
 

@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import os
 import shutil
+import socket
 
 import pytest
 
@@ -62,8 +63,10 @@ def test_verified_tls(tls, server_name, start_proxy, farm):
     if server_name is not None:
         backend["server_name"] = server_name
     proxy = start_proxy(only(backend))
+    before = server.log().count(" Login: ")
     assert_mail_arrives(proxy)
-    assert ", TLS," in [line for line in server.log().splitlines() if " Login: " in line][-1]
+    log = server.wait_for_log(" Login: ", before + 1)
+    assert ", TLS," in [line for line in log.splitlines() if " Login: " in line][-1]
 
 
 @pytest.mark.parametrize("tls", ["implicit", "stls"])
@@ -131,8 +134,14 @@ def test_a_unix_socket(start_proxy, farm, tmp):
     forward = Process(
         ["socat", f"UNIX-LISTEN:{path},fork", f"TCP:{server.address()}"], os.path.join(tmp, "socat.log")
     )
+
+    def listens():
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(path) == 0
+
     try:
-        wait_until(lambda: os.path.exists(path), what=forward.log)
+        # The file is there before anybody listens.
+        wait_until(listens, what=forward.log)
         proxy = start_proxy(only({"address": f"unix:{path}"}))
         assert_mail_arrives(proxy)
     finally:
@@ -196,7 +205,7 @@ def test_apop_is_verified_here(mode, tls, start_proxy, farm, master):
             client.quit()
         assert server.log().count("Login: ") == before
     if mode == "master":
-        assert f"Master user logging in as {USER}" in server.log()
+        server.wait_for_log(f"Master user logging in as {USER}")
 
 
 def apop(client, user, password):
@@ -260,7 +269,7 @@ def test_a_master_login_believes_no_client(method, start_proxy, farm, master):
         assert server.log().count("Login: ") == before
         assert log_in(client, USER, PASSWORD).startswith(b"+OK")
         client.quit()
-    assert server.log().count("Login: ") == before + 1
+    assert server.wait_for_log("Login: ", before + 1).count("Login: ") == before + 1
 
 
 def down():

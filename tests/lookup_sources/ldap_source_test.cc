@@ -77,7 +77,8 @@ struct World {
   }
 
   void Start() {
-    server->Start([this] { return Listens(port); });
+    // One after the other.
+    server->Start([this] { return Listens(port) && Listens(tls_port); });
   }
   std::string uri() const { return absl::StrCat("ldap://127.0.0.1:", port); }
 
@@ -186,9 +187,9 @@ TEST_F(LdapSourceTest, AFrozenServerMeetsTheDeadline) {
   options.ca_file = world_->ca_file;
   const auto fresh_tls = MakeLdapSource(options);
   world_->server->Freeze();
-  ExpectFailure(source.get(), "Timed out", std::chrono::milliseconds(200));
-  ExpectFailure(fresh.get(), "Timed out", std::chrono::milliseconds(200));
-  ExpectFailure(fresh_tls.get(), "LDAP: ", std::chrono::milliseconds(1000));
+  ExpectFailure(source.get(), "Timed out", std::chrono::seconds(2));
+  ExpectFailure(fresh.get(), "Timed out", std::chrono::seconds(2));
+  ExpectFailure(fresh_tls.get(), "LDAP: ", std::chrono::seconds(2));
   world_->server->Thaw();
   ExpectAlice(source.get());
   ExpectAlice(fresh.get());
@@ -214,17 +215,15 @@ TEST_F(LdapSourceTest, TheNextServerIsAsked) {
   options.uris = {absl::StrCat("ldap://127.0.0.1:", FreePort()),
                   absl::StrCat("ldap://127.0.0.1:", silent.port()), world_->uri()};
   const auto source = MakeLdapSource(options);
-  const LookupAnswer answer = AskFor(source.get(), "alice@example.org", std::chrono::seconds(1));
-  EXPECT_EQ(answer.kind, Kind::kFound) << answer.detail;
-  EXPECT_EQ(AskFor(source.get(), "alice@example.org", std::chrono::milliseconds(100)).kind,
-            Kind::kFound);
+  ExpectTheNextIsAsked(source.get(), silent);
 }
 
 TEST_F(LdapSourceTest, Garbage) {
   FakeServer web("HTTP/1.1 400 Bad Request\r\n\r\n");
   LdapOptions options = world_->Options();
   options.uris = {absl::StrCat("ldap://127.0.0.1:", web.port())};
-  ExpectFailure(MakeLdapSource(options).get(), "LDAP: ");
+  // Nothing of it is a whole message, so the deadline ends it.
+  ExpectFailure(MakeLdapSource(options).get(), "LDAP: ", std::chrono::seconds(2));
 }
 
 }  // namespace

@@ -15,7 +15,7 @@ namespace {
 constexpr char kServerUser[] = "mysql";
 constexpr char kQuery[] =
     "SELECT target, login_user, login_secret FROM users WHERE name = $1 AND "
-    "($1 <> 'slow' OR SLEEP(5) = 0)";
+    "($1 <> 'slow' OR SLEEP(60) = 0)";
 constexpr char kData[] =
     "CREATE DATABASE mail CHARACTER SET utf8mb4; USE mail;\n"
     "CREATE TABLE users (name varchar(320), target varchar(64), login_user varchar(64),"
@@ -55,7 +55,8 @@ struct World {
   }
 
   void Start() {
-    server->Start([this] { return Listens(port); });
+    // The socket comes after the port.
+    server->Start([this] { return Listens(port) && ListensAt(socket()); });
   }
   std::string socket() const { return directory.path() + "/socket"; }
 
@@ -139,7 +140,7 @@ TEST_F(MysqlSourceTest, AWrongPassword) {
 TEST_F(MysqlSourceTest, ASlowQueryMeetsItsDeadline) {
   const auto source = Source();
   ExpectAlice(source.get());
-  const LookupAnswer slow = AskFor(source.get(), "slow", std::chrono::milliseconds(200));
+  const LookupAnswer slow = AskFor(source.get(), "slow", std::chrono::seconds(2));
   EXPECT_EQ(slow.kind, Kind::kTemporary);
   EXPECT_EQ(slow.detail, "MySQL: no answer in time");
   ExpectAlice(source.get());
@@ -150,8 +151,8 @@ TEST_F(MysqlSourceTest, AFrozenServerMeetsTheDeadline) {
   ExpectAlice(source.get());
   const auto fresh = Source();
   world_->server->Freeze();
-  ExpectFailure(source.get(), "no answer in time", std::chrono::milliseconds(200));
-  ExpectFailure(fresh.get(), "connecting took too long", std::chrono::milliseconds(200));
+  ExpectFailure(source.get(), "no answer in time", std::chrono::seconds(2));
+  ExpectFailure(fresh.get(), "connecting took too long", std::chrono::seconds(2));
   world_->server->Thaw();
   ExpectAlice(source.get());
   ExpectAlice(fresh.get());
@@ -179,10 +180,7 @@ TEST_F(MysqlSourceTest, TheNextServerIsAsked) {
   MysqlOptions options = world_->Options();
   options.servers = {Local(FreePort()), silent.address(), Local(world_->port)};
   const auto source = MakeMysqlSource(options);
-  const LookupAnswer answer = AskFor(source.get(), "alice@example.org", std::chrono::seconds(1));
-  EXPECT_EQ(answer.kind, Kind::kFound) << answer.detail;
-  EXPECT_EQ(AskFor(source.get(), "alice@example.org", std::chrono::milliseconds(100)).kind,
-            Kind::kFound);
+  ExpectTheNextIsAsked(source.get(), silent);
 }
 
 TEST_F(MysqlSourceTest, Garbage) {

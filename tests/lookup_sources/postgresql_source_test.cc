@@ -17,7 +17,7 @@ namespace {
 constexpr char kServerUser[] = "postgres";
 constexpr char kQuery[] =
     "SELECT target, login_user, login_secret FROM users WHERE name = $1 AND "
-    "($1 <> 'slow' OR pg_sleep(5) IS NOT NULL)";
+    "($1 <> 'slow' OR pg_sleep(60) IS NOT NULL)";
 constexpr char kData[] =
     "CREATE TABLE users (name text, target text, login_user text, login_secret text);"
     "INSERT INTO users VALUES ('alice@example.org', 'mail1', NULL, NULL),"
@@ -153,7 +153,7 @@ TEST_F(PostgresqlSourceTest, AWrongPassword) {
 TEST_F(PostgresqlSourceTest, ASlowQueryMeetsItsDeadline) {
   const auto source = Source();
   ExpectAlice(source.get());
-  const LookupAnswer slow = AskFor(source.get(), "slow", std::chrono::milliseconds(200));
+  const LookupAnswer slow = AskFor(source.get(), "slow", std::chrono::seconds(2));
   EXPECT_EQ(slow.kind, Kind::kTemporary);
   EXPECT_EQ(slow.detail, "PostgreSQL: no answer in time");
   ExpectAlice(source.get());
@@ -170,8 +170,8 @@ TEST_F(PostgresqlSourceTest, AFrozenServerMeetsTheDeadline) {
   ExpectAlice(source.get());
   const auto fresh = Source();
   world_->server->Freeze();
-  ExpectFailure(source.get(), "no answer in time", std::chrono::milliseconds(200));
-  ExpectFailure(fresh.get(), "connecting took too long", std::chrono::milliseconds(200));
+  ExpectFailure(source.get(), "no answer in time", std::chrono::seconds(2));
+  ExpectFailure(fresh.get(), "connecting took too long", std::chrono::seconds(2));
   world_->server->Thaw();
   ExpectAlice(source.get());
   ExpectAlice(fresh.get());
@@ -202,11 +202,7 @@ TEST_F(PostgresqlSourceTest, TheNextServerIsAsked) {
   PostgresqlOptions options = world_->Options();
   options.servers = {Local(FreePort()), silent.address(), Local(world_->port)};
   const auto source = MakePostgresqlSource(options);
-  const LookupAnswer answer = AskFor(source.get(), "alice@example.org", std::chrono::seconds(1));
-  EXPECT_EQ(answer.kind, Kind::kFound) << answer.detail;
-  // And it stays there: no time is lost any more.
-  EXPECT_EQ(AskFor(source.get(), "alice@example.org", std::chrono::milliseconds(100)).kind,
-            Kind::kFound);
+  ExpectTheNextIsAsked(source.get(), silent);
 }
 
 TEST_F(PostgresqlSourceTest, Garbage) {

@@ -69,10 +69,11 @@ class RealServer {
   pid_t pid_ = -1;
 };
 
-// A port of 127.0.0.1 that nobody listens on.
+// See tests/base/own_port.h.
 uint16_t FreePort();
-// Whether somebody does.
+// Whether somebody listens there on 127.0.0.1, or at a socket's path.
 bool Listens(uint16_t port);
+bool ListensAt(const std::string& path);
 
 // Accepts connections on 127.0.0.1 and answers each with the same bytes, whatever comes; with no
 // bytes it stays silent.
@@ -82,6 +83,8 @@ class FakeServer {
   ~FakeServer();
   uint16_t port() const { return port_; }
   HostPort address() const;
+  // How many it has accepted.
+  int connections() const { return connections_; }
 
  private:
   void Run();
@@ -89,6 +92,7 @@ class FakeServer {
   int listener_ = -1;
   uint16_t port_ = 0;
   std::atomic<bool> stop_{false};
+  std::atomic<int> connections_{0};
   std::thread thread_;
 };
 
@@ -97,7 +101,7 @@ HostPort UnixSocket(const std::string& path);
 
 // Asks with `patience`, and fails the test when the answer comes much later.
 LookupAnswer AskFor(LookupSource* source, const std::string& user,
-                    std::chrono::milliseconds patience = std::chrono::seconds(5));
+                    std::chrono::milliseconds patience = std::chrono::seconds(60));
 
 // Names that would break out of a query, filter or key that is glued together.
 std::vector<std::string> InjectionAttempts();

@@ -20,6 +20,7 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/base/own_port.h"
 #include "tests/tls/test_certificates.h"
 
 namespace postern {
@@ -133,16 +134,13 @@ class ServerTest : public ::testing::Test {
         << "[timeouts]\ndrain = \"5s\"\nclose_linger = \"300ms\"\n[log]\nsessions = \"\"\n";
   }
   void Start() {
-    // A port that was just free; somebody else may take it, so try again.
-    for (int attempt = 0; attempt < 20; ++attempt) {
-      close(ListenAnywhere(&port_));
-      Write("");
-      absl::StatusOr<config::Config> config = config::LoadConfig(file_);
-      ASSERT_TRUE(config.ok()) << config.status();
-      server_ = std::make_unique<Server>();
-      if (server_->Start(*std::move(config)).ok()) return;
-    }
-    FAIL() << "no free port";
+    port_ = testing::FreePort();
+    Write("");
+    absl::StatusOr<config::Config> config = config::LoadConfig(file_);
+    ASSERT_TRUE(config.ok()) << config.status();
+    server_ = std::make_unique<Server>();
+    const absl::Status status = server_->Start(*std::move(config));
+    ASSERT_TRUE(status.ok()) << status;
   }
   // Whether a whole session went well.
   bool Poll() const {
@@ -366,10 +364,15 @@ TEST_F(ServerTest, BackendsComeAndGoBesideLogins) {
       server_->Summary();
     }
   });
-  for (int round = 0; round < 6; ++round) {
-    ASSERT_TRUE(server_->AddBackend(Addition("second", second)).ok());
+  // A session knows the backends that there were when it began: the only one it knows must stay
+  // until it is over.
+  const auto let_sessions_pass = [&] {
     const int before = good.load() + bad.load();
     while (good.load() + bad.load() < before + 3) std::this_thread::yield();
+  };
+  for (int round = 0; round < 6; ++round) {
+    ASSERT_TRUE(server_->AddBackend(Addition("second", second)).ok());
+    let_sessions_pass();
     const std::string gone = round % 2 == 0 ? "store" : "second";
     ASSERT_TRUE(server_->desk()->SetWeight(gone, 0, by).ok());
     RemoveWhenEmpty(gone);
@@ -378,6 +381,7 @@ TEST_F(ServerTest, BackendsComeAndGoBesideLogins) {
     config::AddedBackend back;
     back.name = gone;
     ASSERT_TRUE(server_->AddBackend(back).ok());
+    let_sessions_pass();
     ASSERT_TRUE(server_->desk()->SetWeight("second", 0, by).ok());
     RemoveWhenEmpty("second");
   }

@@ -20,6 +20,12 @@ from collections.abc import Callable
 from .pop3_backend import Backend, BackendFarm
 
 ALL_MODES = ("plain", "stls", "tls")
+# Only a deadline of the proxy ends these.
+SILENT = {
+    "blackhole", "no-greeting", "drip-greeting-forever", "stls-stall", "stls-handshake-stall",
+    "handshake-stall", "no-capa-reply", "capa-without-end", "no-user-reply", "no-pass-reply",
+    "drip-pass-forever", "stall-mid-retr", "stall-on-quit",
+}  # fmt: skip
 HIDDEN = b"+OK bytes that no client may ever see\r\n"
 
 
@@ -244,7 +250,7 @@ fault("stall-on-quit", "quit")(lambda c: c.wait_for_end())
 def wait_until_taken(conversation):
     """Until the other side has acknowledged every byte: a reset does not then overtake them."""
     unacknowledged = 0x5411  # SIOCOUTQ
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 15
     while time.monotonic() < deadline:
         waiting = struct.unpack("i", fcntl.ioctl(conversation.sock, unacknowledged, b"\0" * 4))[0]
         if waiting == 0:

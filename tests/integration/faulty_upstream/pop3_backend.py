@@ -7,6 +7,7 @@ commands give the same bytes, however they are cut.
 """
 
 import dataclasses
+import select
 import selectors
 import socket
 import ssl
@@ -15,7 +16,7 @@ import threading
 import time
 
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
-SOCKET_TIMEOUT = 20.0
+SOCKET_TIMEOUT = 120.0
 
 
 class Over(Exception):
@@ -378,19 +379,22 @@ class Backend:
             return list(self._visits)
 
     def forget(self):
+        """All visits, those too whose connections still wait to be accepted."""
+        while self.listening and select.select([self.socket], [], [], 0)[0]:
+            time.sleep(0.001)
         with self._lock:
             self._visits.clear()
 
     def accept(self):
-        try:
-            sock, _ = self.socket.accept()
-        except OSError:
-            return
+        with self._lock:
+            try:
+                sock, _ = self.socket.accept()
+            except OSError:
+                return
+            conversation = Conversation(self, sock)
+            self._visits.append(conversation.visit)
         sock.setblocking(True)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        conversation = Conversation(self, sock)
-        with self._lock:
-            self._visits.append(conversation.visit)
         threading.Thread(target=conversation.run, daemon=True).start()
 
 

@@ -11,7 +11,7 @@ import pytest
 from harness import wait_until
 from harness.wire import Wire
 
-from .faulty_upstream import ALL_MODES, CUT, CUT_AT_LINE_END, FAULTS, GOODBYE, HIDDEN
+from .faulty_upstream import ALL_MODES, CUT, CUT_AT_LINE_END, FAULTS, GOODBYE, HIDDEN, SILENT
 from .pop3_backend import default_messages, dot_stuffed
 from .world import STEP_SECONDS, cells
 
@@ -188,6 +188,11 @@ def test_there_is_a_row_for_every_fault():
     assert len(FAULTS) >= 25
 
 
+def test_what_only_a_deadline_ends_is_known():
+    reasons = {name: getattr(row, "reason", getattr(row, "closed", "")) for name, row in EXPECTED.items()}
+    assert {name for name, reason in reasons.items() if "timeout" in reason} == SILENT
+
+
 @each_cell(Works)
 def test_odd_backends_are_good_enough(world, fault, mode):
     """F07: a slow greeting is a greeting; dripped, split and LF-only replies are replies."""
@@ -219,8 +224,8 @@ def test_a_backend_without_a_verdict_is_a_passing_trouble(world, fault, mode):
         assert client.log_in(f"bert@{cell}.direct", PASSWORD) == UNAVAILABLE
         assert client.rest() == b"" and client.end == "fin"
     took = time.monotonic() - started
-    # The steps' own deadlines ended it, not the 15 s that the client has in all.
-    assert took < expected.tries * (2 * STEP_SECONDS + 0.1) + 6
+    # The steps' own deadlines ended it, not the 100 s that the client has in all.
+    assert took < expected.tries * (2 * STEP_SECONDS + 0.1) + 60
     check_what_the_backend_was_told(world, cell, expected.password)
     world.wait_until_nobody_is_left()
     assert world.errors(cell) == {expected.reason: expected.tries}
@@ -305,7 +310,7 @@ def test_a_client_that_leaves_during_the_login_leaves_nothing_behind(world, faul
         client.reset()
     else:
         client.half_close()
-    world.wait_until_nobody_is_left(timeout=2 * (2 * STEP_SECONDS + 0.1) + 3)
+    world.wait_until_nobody_is_left()
     client.close()
     visits = world.finished_visits(cell)
     assert sum(len(visit.passwords) for visit in visits) <= 1
@@ -408,7 +413,7 @@ def test_a_certificate_error_is_named_in_the_log_and_not_to_the_client(world, mo
     def logged():
         return [line for line in world.proxy.session_lines() if f"user={user}" in line]
 
-    line = wait_until(logged, 5, f"a log line for {user}")[0]
+    line = wait_until(logged, 60, f"a log line for {user}")[0]
     assert word in line.lower(), line
     assert "reason=upstream_unavailable" in line
     assert "secret" not in line

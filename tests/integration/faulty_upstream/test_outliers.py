@@ -148,14 +148,14 @@ def test_a_pool_that_is_dead_costs_nobody_a_timeout(start_proxy):
         backends = [Backend(listening="full") for _ in range(2)]
         stack.enter_context(BackendFarm(backends))
         settings = pool_of(backends, failures=2)
-        settings["timeouts"]["upstream_connect"] = "3s"
+        settings["timeouts"]["upstream_connect"] = "6s"
         proxy = start_proxy(settings)
         with Crowd(proxy, size=4):
             for name in ("mail1", "mail2"):
                 wait_until(
                     lambda name=name: proxy.metrics().get(
                         "postern_backend_errors_total", backend=name, reason="connect_timeout") >= 2,
-                    60, proxy.log)  # fmt: skip
+                    180, proxy.log)  # fmt: skip
         times = []
         for number in range(30):
             with Pop3Connection(proxy.ports["plain"]) as client:
@@ -163,6 +163,6 @@ def test_a_pool_that_is_dead_costs_nobody_a_timeout(start_proxy):
                 answer = client.login(f"late{number}", "open-sesame")
                 times.append(time.monotonic() - began)
                 assert answer.startswith(b"-ERR [SYS/TEMP]"), answer
-        # Some of them tried. A timeout is 3 s, and each try has two.
-        assert sorted(times)[len(times) // 2] < 1, times
+        # Some of them tried. A timeout is 6 s, and each try has two.
+        assert sorted(times)[len(times) // 2] < 4, times
         assert proxy.metrics().get("postern_backend_errors_total", reason="out") >= 15

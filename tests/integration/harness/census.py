@@ -27,7 +27,7 @@ class Census:
         ready = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(ready,), daemon=True)
         self._thread.start()
-        assert ready.wait(20)
+        assert ready.wait(60)
 
     def _run(self, ready):
         asyncio.set_event_loop(self._loop)
@@ -113,4 +113,4 @@ class Census:
 
     def stop(self):
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(20)
+        self._thread.join(60)

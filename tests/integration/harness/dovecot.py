@@ -189,7 +189,7 @@ class Dovecot:
         self.process = Process(
             [_program(), "-F", "-c", self._config], os.path.join(self.base, "stderr.log")
         )
-        wait_until(self._greets, 30, lambda: f"{self.name}'s greeting:\n{self.log()}")
+        wait_until(self._greets, 60, lambda: f"{self.name}'s greeting:\n{self.log()}")
 
     def _greets(self):
         assert self.process.alive(), f"Dovecot ended at its start:\n{self.log()}"
@@ -208,11 +208,16 @@ class Dovecot:
             pass
         return text
 
+    def wait_for_log(self, words, count=1):
+        """Returns the log once it has the words so often: a process of its own writes it, later."""
+        wait_until(lambda: self.log().count(words) >= count, what=lambda: f"{words!r} in\n{self.log()}")
+        return self.log()
+
     def stop(self):
         if self.process is not None:
             self.process.kill()
             self.process = None
-            wait_until(lambda: not self._answers(), 15, f"{self.name} to be gone")
+            wait_until(lambda: not self._answers(), 60, f"{self.name} to be gone")
 
     def _answers(self):
         try:

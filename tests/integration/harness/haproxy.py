@@ -13,9 +13,9 @@ global
   log stdout format raw local0
 defaults
   mode tcp
-  timeout connect 5s
-  timeout client 30s
-  timeout server 30s
+  timeout connect 30s
+  timeout client 120s
+  timeout server 120s
 """
 
 
@@ -33,7 +33,7 @@ class Haproxy:
             file.write(_FRONT + sections)
         program = shutil.which("haproxy") or "/usr/sbin/haproxy"
         self.process = Process([program, "-db", "-f", config], os.path.join(directory, "haproxy.log"))
-        wait_until(self._listens, 20, lambda: f"HAProxy to listen:\n{self.log()}")
+        wait_until(self._listens, 60, lambda: f"HAProxy to listen:\n{self.log()}")
 
     def _listens(self):
         assert self.process.alive(), f"HAProxy ended at its start:\n{self.log()}"

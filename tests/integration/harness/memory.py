@@ -37,7 +37,7 @@ def find_in_core(pid, directory, wanted):
     """
     stem = os.path.join(directory, "core")
     done = subprocess.run(
-        ["gcore", "-a", "-o", stem, str(pid)], capture_output=True, text=True, timeout=120
+        ["gcore", "-a", "-o", stem, str(pid)], capture_output=True, text=True, timeout=600
     )
     paths = glob.glob(stem + ".*")
     assert paths, done.stdout + done.stderr

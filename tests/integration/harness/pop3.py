@@ -20,7 +20,7 @@ def client_context(ca=None, version=None):
 class Pop3Connection:
     """`tls`: "off", "stls" or "implicit". Reads the greeting unless told otherwise."""
 
-    def __init__(self, port, tls="off", host="127.0.0.1", ca=None, server_name=None, timeout=20,
+    def __init__(self, port, tls="off", host="127.0.0.1", ca=None, server_name=None, timeout=60,
                  greeting=True, context=None, source=None):  # fmt: skip
         """`source`: the address to come from."""
         self.socket = socket.create_connection((host, port), timeout, source and (source, 0))

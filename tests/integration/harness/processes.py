@@ -65,7 +65,7 @@ class Process:
             os.killpg(self.process.pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
-        self.process.wait(10)
+        self.process.wait(60)
         self._finish()
 
     def _finish(self):

@@ -45,7 +45,7 @@ def _environment():
     return env
 
 
-def run_postern(*arguments, timeout=30):
+def run_postern(*arguments, timeout=60):
     """Runs one verb to its end; the result has returncode, stdout and stderr as text."""
     return subprocess.run(
         [os.path.join(build_directory(), "postern"), *map(str, arguments)],
@@ -151,7 +151,7 @@ class Proxy:
             os.path.join(self.directory, "postern.log"), env=_environment(), limits=self._limits,
         )  # fmt: skip
         try:
-            wait_until(self._is_ready, 30, lambda: f"/readyz; the log says:\n{self.log()}")
+            wait_until(self._is_ready, 60, lambda: f"/readyz; the log says:\n{self.log()}")
         except BaseException:
             self.process.kill()
             raise
@@ -174,7 +174,7 @@ class Proxy:
         self.process.signal(signal.SIGHUP)
         # What is wrong stands in the lines behind the verdict.
         verdict = re.compile(r"is in use\n|stays in use:\n[^\n]+\n")
-        wait_until(lambda: verdict.search(self.log()[before:]), 15, self.log)
+        wait_until(lambda: verdict.search(self.log()[before:]), 60, self.log)
         return self.log()[before:]
 
     def check_health(self):
@@ -185,7 +185,7 @@ class Proxy:
     def terminate(self):
         self.process.signal(signal.SIGTERM)
 
-    def wait(self, timeout=30):
+    def wait(self, timeout=60):
         """Waits for the end after terminate(), which must be a good one."""
         try:
             code = self.process.wait(timeout)
@@ -195,7 +195,7 @@ class Proxy:
         assert code == 0, f"exit code {code}:\n{self.log()}"
         assert not _SANITIZER.search(self.log()), self.log()
 
-    def stop(self, timeout=30):
+    def stop(self, timeout=60):
         """SIGTERM; asserts exit code 0 and a log without a sanitizer's or a CHECK's words."""
         if self.process is None or self.process.process.returncode is not None:
             return
@@ -219,7 +219,7 @@ class Proxy:
 
     # -- what it says about itself
 
-    def http(self, path, timeout=10):
+    def http(self, path, timeout=60):
         """(status, body as text) from the admin endpoint; (0, why) when it does not answer."""
         try:
             with urllib.request.urlopen(f"http://{self.admin}{path}", timeout=timeout) as answer:
@@ -234,7 +234,7 @@ class Proxy:
         assert status == 200, (status, text)
         return Metrics(text)
 
-    def wait_for_metric(self, at_least, name, timeout=15, **labels):
+    def wait_for_metric(self, at_least, name, timeout=60, **labels):
         """Waits until the metric has this value or more; returns the metrics.
 
         They are read once more: the families before this one in the text were read before it, and
@@ -247,7 +247,7 @@ class Proxy:
         wait_until(reached, timeout, lambda: f"{name}{labels} >= {at_least}\n{self.log()}")
         return self.metrics()
 
-    def wait_for_metric_to_fall(self, at_most, name, timeout=15, **labels):
+    def wait_for_metric_to_fall(self, at_most, name, timeout=60, **labels):
         """Waits until the metric has this value or less; returns the metrics, read once more."""
 
         def reached():
@@ -256,7 +256,7 @@ class Proxy:
         wait_until(reached, timeout, lambda: f"{name}{labels} <= {at_most}\n{self.log()}")
         return self.metrics()
 
-    def session_lines(self, count=1, timeout=15):
+    def session_lines(self, count=1, timeout=60):
         """The lines of the session log, once there are at least `count`."""
 
         def read():

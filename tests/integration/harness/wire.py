@@ -18,7 +18,7 @@ class Wire:
     "close_notify", "alert" or "reset". No reader raises at an end; each returns what there was.
     """
 
-    def __init__(self, port, tls=False, *, context=None, server_name="localhost", timeout=10,
+    def __init__(self, port, tls=False, *, context=None, server_name="localhost", timeout=60,
                  receive_buffer=None):  # fmt: skip
         self.sock = socket.socket()
         if receive_buffer is not None:
@@ -97,7 +97,7 @@ class Wire:
                     heard = self.line()
                 except TimeoutError:
                     pass
-                self.sock.settimeout(10)
+                self.sock.settimeout(60)
             self.sock.sendall(flight)
 
         self.handshake(pace=pace)

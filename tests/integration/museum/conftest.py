@@ -20,7 +20,7 @@ def shared_house(leaf):
 
 @pytest.fixture
 def house(shared_house):
-    """The shared house; after the test a fresh TLS login works within 3 s."""
+    """The shared house; after the test a fresh TLS login works, and soon."""
     yield shared_house
     shared_house.check_alive()
 

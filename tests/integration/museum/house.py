@@ -69,7 +69,7 @@ class House:
     def check_alive(self):
         assert self.proxy.pid == self.pid
         self.proxy.check_health()
-        with self.connect("pop3s", timeout=3) as client:
+        with self.connect("pop3s", timeout=20) as client:
             assert client.log_in("alive@example.org") == b"+OK Logged in.\r\n"
             assert client.command("QUIT") == b"+OK bye\r\n"
 
@@ -84,10 +84,10 @@ class House:
 
     def wait_for_closed(self, reason, count):
         """Until so many sessions have ended for this reason, and not one more."""
-        wait_until(lambda: self.closed(reason) >= count, 8, lambda: f"{reason}: {count}")
+        wait_until(lambda: self.closed(reason) >= count, 60, lambda: f"{reason}: {count}")
         assert self.closed(reason) == count
 
-    def wait_until_nobody_is_left(self, timeout=8):
+    def wait_until_nobody_is_left(self, timeout=60):
         def nobody():
             metrics = self.proxy.metrics()
             return (
@@ -125,6 +125,10 @@ class House:
     def open_files(self):
         return len(os.listdir(f"/proc/{self.proxy.pid}/fd"))
 
+    def wait_for_open_files(self, at_most):
+        """Whoever is no longer counted may still be about to be closed, or to be accepted."""
+        wait_until(lambda: self.open_files() <= at_most, 60, lambda: f"{self.open_files()} files")
+
     def cpu_seconds(self):
         with open(f"/proc/{self.proxy.pid}/stat") as file:
             fields = file.read().rpartition(")")[2].split()
@@ -139,5 +143,5 @@ class House:
             return []
         return [r for r in records if all(r.get(k) == v for k, v in wanted.items())]
 
-    def wait_for_record(self, timeout=8, **wanted):
+    def wait_for_record(self, timeout=60, **wanted):
         return wait_until(lambda: self.log_records(**wanted), timeout, f"a record {wanted}")[0]

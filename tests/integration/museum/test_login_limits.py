@@ -1,7 +1,6 @@
 """Time and number limits before the login, and what an attacker can learn from them."""
 
 import resource
-import statistics
 import time
 
 import pytest
@@ -15,7 +14,7 @@ LAST_WORDS = b"-ERR [SYS/TEMP] Login took too long\r\n"
 @pytest.mark.parametrize("listener", ["plain", "pop3s"])
 def test_the_login_has_a_total_deadline(build_house, listener):
     """R02, M57, M58, F04: idle, dripping and busy clients all end at the same time."""
-    house = build_house({"timeouts": {"login": "1500ms", "handshake": "1500ms"}})
+    house = build_house({"timeouts": {"login": "4s", "handshake": "60s"}})
 
     def drip(client):
         client.send(b"X")
@@ -29,7 +28,7 @@ def test_the_login_has_a_total_deadline(build_house, listener):
             assert client.line().startswith(b"+OK")
             if act is not None:
                 client.sock.settimeout(0.05)
-                while time.monotonic() - started < 8 and not client.end:
+                while time.monotonic() - started < 60 and not client.end:
                     try:
                         act(client)
                         client._fill()
@@ -37,30 +36,30 @@ def test_the_login_has_a_total_deadline(build_house, listener):
                         continue
                     except OSError:
                         break
-                client.sock.settimeout(10)
+                client.sock.settimeout(60)
             assert client.rest().endswith(LAST_WORDS)
-        # A client that could put its end off would have gone on for 8 seconds.
-        assert 1.4 < time.monotonic() - started < 6
+        # A client that could put its end off would have gone on for a minute.
+        assert 3.9 < time.monotonic() - started < 40
         house.wait_for_closed("login_timeout", i + 1)
 
 
 def test_attempts_do_not_extend_the_deadline(build_house):
     """R02: refused logins and a silent backend count against the same total."""
     stalls = Backend(faults={"pass": lambda c: c.wait_for_end()})
-    house = build_house({"timeouts": {"login": "2s", "refused_delay": "900ms"}}, backend=Backend())
+    house = build_house({"timeouts": {"login": "10s", "refused_delay": "4500ms"}}, backend=Backend())
     slow = build_house({"timeouts": {"login": "1s"}}, backend=stalls)
     started = time.monotonic()
     with house.connect() as client:
         client.send(b"USER a@example.org\r\nPASS wrong\r\n" * 2 + b"USER a@example.org\r\n")
         assert client.rest().endswith(LAST_WORDS)
-    # With 2 s from the second refusal on it would be 3.8 s.
-    assert 1.9 < time.monotonic() - started < 3.5
+    # With 10 s from the second refusal on it would be 19 s.
+    assert 9.9 < time.monotonic() - started < 18
     started = time.monotonic()
     with slow.connect() as client:
         client.send(b"USER a@example.org\r\nPASS x\r\n")
         assert client.rest().endswith(LAST_WORDS)
     # The backend alone may take 30 s.
-    assert 0.9 < time.monotonic() - started < 8
+    assert 0.9 < time.monotonic() - started < 25
     stalls.faults.clear()
 
 
@@ -76,8 +75,8 @@ def test_unknown_users_and_wrong_passwords_look_the_same(build_house):
             answer = client.command("PASS wrong")
             return time.monotonic() - started, answer
 
-    # The machine may be busy: the same in one of six rounds is the same.
-    for last in (False, False, False, False, False, True):
+    # The machine may be busy: the fastest count, and the same in one of ten rounds is the same.
+    for last in (*(False,) * 9, True):
         known, unknown = [], []
         for _ in range(15):
             known.append(measure("known@example.org"))
@@ -85,10 +84,10 @@ def test_unknown_users_and_wrong_passwords_look_the_same(build_house):
         assert {answer for _, answer in known + unknown} == {
             b"-ERR [AUTH] Authentication failed.\r\n"
         }
-        medians = [statistics.median(took for took, _ in side) for side in (known, unknown)]
-        if abs(medians[0] - medians[1]) < 0.003:
+        fastest = [min(took for took, _ in side) for side in (known, unknown)]
+        if abs(fastest[0] - fastest[1]) < 0.003:
             break
-        assert not last, medians
+        assert not last, fastest
     assert min(took for took, _ in known + unknown) >= 0.059
 
 
@@ -106,7 +105,7 @@ def test_the_limit_of_sessions_is_said_and_leaves_the_others_alone(build_house):
         client.close()
     house.wait_until_nobody_is_left()
     assert house.closed("admission") == 1000
-    assert house.open_files() < files
+    house.wait_for_open_files(files - 1)
 
 
 def test_without_file_descriptors_nobody_spins(build_house):
@@ -118,7 +117,7 @@ def test_without_file_descriptors_nobody_spins(build_house):
     house = build_house({"workers": 1}, limits=[(resource.RLIMIT_NOFILE, (few, few))])
     inside = house.log_in()
     crowd = [house.connect() for _ in range(2 * few)]
-    wait_until(lambda: house.open_files() >= few - 2, 10, lambda: f"{house.open_files()} files")
+    wait_until(lambda: house.open_files() >= few - 2, 60, lambda: f"{house.open_files()} files")
     before, started = house.cpu_seconds(), time.monotonic()
     while time.monotonic() - started < 1:
         assert inside.command("STAT").startswith(b"+OK 2 ")
@@ -128,6 +127,6 @@ def test_without_file_descriptors_nobody_spins(build_house):
         client.close()
     assert inside.command("QUIT") == b"+OK bye\r\n"
     inside.close()
-    wait_until(lambda: house.open_files() < few // 2, 10, lambda: f"{house.open_files()} files")
+    wait_until(lambda: house.open_files() < few // 2, 60, lambda: f"{house.open_files()} files")
     house.check_alive()
     assert house.count("postern_accept_errors_total") > 0

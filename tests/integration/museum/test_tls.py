@@ -131,7 +131,7 @@ class s_client:
     def wait_for(self, mark, times=1, or_end=False):
         wait_until(
             lambda: self.read().count(mark) >= times or (or_end and self.over()),
-            10, lambda: self.text[-2000:],
+            60, lambda: self.text[-2000:],
         )  # fmt: skip
 
 
@@ -143,7 +143,7 @@ def test_renegotiation_is_refused(house):
         before = house.count(metric)
         client.write(b"R\n")
         client.wait_for(b"RENEGOTIATING")
-        wait_until(client.over, 10, "the client to give up")
+        wait_until(client.over, 60, "the client to give up")
         assert client.child.returncode != 0
         assert house.count(metric) == before
 
@@ -217,7 +217,7 @@ def test_an_unclean_end_is_one_sessions_alone(house):
         for listener in ("pop3s", "plain"):
             with house.log_in(listener, user) as good:
                 assert good.command("QUIT") == b"+OK bye\r\n"
-        wait_until(lambda who=user: len(house.log_records(user=who)) == 2, 8, "two records")
+        wait_until(lambda who=user: len(house.log_records(user=who)) == 2, 60, "two records")
         for record in house.log_records(user=user):
             assert record["reason"] == "quit" and "tls_error" not in record
 
@@ -241,7 +241,7 @@ def test_the_handshake_has_a_deadline(build_house):
             if way == "half":
                 client.send_raw(hello[: len(hello) // 2])
             if way == "drip":
-                client.sock.settimeout(0.05)
+                client.sock.settimeout(0.25)
                 for byte in hello:
                     try:
                         client.send_raw(bytes([byte]))
@@ -253,8 +253,8 @@ def test_the_handshake_has_a_deadline(build_house):
                         break
             else:
                 assert client.rest() == b""
-        # Dripping the whole hello takes 10 seconds and more.
-        assert 0.6 < time.monotonic() - started < 8, way
+        # Dripping the whole hello takes a minute and more.
+        assert 0.6 < time.monotonic() - started < 40, way
     house.wait_for_closed("handshake_timeout", 3)
 
 
@@ -320,7 +320,7 @@ def test_early_data_is_never_offered(build_house, certificates, tmp):
     ticket = os.path.join(tmp, "ticket.pem")
     with s_client(house, "-tls1_3", "-sess_out", ticket) as client:
         client.wait_for(b"POP3 ready")
-        wait_until(lambda: os.path.exists(ticket) and os.path.getsize(ticket), 10, "a ticket")
+        wait_until(lambda: os.path.exists(ticket) and os.path.getsize(ticket), 60, "a ticket")
         shown = subprocess.run(
             ["openssl", "sess_id", "-in", ticket, "-noout", "-text"], capture_output=True
         ).stdout

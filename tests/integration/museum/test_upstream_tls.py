@@ -47,7 +47,7 @@ def test_a_backend_is_believed_by_authority_and_name(build_house, certificates, 
     insecure = house.count("postern_insecure_upstreams")
     assert insecure == (1 if keys.get("insecure") else 0)
     for visit in backend.visits():
-        assert visit.over.wait(5)
+        assert visit.over.wait(60)
         assert b"sesame" not in visit.clear
         assert works == (visit.passwords == [b"open sesame"])
     assert house.count("postern_backend_errors_total", reason="tls") == (0 if works else 1)

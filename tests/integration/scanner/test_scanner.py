@@ -22,7 +22,7 @@ def test_testssl_finds_nothing(start_proxy, farm, tmp):
     done = subprocess.run(
         ["testssl", "--quiet", "--color", "0", "--warnings", "off", "--ip", "127.0.0.1",
          "--jsonfile", report, *CHECKS, f"localhost:{port}"],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=800, check=False)
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=2500, check=False)
     with open(report, encoding="utf-8") as file:
         findings = json.load(file)
     assert [f for f in findings if f["severity"] in BAD] == [], done.stdout
