@@ -95,7 +95,7 @@ coro::Task<bool> Session::OpenGreeted(size_t backend) {
   for (int i = 0; i < config().limits.upstream_tries; ++i) {
     if (addresses == nullptr || addresses->empty()) {
       stats.errors[static_cast<size_t>(metrics::UpstreamError::kResolve)].Add();
-      upstream_error_ = attempt.backend->name + ": no address for its host name";
+      upstream_error_ = absl::StrCat(attempt.backend->name, ": ", WhyNoAddress(addresses));
       break;
     }
     if (i > 0) {

@@ -149,7 +149,7 @@ coro::Task<routing::CheckResult> HealthProber::Check() {
   const AddressList addresses = snapshot_->shared->addresses->Get(backend_);
   if (addresses == nullptr || addresses->empty()) {
     result.reachable = false;
-    result.reason = "no address for its host name";
+    result.reason = std::string(WhyNoAddress(addresses));
     co_return result;
   }
   // As a login would: the next address of the name when the first does not work.

@@ -479,7 +479,7 @@ coro::Task<Session::Attempt> Session::TryBackend(const routing::Decision* route,
   for (int i = 0; i < tries; ++i) {
     if (addresses == nullptr || addresses->empty()) {
       stats.errors[static_cast<size_t>(metrics::UpstreamError::kResolve)].Add();
-      upstream_error_ = target.name + ": no address for its host name";
+      upstream_error_ = absl::StrCat(target.name, ": ", WhyNoAddress(addresses));
       may_pass_ = true;
       break;
     }

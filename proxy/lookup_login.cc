@@ -327,13 +327,7 @@ bool Session::MayLeadTo(const SocketAddress& address) const {
     }
   }
   // Ourselves: the user would go round and round.
-  for (const config::Listener& own : config().listeners) {
-    if (own.address == address) return false;
-    const std::string ip = own.address.IpText();
-    const bool any = ip == "0.0.0.0" || ip == "::";
-    if (any && own.address.port() == address.port() && address.is_loopback()) return false;
-  }
-  return true;
+  return !snapshot_->shared->addresses->own().Has(address);
 }
 
 }  // namespace postern

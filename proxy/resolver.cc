@@ -43,7 +43,6 @@ struct Known {
 
 }  // namespace
 
-
 struct Resolver::State {
   std::mutex mutex;
   std::condition_variable changed;
@@ -121,7 +120,10 @@ void Resolver::State::Take(const Target& target, NameAnswer answer) {
         name.shared.push_back(std::make_shared<const std::vector<SocketAddress>>(order));
       }
     }
-    book->SetOrders(target.backend, name.shared);
+    if (book->SetOrders(target.backend, name.shared)) {
+      log::Warning(absl::StrCat("backend ", target.name, ": ", target.address.host,
+                                " leads to a listener of ours; no login is sent there"));
+    }
   }
   name.due = MonotonicNow() + wait;
 }

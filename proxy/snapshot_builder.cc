@@ -4,6 +4,9 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "proxy/base/log.h"
+#include "proxy/base/own_addresses.h"
 #include "proxy/base/status_macros.h"
 #include "proxy/config/secrets.h"
 #include "proxy/config/small_file.h"
@@ -121,7 +124,12 @@ absl::StatusOr<std::shared_ptr<Snapshot>> BuildSnapshot(config::Config config,
   snapshot->holds = states->holds();
   snapshot->maildrops = states->maildrops();
   snapshot->backend_pools = PoolLabels(config);
-  auto addresses = std::make_shared<AddressBook>(config.backends.size());
+  std::vector<OwnAddresses::Listener> listeners;
+  for (const config::Listener& listener : config.listeners) {
+    listeners.push_back({listener.address, listener.v6only});
+  }
+  auto addresses = std::make_shared<AddressBook>(
+      config.backends.size(), OwnAddresses(std::move(listeners), InterfaceAddresses()));
   for (size_t i = 0; i < config.backends.size(); ++i) {
     const config::Backend& backend = config.backends[i];
     Secret password;
@@ -142,7 +150,11 @@ absl::StatusOr<std::shared_ptr<Snapshot>> BuildSnapshot(config::Config config,
     if (literal != nullptr && !config.lookups.empty()) {
       snapshot->backends_by_address.emplace((*literal)[0].ToString(), i);
     }
-    addresses->Set(i, std::move(literal));
+    const std::string place = literal == nullptr ? "" : (*literal)[0].ToString();
+    if (addresses->Set(i, std::move(literal))) {
+      log::Warning(absl::StrCat("backend ", backend.name, ": ", place,
+                                " is a listener of ours; no login is sent there"));
+    }
   }
   for (const config::Listener& listener : config.listeners) {
     snapshot->dialogues.push_back(DialogueFor(config, listener));

@@ -9,6 +9,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "proxy/base/own_addresses.h"
 #include "proxy/config/draft.h"
 #include "proxy/config/value_syntax.h"
 #include "routing/target_names.h"
@@ -149,12 +150,35 @@ void ResolveLogin(const BackendDraft& draft, const UpstreamDraft& pool, bool ver
                                 "\" needs a master user and a password; write ", missing));
 }
 
+// A login would come back to us, again and again. Which addresses the machine has beside loopback
+// is known when the server runs.
+void ValidateNotOurselves(const Draft& draft, const BackendDraft& backend,
+                          Diagnostics* diagnostics) {
+  if (!backend.address.good || (!backend.host_port.is_literal() && !backend.host_port.is_unix())) {
+    return;
+  }
+  const absl::StatusOr<SocketAddress> address = SocketAddress::Parse(backend.address.value);
+  if (!address.ok()) return;
+  for (const ListenerDraft& listener : draft.listeners) {
+    if (!listener.address.good) continue;
+    const OwnAddresses own({{listener.value.address, listener.v6only.value}}, {});
+    if (!own.Has(*address)) continue;
+    diagnostics->Add(
+        backend.address.position,
+        absl::StrCat("address = \"", backend.address.value, "\" is the listener in line ",
+                     listener.table.line,
+                     ": logins would come back to us; write where the mail server is"));
+    return;
+  }
+}
+
 void ResolveBackends(Draft* draft, Diagnostics* diagnostics) {
   std::vector<bool> pool_tls(draft->pools.size()), pool_master(draft->pools.size());
   std::vector<bool> pool_has_own(draft->pools.size());
   const bool verified = draft->secrets_written || LookupsJudgePasswords(*draft) ||
                         OnlyByCertificate(draft->config.dialogue);
   for (const BackendDraft& from : draft->backends) {
+    ValidateNotOurselves(*draft, from, diagnostics);
     Resolved resolved;
     Backend& backend = resolved.value;
     backend.name = from.name.value;

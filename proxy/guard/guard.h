@@ -98,8 +98,8 @@ class Guard {
   Guard& operator=(const Guard&) = delete;
 
   // Makes the tables that these options need and that are not there yet. Main thread, before the
-  // options are given to a worker. Fails, and changes nothing, where the system has no memory for
-  // them.
+  // options are given to a worker. Fails where the system has no memory for them; tables that were
+  // made stay.
   absl::Status Prepare(const Options& options);
 
   // --- The rest: any thread. `options` have been prepared.

@@ -53,6 +53,17 @@ std::vector<BadCase> UpstreamCases() {
        Pool("{ name = \"a\" }"),
        "LTR",
        {{"4:1", "a backend has no address; write address = \"10.0.0.11:110\""}}},
+      {"BackendIsTheListener",
+       "listener = [{ address = \"192.0.2.1:110\", tls = \"off\", plaintext_logins = true },\n"
+       "{ address = \"[::]:111\", tls = \"off\", plaintext_logins = true, v6only = false },\n"
+       "{ address = \"[::]:112\", tls = \"off\", plaintext_logins = true }]\n" +
+           Pool("{ name = \"a\", address = \"192.0.2.1:110\" },\n"
+                "{ name = \"b\", address = \"127.0.0.1:111\" },\n"
+                "{ name = \"c\", address = \"127.0.0.1:112\" },\n"
+                "{ name = \"d\", address = \"192.0.2.1:995\" }"),
+       "R",
+       {{"7:25", "\"192.0.2.1:110\" is the listener in line 1: logins would come back to us"},
+        {"8:25", "\"127.0.0.1:111\" is the listener in line 2"}}},
       {"BackendWithoutPort",
        Pool("{ name = \"a\", address = \"10.0.0.1\" }"),
        "LTR",

@@ -112,6 +112,25 @@ def test_the_next_server_of_a_service_is_tried(start_proxy, farm, names):
         assert login(proxy).startswith(b"+OK")
 
 
+def test_nobody_is_sent_to_ourselves(start_proxy, farm, names):
+    """The name leads to our own listener: the next server is tried; without one the login fails once."""
+    port = free_port()
+    names.start(
+        "host-record=mail.test,127.0.0.1,60",
+        f"srv-host=_pop3._tcp.test,mail.test,{port},10,1",
+        f"srv-host=_pop3._tcp.test,mail.test,{port_of(farm.servers['mail1'])},20,1",
+    )
+    listeners = [{"name": "plain", "address": f"127.0.0.1:{port}", "tls": "off", "plaintext_logins": True}]
+    proxy = start_proxy({**config_for(names, "srv:_pop3._tcp.test"), "listener": listeners})
+    wait_until(lambda: login(proxy).startswith(b"+OK"), 60, proxy.log)
+    assert "leads to a listener of ours; no login is sent there" in proxy.log()
+    proxy.write_config({**config_for(names, f"mail.test:{port}"), "listener": listeners})
+    assert "is in use" in proxy.reload()
+    seen = proxy.metrics().get("postern_listener_connections_total", listener="plain")
+    assert login(proxy) == b"-ERR [SYS/TEMP] Account is temporarily unavailable"
+    assert proxy.metrics().get("postern_listener_connections_total", listener="plain") == seen + 1
+
+
 def test_a_name_moves_when_its_record_runs_out_and_stays_while_dns_is_down(
     start_proxy, farm, names
 ):
