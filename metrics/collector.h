@@ -151,6 +151,8 @@ struct ServerFacts {
   uint64_t held_logins = 0;   // that wait for them
   uint64_t moved_users = 0;   // by name
   uint64_t moved_groups = 0;  // domains and ranges of hashes
+  uint64_t remembered_homes = 0;
+  uint64_t remembered_homes_evicted = 0;
   std::vector<Certificate> certificates;
   // In the current configuration.
   std::vector<BackendHealth> backends;

@@ -162,6 +162,8 @@ void AddServer(Families& families, const StatusSummary& summary) {
   families.Add(MetricId::kHeldLogins, {}, facts.held_logins);
   families.Add(MetricId::kMovedUsers, {}, facts.moved_users);
   families.Add(MetricId::kMovedGroups, {}, facts.moved_groups);
+  families.Add(MetricId::kRememberedHomes, {}, facts.remembered_homes);
+  families.Add(MetricId::kRememberedHomesEvicted, {}, facts.remembered_homes_evicted);
   for (const PoolHealth& pool : facts.pools) {
     families.Add(MetricId::kPoolUsable, {pool.name}, static_cast<double>(pool.usable));
     families.Add(MetricId::kPoolPanic, {pool.name}, pool.panic ? 1.0 : 0.0);

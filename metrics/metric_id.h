@@ -35,6 +35,8 @@ enum class MetricId : size_t {
   kHeldLogins,
   kMovedUsers,
   kMovedGroups,
+  kRememberedHomes,
+  kRememberedHomesEvicted,
   kPoolCapabilitiesDiffer,
   kListenerConnections,
   kListenerSessions,

@@ -212,6 +212,7 @@ coro::Task<Session::Attempt> Session::TryRoute(const pop3::Credentials* credenti
   // Nothing waits between the last question for a hold and the join: who holds a user and then
   // hears that every worker has done something since knows all of the user's logins.
   FollowOperator(*credentials, &route);
+  PreferRecentHome(&route);
   if (visit_ != nullptr && wait->queued == nullptr && !GuardAllows(route)) {
     co_return Attempt::kRefused;
   }
@@ -253,7 +254,11 @@ coro::Task<Session::Attempt> Session::TryRoute(const pop3::Credentials* credenti
   upstream_time_ += io_->Now() - started;
   // With kGone the connection may still be there; it is closed at the end of the session.
   if (attempt != Attempt::kJoined && attempt != Attempt::kGone) LeaveAffinity();
-  if (attempt == Attempt::kJoined) HoldMaildrop(route);
+  if (attempt == Attempt::kJoined) {
+    HoldMaildrop(route);
+    const bool of_pool = route.pool >= 0 && !route.moved;
+    stays_for_ = of_pool ? config().routing.pools[static_cast<size_t>(route.pool)].affinity_for : 0;
+  }
   if (attempt == Attempt::kRefused) {
     CountLogin(guard_refusal_ == GuardRefusal::kNone ? metrics::LoginResult::kRefused
                                                      : metrics::LoginResult::kLimited);

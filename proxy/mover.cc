@@ -375,6 +375,7 @@ void Mover::Place(routing::Overrides* overrides, Batch* batch) {
     } else {
       overrides->Remove(order.users[i]);
     }
+    parts_.states->recent_homes()->Forget(order.users[i]);
   }
   if (!batch->status.ok()) Undo(overrides, *batch);
 }
@@ -421,6 +422,8 @@ void Mover::FinishGroup(Job* job) {
   }
   if (status.ok()) status = parts_.save();
   if (!status.ok()) groups.Restore(before);
+  parts_.states->recent_homes()->ForgetIf(
+      [&group](absl::string_view user) { return group.Has(user); });
   parts_.states->holds()->RemoveForMove(group.kind, group.target);
   parts_.wake();
   const std::lock_guard<std::mutex> lock(mutex_);

@@ -95,7 +95,7 @@ class Mover {
   // Whose sessions are all over: they may go.
   Batch ReadyOf(Job* job);
   // Gives them their new places, all or, when that fails, none.
-  static void Place(routing::Overrides* overrides, Batch* batch);
+  void Place(routing::Overrides* overrides, Batch* batch);
   static void Undo(routing::Overrides* overrides, const Batch& batch);
   void Finish(const Batch& batch);
   // What patience has come to an end for.

@@ -398,6 +398,8 @@ metrics::ServerFacts Server::Facts() const {
   facts.held_logins = static_cast<uint64_t>(backend_states_.holds()->waiting());
   facts.moved_users = backend_states_.overrides()->size();
   facts.moved_groups = backend_states_.overrides()->groups().size();
+  facts.remembered_homes = backend_states_.recent_homes()->size();
+  facts.remembered_homes_evicted = backend_states_.recent_homes()->evicted();
   facts.draining = draining_.load();
   facts.log_lines_dropped = log::DroppedLines();
   if (session_lines_ != nullptr) facts.log_lines_dropped += session_lines_->dropped();

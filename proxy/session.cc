@@ -107,6 +107,7 @@ coro::Task<void> Session::CloseUp() {
   WriteRecord();
   upstream_.Stop(/*abortive=*/false);
   upstream_.Close(/*abortive=*/false);
+  RememberHome();
   LeaveAffinity();
   LeaveSeat(/*call_next=*/true);
   visit_.reset();

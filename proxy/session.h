@@ -181,6 +181,9 @@ class Session : public ListNode<Session> {
   coro::Task<bool> WaitWhileHeld();
   bool JoinAffinity(routing::Decision* route, LoginWait* wait);
   void LeaveAffinity();
+  // recent_home.cc
+  void PreferRecentHome(routing::Decision* route) const;
+  void RememberHome();
   // login_wait.cc: seats at backends, and waiting for one.
   // False where a login would only fail as those before it; then why is noted. `turn`: this one
   // has stood first in line, and is there to find out.
@@ -313,6 +316,7 @@ class Session : public ListNode<Session> {
   bool keepalive_ = false;                            // asked for on the backend's connection
   bool affine_ = false;                               // user_ has joined the table of the snapshot
   bool entered_ = false;                              // ... or is only counted there
+  DurationNs stays_for_ = 0;                          // how long its backend is remembered after it
   GuardRefusal guard_refusal_ = GuardRefusal::kNone;  // the last one
   bool password_sent_ = false;  // in this attempt, to a backend that gave no verdict
   int backend_ = -1;            // of the last attempt

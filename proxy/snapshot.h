@@ -37,6 +37,7 @@ struct Snapshot {
   std::vector<Secret> canary_passwords;                // of health checks, likewise
   routing::BackendStateList backend_states;            // likewise
   std::shared_ptr<routing::Affinity> affinity;
+  std::shared_ptr<routing::RecentHomes> recent_homes;
   std::vector<std::shared_ptr<routing::PoolQueue>> pool_queues;  // by pool; null: nobody waits
   // By index in config.backends: of the pools that hold it and let logins wait.
   std::vector<std::vector<std::shared_ptr<routing::PoolQueue>>> queues_of_backend;

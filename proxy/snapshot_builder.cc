@@ -120,6 +120,7 @@ absl::StatusOr<std::shared_ptr<Snapshot>> BuildSnapshot(config::Config config,
   }
   RETURN_IF_ERROR(LoadPolicyFiles(config, snapshot.get()));
   snapshot->affinity = states->affinity();
+  snapshot->recent_homes = states->recent_homes();
   snapshot->overrides = states->overrides();
   snapshot->holds = states->holds();
   snapshot->maildrops = states->maildrops();

@@ -28,6 +28,7 @@
 #include "routing/options.h"
 #include "routing/overrides.h"
 #include "routing/pool_queue.h"
+#include "routing/recent_homes.h"
 
 namespace postern::routing {
 
@@ -244,6 +245,8 @@ class BackendStates {
   std::vector<std::shared_ptr<BackendState>> All() const;
   // Which of them has which user.
   const std::shared_ptr<Affinity>& affinity() const { return affinity_; }
+  // Where users were of late, in pools that care.
+  const std::shared_ptr<RecentHomes>& recent_homes() const { return recent_homes_; }
   // Of the pool of this name: the same object, always.
   std::shared_ptr<PoolQueue> Queue(absl::string_view pool);
   // What operators have said of users, in time with the backends: across reloads.
@@ -254,6 +257,7 @@ class BackendStates {
 
  private:
   const std::shared_ptr<Affinity> affinity_ = std::make_shared<Affinity>();
+  const std::shared_ptr<RecentHomes> recent_homes_ = std::make_shared<RecentHomes>();
   const std::shared_ptr<ChangeCounter> changes_ = std::make_shared<ChangeCounter>(0);
   const std::shared_ptr<Overrides> overrides_ = std::make_shared<Overrides>();
   const std::shared_ptr<Holds> holds_ = std::make_shared<Holds>();

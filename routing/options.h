@@ -86,6 +86,8 @@ struct PoolOptions {
   EjectRules eject;
   // Whether a user with a live session stays at its backend, whatever else is decided.
   bool affinity = true;
+  // How long after a session its user is sent there again; with `affinity` and `failover` only.
+  DurationNs affinity_for = 0;
   // A backend that has more than this many per cent of its share of the pool's sessions passes new
   // users on to the next one by hash; 0: never. With `failover` and balancing by user only.
   int load_bound_percent = 0;

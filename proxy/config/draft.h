@@ -117,6 +117,7 @@ struct PoolDraft {
   routing::EjectRules eject;
   Position outliers;  // where `eject` has the first key about them
   bool affinity = true;
+  Setting<DurationNs> affinity_for;
   Setting<routing::InUseRules> in_use;
   std::optional<DurationNs> login_delay;  // nothing: what [guard] says
   UpstreamDraft defaults;

@@ -196,6 +196,9 @@ void ParsePool(const TomlNode& table, Draft* draft, Diagnostics* diagnostics) {
   if (!pool.name.written) reader.Missing("name", "name = \"mail\"");
   ParseBalance(&reader, diagnostics, &pool.balance);
   reader.Bool("affinity", &pool.affinity);
+  ReadSetting(reader, "affinity_for", &pool.affinity_for, [&](DurationNs* out) {
+    return reader.Duration("affinity_for", 0, 24 * 3600 * kSecond, out);
+  });
   ParseInUse(&reader, diagnostics, &pool.in_use);
   if (DurationNs delay = 0; ReadLoginDelay(&reader, &delay)) pool.login_delay = delay;
   if (const TomlNode* eject = reader.Table("eject")) ParseEject(*eject, diagnostics, &pool);

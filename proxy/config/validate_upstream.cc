@@ -522,10 +522,20 @@ void ValidateUpstreams(Draft* draft, Diagnostics* diagnostics) {
     options.eject = pool.eject;
     ValidateEject(pool, diagnostics);
     options.affinity = pool.affinity;
+    if (pool.affinity_for.good) options.affinity_for = pool.affinity_for.value;
     if (pool.in_use.good) options.in_use = pool.in_use.value;
     ValidateInUse(pool.in_use, draft->config.timeouts, diagnostics);
     ResolveMembers(pool, names, draft, &options, diagnostics);
     ResolveBalance(pool.balance, *draft, &options, diagnostics);
+    if (options.affinity_for > 0 && (!options.affinity || !options.failover)) {
+      diagnostics->Add(
+          pool.affinity_for.position,
+          absl::StrCat(
+              "affinity_for does nothing without ",
+              options.failover ? "affinity" : "failover = true",
+              options.failover ? "" : ": each user has one backend, whoever was there last",
+              "; remove it"));
+    }
     draft->config.routing.pools.push_back(std::move(options));
   }
   for (const Lookup& lookup : draft->config.lookups) {

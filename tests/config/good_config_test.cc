@@ -419,6 +419,13 @@ TEST(GoodConfig, EjectIsOffUntilItIsWritten) {
   ASSERT_TRUE(off.ok());
   EXPECT_EQ(off->routing.pools[0].eject.failures, 0);
   EXPECT_TRUE(off->routing.pools[0].affinity);
+  EXPECT_EQ(off->routing.pools[0].affinity_for, 0);
+  const absl::StatusOr<Config> stays = ParseConfig(
+      absl::StrCat(kSmallest, "[[pool]]\nname = \"b\"\nfailover = true\naffinity_for = \"10m\"\n",
+                   "backends = [{ name = \"b1\", address = \"h:110\" }]"),
+      "postern.toml");
+  ASSERT_TRUE(stays.ok()) << stays.status().message();
+  EXPECT_EQ(stays->routing.pools[1].affinity_for, 600 * kSecond);
   const absl::StatusOr<Config> on =
       ParseConfig(absl::StrCat(kSmallest, "[[pool]]\nname = \"b\"\neject = { time = \"10m\" }\n",
                                "backends = [{ name = \"b1\", address = \"h:110\" }]"),

@@ -164,6 +164,39 @@ def test_capitals_make_no_other_user(start_proxy, census, tmp):
         assert client.line().startswith(b"+OK") and client.line().startswith(b"+OK")
 
 
+def test_users_come_back_where_they_were(start_proxy, census, tmp):
+    backends = [{"name": name, "address": f"127.0.0.1:{port}"} for name, port in census.ports.items()]
+    pool = {"name": "mail", "balance": "round-robin", "failover": True, "affinity_for": "1h",
+            "backends": backends}  # fmt: skip
+    proxy = launch(start_proxy, census, tmp, pool=[pool], route=[{"users": "*", "pool": "mail"}])
+
+    def visit():
+        with connect(proxy, "a@x.test") as client:
+            client.quit()
+        proxy.wait_for_metric_to_fall(0, "postern_listener_sessions", listener="plain")
+        return census.of("a@x.test")[-1]
+
+    home = visit()
+    assert [visit() for _ in range(5)] == [home] * 5
+    assert proxy.metrics().get("postern_remembered_homes") == 1
+    # It is a wish: who cannot be there is elsewhere, and is remembered there.
+    verb(proxy, "drain", home)
+    other = visit()
+    assert other != home
+    verb(proxy, "undrain", home)
+    assert [visit() for _ in range(3)] == [other] * 3
+    # One that is being emptied fills itself with nobody.
+    verb(proxy, "weight", other, "0")
+    assert visit() == home
+    verb(proxy, "weight", other, "configured")
+    assert visit() == home
+    # An operator's word ends it.
+    verb(proxy, "move", "a@x.test", "--to", other)
+    assert proxy.metrics().get("postern_remembered_homes") == 0
+    assert visit() == other
+    assert proxy.metrics().get("postern_remembered_homes") == 0
+
+
 def test_nobody_is_moved_where_nobody_can_log_in(proxy):
     verb(proxy, "drain", "mail2", "--reason", "disks")
     for arguments in (("a@x.test",), ("*@x.test",), ("--hash-range", "0-f"), ("a@x.test", "--dry-run")):
