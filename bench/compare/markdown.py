@@ -1,6 +1,6 @@
 """The tables of a report, for terminals and documents."""
 
-from figures import limit, ratio, spread, values, void_rounds, with_spread
+from figures import limit, ratio, rounds_words, spread, values, void_rounds, with_spread
 
 # figure -> (what it is, whether more is better)
 FIGURES = {
@@ -82,7 +82,9 @@ def conditions_lines(report):
 def markdown(report):
     lines = conditions_lines(report) + [""]
     for key, scenario in report["scenarios"].items():
+        rounds = rounds_words(scenario, report["conditions"]["rounds"]).removeprefix(", ")
         lines += [f"## {key}: {scenario['title']}", "", scenario["about"]]
+        lines += [f"This scenario had {rounds}."] if rounds else []
         if scenario["note"]:
             lines += ["", scenario["note"]]
         lines += [""] + scenario_table(scenario) + [""]

@@ -30,8 +30,8 @@ def rows_of(scenario, peer_names):
     if scenario.resume:
         setup["tickets"] = True
     rows = [] if scenario.variants_only else [
-        Row(name, name, PEERS[name].title, setup, False) for name in peer_names
-        if name not in scenario.without]
+        Row(name, name, PEERS[name].title, {**setup, **scenario.peer_setup.get(name, {})}, False)
+        for name in peer_names if name not in scenario.without]
     rows += [Row(name, peer, title, {**setup, **differs}, True)
              for name, peer, title, differs in scenario.variants if peer in peer_names]
     return rows

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Postern and its peers side by side: what a login, a byte and an idle session cost.
 
-  bench/compare/run.py                            everything, about 40 minutes
+  bench/compare/run.py                            everything, about an hour
   bench/compare/run.py --only a,b --rounds 5      two scenarios, some minutes
   bench/compare/run.py --quick                    tiny counts, to see that it works
   bench/compare/run.py --json report.json --html report.html
@@ -43,10 +43,6 @@ RUN_SECONDS = 3.0
 FORMAT = 1  # of the JSON; another number when readers must change
 
 
-def rounds_of(options, scenario):
-    return options.rounds or min(ROUNDS, scenario.rounds_max)
-
-
 def parse_arguments(arguments):
     keys = ",".join(dict.fromkeys(s.group or s.key for s in scenarios.ALL))
     parser = argparse.ArgumentParser(
@@ -54,7 +50,7 @@ def parse_arguments(arguments):
     parser.add_argument("--only", default=keys, help=f"scenarios: {keys}")
     parser.add_argument("--peers", default=",".join(PEERS), help=f"default: {','.join(PEERS)}")
     parser.add_argument("--rounds", type=int,
-                        help="of every scenario; default: 5, of slow ones 2 or 3")
+                        help=f"of every scenario; default: {ROUNDS}")
     parser.add_argument("--quick", action="store_true", help="tiny counts, one round")
     parser.add_argument("--json", metavar="FILE", help="write the results, too")
     parser.add_argument("--html", metavar="FILE", help="write the report as one page, too")
@@ -148,7 +144,7 @@ def measure(options):
         report["floor"] = json.loads(lab.run(
             [sys.executable, "-B", pathlib.Path(__file__).with_name("crypto_floor.py"),
              1 if options.quick else 3], lab.host, lab.proxy_core))
-        progress = Progress()
+        progress, rounds = Progress(), options.rounds or ROUNDS
         seconds = 0.2 if options.quick else RUN_SECONDS
         measurement = Measurement(lab, networks, seconds, progress)
         wanted = [scenario for scenario in options.scenarios
@@ -156,11 +152,11 @@ def measure(options):
         for scenario in wanted:
             usual = seconds + 1.5 if options.quick or not scenario.seconds else scenario.seconds
             progress.plan(scenario.key, len(rows_of(scenario, names)) *
-                          rounds_of(options, scenario), usual)
+                          rounds, usual)
         report["scenarios"] = {}
         for scenario in wanted:
             report["scenarios"][scenario.key] = measurement.scenario(
-                scenario, names, rounds_of(options, scenario))
+                scenario, names, rounds)
         report["conditions"]["load_average_after"] = os.getloadavg()
         return report
     finally:

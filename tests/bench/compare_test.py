@@ -4,6 +4,7 @@
 import os
 import pathlib
 import sys
+import types
 import unittest
 import xml.dom.minidom
 
@@ -21,8 +22,11 @@ import html_report  # noqa: E402
 import markdown  # noqa: E402
 import progress  # noqa: E402
 import readme_block  # noqa: E402
+import rounds  # noqa: E402
+import run  # noqa: E402
 import scenarios  # noqa: E402
 import svg  # noqa: E402
+from peers.haproxy import HaProxy  # noqa: E402
 
 
 def row(costs, title="Postern", peer="postern", variant=False, void=()):
@@ -65,6 +69,16 @@ def sample_report():
     }
     report["goals"] = goals.evaluate_all(report)
     return report
+
+
+def haproxy_configuration(setup):
+    """The file HAProxy gets; nothing is started."""
+    peer = HaProxy.__new__(HaProxy)
+    peer.setup, peer.tls, peer.plain = setup, 1001, 1002
+    peer.certificate = pathlib.Path("/x/ecdsa.pem")
+    peer.stores = types.SimpleNamespace(ports={"even": 1003, "odd": 1004})
+    peer.lab = types.SimpleNamespace(descriptors_max=20000)
+    return peer.configuration()
 
 
 class FiguresTest(unittest.TestCase):
@@ -266,6 +280,26 @@ class ScenariosTest(unittest.TestCase):
         with self.assertRaises(KeyError):
             scenarios.chosen(["nothing"])
 
+    def test_an_expert_sets_haproxy_up_for_bulk(self):
+        """Its own row is the expert's, a variant the usual one; elsewhere nothing is special."""
+        texts = {}
+        for key in ("a", "f", "g"):
+            for one in rounds.rows_of(scenarios.BY_KEY[key], ["postern", "haproxy"]):
+                if one.peer == "haproxy":
+                    texts[key, one.name] = haproxy_configuration(one.setup)
+        self.assertEqual(sorted(texts), [("a", "haproxy"), ("f", "haproxy"), ("f", "haproxy-usual"),
+                                         ("g", "haproxy"), ("g", "haproxy-usual")])
+        for row_key, text in texts.items():
+            expert = row_key[1] == "haproxy" and row_key[0] != "a"
+            self.assertEqual("tune.bufsize 65536" in text, expert, row_key)
+            self.assertEqual("option splice-response" in text and "tune.pipesize 1048576" in text,
+                             row_key == ("g", "haproxy"), row_key)
+
+    def test_a_99th_percentile_is_of_a_thousand(self):
+        for one in scenarios.ALL:
+            if one.rate and any("p99" in figure for figure in one.figures):
+                self.assertGreaterEqual(int(one.rate * run.RUN_SECONDS * one.longer), 1000, one.key)
+
     def test_every_figure_has_a_name(self):
         for one in scenarios.ALL:
             for figure in one.figures:
@@ -321,6 +355,20 @@ class ReadmeTest(unittest.TestCase):
         self.assertEqual(
             readme_block.parse(text)["full TLS 1.3 login, ECDSA: CPU us"],
             ["420 (400-500)", "750 (0.55)", "700 (0.61)", "-", "-"])
+
+    def test_a_line_with_another_number_of_rounds_says_so(self):
+        report = sample_report()
+        self.assertIn("| full TLS 1.3 login, ECDSA: CPU us (less is better) | 420",
+                      readme_block.block(report))
+        report["conditions"]["rounds"] = 5
+        text = readme_block.block(report)
+        self.assertIn("CPU us (less is better, 3 rounds) | 420", text)
+        self.assertIn("Median of 5 interleaved rounds unless a line has another number.", text)
+        self.assertIn("TLS login at 250 a second: p99 ms (less is better, 1 round)", text)
+        self.assertIn("full TLS 1.3 login, ECDSA: CPU us", readme_block.parse(text))
+        self.assertIn("b had 3, l-250 had 1", html_report.page(report))
+        self.assertIn("medians of 3 rounds", html_report.page(report))
+        self.assertIn("This scenario had 3 rounds.", markdown.markdown(report))
 
     def test_rewriting_touches_the_block_only(self):
         text = f"before\n{readme_block.BEGIN}\nold\n{readme_block.END}\nafter\n"
