@@ -232,6 +232,8 @@ def page(report):
     at = report["conditions"]
     banner = ('<p class="banner">Tiny counts, one round: this run shows that the measurement works. '
               "Its numbers mean nothing.</p>" if at["quick"] else "")
+    if at.get("interrupted"):
+        banner += '<p class="banner">Interrupted: not everything was measured.</p>'
     sections = [scenario_section(key, scenario) for key, scenario in report["scenarios"].items()]
     links = [("goals", "Goals"), ("latency", "Latency"), ("how", "How"),
              ("conditions", "Conditions"), ("caveats", "Caveats")]
@@ -253,9 +255,7 @@ def page(report):
         words_section("caveats", "Caveats", CAVEATS),
         '<h2 id="commands">Commands</h2><p>This run:</p>'
         f"<pre>{escape(at['command'])}</pre><p>Once more, on a quiet machine with two cores:</p>"
-        "<pre>deploy/install-deps.sh build compare\n"
-        "cmake --preset release &amp;&amp; cmake --build --preset release\n"
-        "bench/compare/run.py --json report.json --html report.html</pre>",
+        "<pre>bench/compare/run.py --json report.json --html report.html</pre>",
     ]
     return ('<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"/>'
             '<meta name="viewport" content="width=device-width, initial-scale=1"/>'

@@ -68,6 +68,8 @@ def conditions_lines(report):
     lines = [f"{at['date']}, {at['cpu']}, kernel {at['kernel']}, {at['openssl']}. Load average "
              f"{at['load_average'][0]:.1f} at the start, {at['load_average_after'][0]:.1f} at the "
              f"end."]
+    if at.get("interrupted"):
+        lines.append("INTERRUPTED: not everything was measured.")
     lines.append(", ".join(at["versions"].values()) + ".")
     lines += [f"Left out: {why}." for why in at["left_out"]]
     floor = report.get("floor")

@@ -29,6 +29,7 @@ sys.dont_write_bytecode = True
 
 import goals  # noqa: E402
 import html_report  # noqa: E402
+import prepare  # noqa: E402
 import readme_block  # noqa: E402
 import scenarios  # noqa: E402
 from lab import Lab, LabError  # noqa: E402
@@ -59,9 +60,10 @@ def parse_arguments(arguments):
     parser.add_argument("--from", dest="source", metavar="FILE",
                         help="measure nothing, take the results of this file")
     parser.add_argument("--cores", default="0,1", help="of the proxy, of everything else")
-    parser.add_argument("--bin-dir", default=str(ROOT / "build/release/bin"))
+    parser.add_argument("--bin-dir", default=str(prepare.DEFAULT_BIN),
+                        help="default: build/release/bin, built first if it must be")
     parser.add_argument("--no-install", action="store_true",
-                        help="take the peers that are installed")
+                        help="take the packages that are installed")
     options = parser.parse_args(arguments)
     try:
         options.scenarios = scenarios.chosen(options.only.split(","))
@@ -135,12 +137,14 @@ def make_networks(lab, left_out):
         return {"loopback": lab.host}
 
 
-def measure(options):
+def measure(options, report):
+    """Fills `report`. When it is interrupted, what was finished is in it."""
     names, left_out = take_part(options)
     lab = Lab(options.bin_dir, options.cores)
     try:
         networks = make_networks(lab, left_out)
-        report = {"format": FORMAT, "conditions": conditions(lab, options, names, left_out)}
+        report.update(format=FORMAT, conditions=conditions(lab, options, names, left_out),
+                      scenarios={})
         report["floor"] = json.loads(lab.run(
             [sys.executable, "-B", pathlib.Path(__file__).with_name("crypto_floor.py"),
              1 if options.quick else 3], lab.host, lab.proxy_core))
@@ -153,13 +157,11 @@ def measure(options):
             usual = seconds + 1.5 if options.quick or not scenario.seconds else scenario.seconds
             progress.plan(scenario.key, len(rows_of(scenario, names)) *
                           rounds, usual)
-        report["scenarios"] = {}
         for scenario in wanted:
-            report["scenarios"][scenario.key] = measurement.scenario(
-                scenario, names, rounds)
-        report["conditions"]["load_average_after"] = os.getloadavg()
-        return report
+            measurement.scenario(scenario, names, rounds, report["scenarios"])
     finally:
+        if "conditions" in report:
+            report["conditions"]["load_average_after"] = os.getloadavg()
         lab.close()
 
 
@@ -173,33 +175,78 @@ def read_report(path):
     return report
 
 
-def end(signal_number, frame):
-    sys.exit(f"run.py: ended by signal {signal_number}")
+def interrupt(signal_number, frame):
+    raise KeyboardInterrupt
+
+
+def check_paths(options):
+    """What is to be written can be, or nothing is measured."""
+    for path in filter(None, (options.json, options.html)):
+        prepare.check_writable(path)
+    if options.readme:
+        readme_block.find((ROOT / "README.md").read_text())
+        prepare.check_writable(ROOT / "README.md")
+
+
+def finished(report):
+    """Takes out what an interruption left without a single round. False: there is nothing else."""
+    scenarios_of = report.get("scenarios", {})
+    for key in [key for key, found in scenarios_of.items()
+                if not any(row["rounds"] for row in found["rows"].values())]:
+        del scenarios_of[key]
+    return bool(scenarios_of)
+
+
+def find_report(options):
+    """(the report, whether it is whole)."""
+    check_paths(options)
+    if options.source:
+        return read_report(options.source), True
+    report = {}
+    try:
+        prepare.build(options.bin_dir, not options.no_install)
+        if not options.no_install and set(options.peers) != {"postern"}:
+            prepare.need([ROOT / "deploy/install-deps.sh", "compare"])
+        measure(options, report)
+    except KeyboardInterrupt:
+        if not finished(report):
+            raise
+        report["conditions"]["interrupted"] = True
+        return report, False
+    return report, True
+
+
+def write(options, report):
+    """Standard output first: it takes what the files do not. Problems, as sentences."""
+    print(markdown(report), flush=True)
+    problems = []
+    for path, text in ((options.json, lambda: json.dumps(report, indent=1) + "\n"),
+                       (options.html, lambda: html_report.page(report))):
+        try:
+            if path:
+                pathlib.Path(path).write_text(text())
+        except OSError as error:
+            problems.append(str(error))
+    if options.readme and not report["conditions"].get("interrupted"):
+        readme_block.rewrite(ROOT / "README.md", report)
+    return problems
 
 
 def main():
     options = parse_arguments(sys.argv[1:])
-    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGTERM, interrupt)
     try:
-        if options.source:
-            report = read_report(options.source)
-        else:
-            if not options.no_install and set(options.peers) != {"postern"}:
-                subprocess.run([ROOT / "deploy/install-deps.sh", "compare"], check=True,
-                               stdout=sys.stderr)
-            report = measure(options)
+        report, whole = find_report(options)
         report["goals"] = goals.evaluate_all(report)
-        if options.json:
-            pathlib.Path(options.json).write_text(json.dumps(report, indent=1) + "\n")
-        if options.html:
-            pathlib.Path(options.html).write_text(html_report.page(report))
-        if options.readme:
-            readme_block.rewrite(ROOT / "README.md", report)
-    except (LabError, readme_block.BlockError, OSError, subprocess.CalledProcessError) as error:
+        problems = write(options, report)
+    except (LabError, prepare.PrepareError, readme_block.BlockError, OSError) as error:
         sys.exit(f"run.py: {error}")
     except KeyboardInterrupt:
         sys.exit("run.py: interrupted")
-    print(markdown(report))
+    if problems:
+        sys.exit(f"run.py: {'; '.join(problems)}")
+    if not whole:
+        sys.exit("run.py: interrupted; what was finished stands above")
 
 
 if __name__ == "__main__":

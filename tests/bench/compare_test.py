@@ -1,11 +1,15 @@
 #!/usr/bin/env python3
 """The comparison's pure parts: statistics, goals, checks of a run, plots, the page, the README."""
 
+import contextlib
+import io
 import os
 import pathlib
 import sys
+import tempfile
 import types
 import unittest
+import unittest.mock
 import xml.dom.minidom
 
 sys.dont_write_bytecode = True
@@ -20,6 +24,7 @@ import figures  # noqa: E402
 import goals  # noqa: E402
 import html_report  # noqa: E402
 import markdown  # noqa: E402
+import prepare  # noqa: E402
 import progress  # noqa: E402
 import readme_block  # noqa: E402
 import rounds  # noqa: E402
@@ -304,6 +309,92 @@ class ScenariosTest(unittest.TestCase):
         for one in scenarios.ALL:
             for figure in one.figures:
                 self.assertIn(figure, markdown.FIGURES)
+
+
+class PrepareTest(unittest.TestCase):
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory(prefix="postern-prepare-test-")
+        self.addCleanup(directory.cleanup)
+        self.root = pathlib.Path(directory.name)
+        self.bin = self.root / "build/release/bin"
+        self.bin.mkdir(parents=True)
+        self.commands = []
+        for name, value in (("ROOT", self.root), ("DEFAULT_BIN", self.bin)):
+            patch = unittest.mock.patch.object(prepare, name, value)
+            patch.start()
+            self.addCleanup(patch.stop)
+
+    def build(self, bin_dir, install):
+        with contextlib.redirect_stderr(io.StringIO()) as said:
+            prepare.build(bin_dir, install, lambda command, **more: self.commands.append(command))
+        return said.getvalue()
+
+    def test_a_bare_tree_is_built(self):
+        said = self.build(self.bin, True)
+        self.assertIn("postern, postern-load, postern-maildrop must be built first", said)
+        self.assertEqual(self.commands[0], [self.root / "deploy/install-deps.sh", "build"])
+        self.assertEqual(self.commands[1][:4], ["cmake", "--preset", "release", "-DPOSTERN_TESTS=OFF"])
+        self.assertEqual(self.commands[2][-4:], ["--target", "postern", "postern-load",
+                                                 "postern-maildrop"])
+
+    def test_a_configured_tree_keeps_its_options_and_what_is_built_is_taken(self):
+        (self.root / "build/release/build.ninja").touch()
+        self.build(self.bin, False)
+        self.assertEqual([command[:2] for command in self.commands], [["cmake", "--build"]])
+        for name in prepare.PROGRAMS:
+            (self.bin / name).touch(mode=0o755)
+        self.commands.clear()
+        self.assertEqual(self.build(self.bin, True), "")
+        self.assertEqual(self.commands, [])
+
+    def test_another_directory_is_not_ours_to_build_in(self):
+        with self.assertRaisesRegex(prepare.PrepareError, "/nowhere has no postern and no postern-l"):
+            self.build("/nowhere", True)
+        self.assertEqual(self.commands, [])
+
+    def test_a_step_that_fails_is_told(self):
+        with open(os.devnull, "w", encoding="utf-8") as out, contextlib.redirect_stderr(out):
+            with self.assertRaisesRegex(prepare.PrepareError, "false failed: .*status 1"):
+                prepare.need(["false"])
+            with self.assertRaisesRegex(prepare.PrepareError, "no-such-program failed"):
+                prepare.need(["no-such-program"])
+
+    def test_paths_are_tried_and_left_alone(self):
+        old, new = self.root / "old", self.root / "new"
+        old.write_text("results")
+        prepare.check_writable(old)
+        prepare.check_writable(new)
+        self.assertEqual(old.read_text(), "results")
+        self.assertFalse(new.exists())
+        with self.assertRaises(OSError):
+            prepare.check_writable(self.root)
+        with self.assertRaises(OSError):
+            prepare.check_writable(self.root / "no" / "where")
+
+
+class InterruptedTest(unittest.TestCase):
+    def test_what_was_finished_is_a_report(self):
+        """A scenario without a round goes; one whose rows have different numbers of rounds stays."""
+        report = sample_report()
+        report["scenarios"]["a"] = scenario({"postern": row([]), "nginx": row([], "nginx", "nginx")})
+        report["scenarios"]["b"]["rows"]["nginx"]["rounds"].pop()
+        report["scenarios"]["b"]["rows"]["nginx-no-tickets"]["rounds"].clear()
+        self.assertTrue(run.finished(report))
+        self.assertEqual(list(report["scenarios"]), ["b", "l-250"])
+        report["conditions"]["interrupted"] = True
+        report["goals"] = goals.evaluate_all(report)
+        self.assertIn("INTERRUPTED", markdown.markdown(report))
+        self.assertIn("Interrupted", html_report.page(report))
+        self.assertFalse(run.finished({"scenarios": {"a": scenario({"postern": row([])})}}))
+        self.assertFalse(run.finished({}))
+
+    def test_a_file_that_has_become_unwritable_costs_no_result(self):
+        options = types.SimpleNamespace(json="/nowhere/r.json", html=None, readme=False)
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            problems = run.write(options, sample_report())
+        self.assertEqual(len(problems), 1)
+        self.assertIn("/nowhere/r.json", problems[0])
+        self.assertIn("## Goals", said.getvalue())
 
 
 class PageTest(unittest.TestCase):
