@@ -428,19 +428,6 @@ TEST_F(StoreAndLoadTest, TheOpenLoopHasTheSameUsersOnAnyDay) {
   EXPECT_EQ(results.refusals, wrong);
 }
 
-TEST_F(StoreAndLoadTest, ReportsSayWhatWasResumedAndCountGoodOnes) {
-  load_options_.tls_options.resume = true;
-  load::Results results;
-  results.handshakes = 20;
-  results.endings[static_cast<size_t>(Ending::kGood)] = 30;
-  results.endings[static_cast<size_t>(Ending::kTimeout)] = 70;
-  results.first_start = 0;
-  results.last_end = kSecond;
-  EXPECT_NE(Summary(load_options_, results).find("0 of 20 resumed"), std::string::npos);
-  EXPECT_NE(Summary(load_options_, results).find("30.0 good ones/s"), std::string::npos);
-  EXPECT_DOUBLE_EQ(ToJson(load_options_, results)["sessions_per_second"].get<double>(), 30);
-}
-
 TEST_F(StoreAndLoadTest, AStoppedStoreEndsItsSessions) {
   StartStore(ListenTls::kOff);
   load_options_.details.hold = 3600 * kSecond;
