@@ -3,7 +3,7 @@
 #
 #   deploy/install-deps.sh build            to compile it and to run deploy/quickstart.sh
 #   deploy/install-deps.sh build test       to run tests/run.sh, too
-#   deploy/install-deps.sh build compare    to measure it and its peers side by side (bench/compare)
+#   deploy/install-deps.sh build compare    to measure it and its peers side by side (bench/)
 #
 # Asks dpkg first: with nothing missing it changes nothing, needs no network and no root, and ends
 # in a blink. Some of the packages for tests are servers (Dovecot, HAProxy, Prometheus, nginx,
@@ -43,6 +43,8 @@ compare=(
   # The peers, and what a network namespace with Ethernet's segments needs.
   nginx-light libnginx-mod-mail haproxy dovecot-core dovecot-pop3d perdition
   openssl ethtool iproute2 util-linux procps python3
+  # bench/README.md: micro-benchmarks, /usr/bin/time, the manual pages.
+  libbenchmark-dev time man-db
 )
 
 usage() {

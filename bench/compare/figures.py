@@ -41,6 +41,19 @@ def best_peer(scenario, figure, higher_is_better, name="postern"):
     return best
 
 
+def rounds_of(scenario):
+    """How many rounds a scenario had."""
+    return max((len(row["rounds"]) for row in scenario["rows"].values()), default=0)
+
+
+def rounds_words(scenario, usual):
+    """", 2 rounds" where it had another number than `usual`, otherwise ""."""
+    rounds = rounds_of(scenario)
+    if rounds == usual:
+        return ""
+    return f", {rounds} round" + ("" if rounds == 1 else "s")
+
+
 def void_rounds(scenario):
     """[(row, round, reason)] of what does not count."""
     return [(name, number + 1, reason)

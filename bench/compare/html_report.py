@@ -3,7 +3,8 @@
 import html
 
 import svg
-from figures import good_rounds, number, ratio, spread, values, void_rounds, with_spread
+from figures import (good_rounds, number, ratio, rounds_of, rounds_words, spread, values,
+                     void_rounds, with_spread)
 from markdown import FIGURES, goal_cells
 from peers import PEERS
 from readme_block import LINES, cell
@@ -95,7 +96,7 @@ def scenario_section(key, scenario):
     out = [f'<h2 id="{key}"><span class="key">{key}</span>{escape(scenario["title"])}</h2>',
            f"<p>{escape(scenario['about'])}</p>",
            f'<p class="soft">{escape(name)}: {"more" if higher else "less"} is better. Bars are '
-           "medians, whiskers the least and the greatest round.</p>",
+           f"medians of {rounds_of(scenario)} rounds, whiskers the least and the greatest.</p>",
            svg.bars(bars, name, f"{scenario['title']}: {name}")]
     if scenario["note"]:
         out.append(f'<p class="soft">{escape(scenario["note"])}</p>')
@@ -151,11 +152,19 @@ def latency_section(report):
     return "".join(out)
 
 
+def rounds_sentence(report):
+    at = report["conditions"]
+    others = [f"{key} had {rounds_of(scenario)}" for key, scenario in report["scenarios"].items()
+              if rounds_of(scenario) != at["rounds"]]
+    return (f"{at['rounds']}, of about {at['seconds_per_run']:g} s for each proxy" +
+            (f"; {', '.join(others)}" if others else ""))
+
+
 def conditions_section(report):
     at = report["conditions"]
     rows = [("When", at["date"]), ("Processor", f"{at['cpu']}, {at['cpus']} CPUs"),
             ("Kernel", at["kernel"]), ("OpenSSL", at["openssl"]),
-            ("Rounds", f"{at['rounds']}, of about {at['seconds_per_run']:g} s for each proxy"),
+            ("Rounds", rounds_sentence(report)),
             ("Cores", f"the proxy alone on {at['proxy_core']}; load generator, stores and "
                       f"responders on {at['other_core']}"),
             ("Open files", f"at most {at['descriptors_max']:,} for a process: no more than "
@@ -206,8 +215,9 @@ def glance_section(report):
             values(scenario["rows"]["postern"], figure))
         if ours:
             better = "more" if FIGURES[figure][1] else "less"
+            rounds = rounds_words(scenario, report["conditions"]["rounds"])
             rows.append([f'<a href="#{key}">{escape(what)}</a><br/><span class="soft">{better} is '
-                         f"better</span>", escape(with_spread(ours))] +
+                         f"better{rounds}</span>", escape(with_spread(ours))] +
                         [escape(cell(scenario, name, figure)) for name in others])
     if not rows:
         return ""
@@ -222,6 +232,8 @@ def page(report):
     at = report["conditions"]
     banner = ('<p class="banner">Tiny counts, one round: this run shows that the measurement works. '
               "Its numbers mean nothing.</p>" if at["quick"] else "")
+    if at.get("interrupted"):
+        banner += '<p class="banner">Interrupted: not everything was measured.</p>'
     sections = [scenario_section(key, scenario) for key, scenario in report["scenarios"].items()]
     links = [("goals", "Goals"), ("latency", "Latency"), ("how", "How"),
              ("conditions", "Conditions"), ("caveats", "Caveats")]
@@ -243,9 +255,7 @@ def page(report):
         words_section("caveats", "Caveats", CAVEATS),
         '<h2 id="commands">Commands</h2><p>This run:</p>'
         f"<pre>{escape(at['command'])}</pre><p>Once more, on a quiet machine with two cores:</p>"
-        "<pre>deploy/install-deps.sh build compare\n"
-        "cmake --preset release &amp;&amp; cmake --build --preset release\n"
-        "bench/compare/run.py --json report.json --html report.html</pre>",
+        "<pre>bench/compare/run.py --json report.json --html report.html</pre>",
     ]
     return ('<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"/>'
             '<meta name="viewport" content="width=device-width, initial-scale=1"/>'

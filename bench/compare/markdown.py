@@ -1,6 +1,6 @@
 """The tables of a report, for terminals and documents."""
 
-from figures import limit, ratio, spread, values, void_rounds, with_spread
+from figures import limit, ratio, rounds_words, spread, values, void_rounds, with_spread
 
 # figure -> (what it is, whether more is better)
 FIGURES = {
@@ -68,6 +68,8 @@ def conditions_lines(report):
     lines = [f"{at['date']}, {at['cpu']}, kernel {at['kernel']}, {at['openssl']}. Load average "
              f"{at['load_average'][0]:.1f} at the start, {at['load_average_after'][0]:.1f} at the "
              f"end."]
+    if at.get("interrupted"):
+        lines.append("INTERRUPTED: not everything was measured.")
     lines.append(", ".join(at["versions"].values()) + ".")
     lines += [f"Left out: {why}." for why in at["left_out"]]
     floor = report.get("floor")
@@ -82,7 +84,9 @@ def conditions_lines(report):
 def markdown(report):
     lines = conditions_lines(report) + [""]
     for key, scenario in report["scenarios"].items():
+        rounds = rounds_words(scenario, report["conditions"]["rounds"]).removeprefix(", ")
         lines += [f"## {key}: {scenario['title']}", "", scenario["about"]]
+        lines += [f"This scenario had {rounds}."] if rounds else []
         if scenario["note"]:
             lines += ["", scenario["note"]]
         lines += [""] + scenario_table(scenario) + [""]

@@ -2,7 +2,7 @@
 
 import re
 
-from figures import number, ratio, spread, values, with_spread
+from figures import number, ratio, rounds_words, spread, values, with_spread
 from markdown import FIGURES, table
 
 BEGIN = "<!-- measured: begin; written by bench/compare/run.py --from FILE --readme -->"
@@ -48,15 +48,18 @@ def block(report):
         if not ours:
             continue
         better = "more" if FIGURES[figure][1] else "less"
-        rows.append([f"{what} ({better} is better)", with_spread(ours)] +
+        rounds = rounds_words(scenario, report["conditions"]["rounds"])
+        rows.append([f"{what} ({better} is better{rounds})", with_spread(ours)] +
                     [cell(scenario, name, figure) for name in PEERS])
     at = report["conditions"]
     versions = ", ".join(text for name, text in at["versions"].items() if name != "postern")
+    differ = any("round" in one[0] for one in rows)
+    exception = " unless a line has another number" if differ else ""
     lines = [BEGIN,
              f"{at['date'][:10]}, {at['cpu']}, Linux {at['kernel'].split('-')[0]}, "
              f"{' '.join(at['openssl'].split()[:2])}. {versions}.", "",
-             f"Median of {at['rounds']} interleaved rounds. Postern: with the least and the greatest "
-             "round. The others: with Postern's ratio to them within the rounds.", ""]
+             f"Median of {at['rounds']} interleaved rounds{exception}. Postern: with the least and "
+             "the greatest round. The others: with Postern's ratio to them within the rounds.", ""]
     lines += table(["", "Postern", "HAProxy", "nginx", "Dovecot", "Perdition"], rows)
     return "\n".join(lines + [END])
 
@@ -79,7 +82,7 @@ def parse(text):
         raise BlockError("the table's heading is another")
     for line in lines[2:]:
         cells = [part.strip() for part in line.strip("|").split("|")]
-        what = re.sub(r" \((more|less) is better\)$", "", cells[0])
+        what = re.sub(r" \((more|less) is better(, \d+ rounds?)?\)$", "", cells[0])
         if len(cells) != 6 or what not in known or what in rows:
             raise BlockError(f"not a line of this table: {line}")
         if not re.fullmatch(r"[\d.,]+ \([\d.,]+-[\d.,]+\)", cells[1]):

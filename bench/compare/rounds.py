@@ -30,8 +30,8 @@ def rows_of(scenario, peer_names):
     if scenario.resume:
         setup["tickets"] = True
     rows = [] if scenario.variants_only else [
-        Row(name, name, PEERS[name].title, setup, False) for name in peer_names
-        if name not in scenario.without]
+        Row(name, name, PEERS[name].title, {**setup, **scenario.peer_setup.get(name, {})}, False)
+        for name in peer_names if name not in scenario.without]
     rows += [Row(name, peer, title, {**setup, **differs}, True)
              for name, peer, title, differs in scenario.variants if peer in peer_names]
     return rows
@@ -43,14 +43,19 @@ class Measurement:
     def __init__(self, lab, networks, seconds, progress):
         self.lab, self.networks, self.seconds, self.progress = lab, networks, seconds, progress
 
-    def scenario(self, scenario, peer_names, rounds):
-        """{"title", ..., "rows": {name: {"title", "rounds": [...]}}}."""
+    def scenario(self, scenario, peer_names, rounds, found):
+        """found[key] becomes {"title", ..., "rows": {name: {"title", "rounds": [...]}}}; it grows
+        round by round, so that an interruption loses none."""
         network = self.networks[scenario.network]
         mail = ["--messages", max(1, scenario.messages), "--size", scenario.size]
         passwords = ["--password", "secret"] if scenario.wrong_percent else []
         stores = Stores(self.lab, network, mail + passwords, urgent=scenario.kind == "storm")
         rows = rows_of(scenario, peer_names)
         peers = {}
+        found[scenario.key] = {
+            "title": scenario.title, "about": scenario.about, "note": scenario.note,
+            "group": scenario.group or scenario.key, "rate": scenario.rate,
+            "figures": list(scenario.figures), "rows": {row.name: row.record() for row in rows}}
         try:
             for row in rows:
                 peers[row.name] = PEERS[row.peer](self.lab, network, stores, row.setup)
@@ -65,9 +70,6 @@ class Measurement:
         finally:
             for peer in peers.values():
                 peer.stop()
-        return {"title": scenario.title, "about": scenario.about, "note": scenario.note,
-                "group": scenario.group or scenario.key, "rate": scenario.rate,
-                "figures": list(scenario.figures), "rows": {row.name: row.record() for row in rows}}
 
     def start(self, row, peer):
         """One that does not start voids its own rounds, not those of the others."""

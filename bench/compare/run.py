@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Postern and its peers side by side: what a login, a byte and an idle session cost.
 
-  bench/compare/run.py                            everything, about 40 minutes
+  bench/compare/run.py                            everything, about an hour
   bench/compare/run.py --only a,b --rounds 5      two scenarios, some minutes
   bench/compare/run.py --quick                    tiny counts, to see that it works
   bench/compare/run.py --json report.json --html report.html
@@ -29,6 +29,7 @@ sys.dont_write_bytecode = True
 
 import goals  # noqa: E402
 import html_report  # noqa: E402
+import prepare  # noqa: E402
 import readme_block  # noqa: E402
 import scenarios  # noqa: E402
 from lab import Lab, LabError  # noqa: E402
@@ -43,10 +44,6 @@ RUN_SECONDS = 3.0
 FORMAT = 1  # of the JSON; another number when readers must change
 
 
-def rounds_of(options, scenario):
-    return options.rounds or min(ROUNDS, scenario.rounds_max)
-
-
 def parse_arguments(arguments):
     keys = ",".join(dict.fromkeys(s.group or s.key for s in scenarios.ALL))
     parser = argparse.ArgumentParser(
@@ -54,7 +51,7 @@ def parse_arguments(arguments):
     parser.add_argument("--only", default=keys, help=f"scenarios: {keys}")
     parser.add_argument("--peers", default=",".join(PEERS), help=f"default: {','.join(PEERS)}")
     parser.add_argument("--rounds", type=int,
-                        help="of every scenario; default: 5, of slow ones 2 or 3")
+                        help=f"of every scenario; default: {ROUNDS}")
     parser.add_argument("--quick", action="store_true", help="tiny counts, one round")
     parser.add_argument("--json", metavar="FILE", help="write the results, too")
     parser.add_argument("--html", metavar="FILE", help="write the report as one page, too")
@@ -63,9 +60,10 @@ def parse_arguments(arguments):
     parser.add_argument("--from", dest="source", metavar="FILE",
                         help="measure nothing, take the results of this file")
     parser.add_argument("--cores", default="0,1", help="of the proxy, of everything else")
-    parser.add_argument("--bin-dir", default=str(ROOT / "build/release/bin"))
+    parser.add_argument("--bin-dir", default=str(prepare.DEFAULT_BIN),
+                        help="default: build/release/bin, built first if it must be")
     parser.add_argument("--no-install", action="store_true",
-                        help="take the peers that are installed")
+                        help="take the packages that are installed")
     options = parser.parse_args(arguments)
     try:
         options.scenarios = scenarios.chosen(options.only.split(","))
@@ -139,16 +137,18 @@ def make_networks(lab, left_out):
         return {"loopback": lab.host}
 
 
-def measure(options):
+def measure(options, report):
+    """Fills `report`. When it is interrupted, what was finished is in it."""
     names, left_out = take_part(options)
     lab = Lab(options.bin_dir, options.cores)
     try:
         networks = make_networks(lab, left_out)
-        report = {"format": FORMAT, "conditions": conditions(lab, options, names, left_out)}
+        report.update(format=FORMAT, conditions=conditions(lab, options, names, left_out),
+                      scenarios={})
         report["floor"] = json.loads(lab.run(
             [sys.executable, "-B", pathlib.Path(__file__).with_name("crypto_floor.py"),
              1 if options.quick else 3], lab.host, lab.proxy_core))
-        progress = Progress()
+        progress, rounds = Progress(), options.rounds or ROUNDS
         seconds = 0.2 if options.quick else RUN_SECONDS
         measurement = Measurement(lab, networks, seconds, progress)
         wanted = [scenario for scenario in options.scenarios
@@ -156,14 +156,12 @@ def measure(options):
         for scenario in wanted:
             usual = seconds + 1.5 if options.quick or not scenario.seconds else scenario.seconds
             progress.plan(scenario.key, len(rows_of(scenario, names)) *
-                          rounds_of(options, scenario), usual)
-        report["scenarios"] = {}
+                          rounds, usual)
         for scenario in wanted:
-            report["scenarios"][scenario.key] = measurement.scenario(
-                scenario, names, rounds_of(options, scenario))
-        report["conditions"]["load_average_after"] = os.getloadavg()
-        return report
+            measurement.scenario(scenario, names, rounds, report["scenarios"])
     finally:
+        if "conditions" in report:
+            report["conditions"]["load_average_after"] = os.getloadavg()
         lab.close()
 
 
@@ -177,33 +175,78 @@ def read_report(path):
     return report
 
 
-def end(signal_number, frame):
-    sys.exit(f"run.py: ended by signal {signal_number}")
+def interrupt(signal_number, frame):
+    raise KeyboardInterrupt
+
+
+def check_paths(options):
+    """What is to be written can be, or nothing is measured."""
+    for path in filter(None, (options.json, options.html)):
+        prepare.check_writable(path)
+    if options.readme:
+        readme_block.find((ROOT / "README.md").read_text())
+        prepare.check_writable(ROOT / "README.md")
+
+
+def finished(report):
+    """Takes out what an interruption left without a single round. False: there is nothing else."""
+    scenarios_of = report.get("scenarios", {})
+    for key in [key for key, found in scenarios_of.items()
+                if not any(row["rounds"] for row in found["rows"].values())]:
+        del scenarios_of[key]
+    return bool(scenarios_of)
+
+
+def find_report(options):
+    """(the report, whether it is whole)."""
+    check_paths(options)
+    if options.source:
+        return read_report(options.source), True
+    report = {}
+    try:
+        prepare.build(options.bin_dir, not options.no_install)
+        if not options.no_install and set(options.peers) != {"postern"}:
+            prepare.need([ROOT / "deploy/install-deps.sh", "compare"])
+        measure(options, report)
+    except KeyboardInterrupt:
+        if not finished(report):
+            raise
+        report["conditions"]["interrupted"] = True
+        return report, False
+    return report, True
+
+
+def write(options, report):
+    """Standard output first: it takes what the files do not. Problems, as sentences."""
+    print(markdown(report), flush=True)
+    problems = []
+    for path, text in ((options.json, lambda: json.dumps(report, indent=1) + "\n"),
+                       (options.html, lambda: html_report.page(report))):
+        try:
+            if path:
+                pathlib.Path(path).write_text(text())
+        except OSError as error:
+            problems.append(str(error))
+    if options.readme and not report["conditions"].get("interrupted"):
+        readme_block.rewrite(ROOT / "README.md", report)
+    return problems
 
 
 def main():
     options = parse_arguments(sys.argv[1:])
-    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGTERM, interrupt)
     try:
-        if options.source:
-            report = read_report(options.source)
-        else:
-            if not options.no_install and set(options.peers) != {"postern"}:
-                subprocess.run([ROOT / "deploy/install-deps.sh", "compare"], check=True,
-                               stdout=sys.stderr)
-            report = measure(options)
+        report, whole = find_report(options)
         report["goals"] = goals.evaluate_all(report)
-        if options.json:
-            pathlib.Path(options.json).write_text(json.dumps(report, indent=1) + "\n")
-        if options.html:
-            pathlib.Path(options.html).write_text(html_report.page(report))
-        if options.readme:
-            readme_block.rewrite(ROOT / "README.md", report)
-    except (LabError, readme_block.BlockError, OSError, subprocess.CalledProcessError) as error:
+        problems = write(options, report)
+    except (LabError, prepare.PrepareError, readme_block.BlockError, OSError) as error:
         sys.exit(f"run.py: {error}")
     except KeyboardInterrupt:
         sys.exit("run.py: interrupted")
-    print(markdown(report))
+    if problems:
+        sys.exit(f"run.py: {'; '.join(problems)}")
+    if not whole:
+        sys.exit("run.py: interrupted; what was finished stands above")
 
 
 if __name__ == "__main__":

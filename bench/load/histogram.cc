@@ -5,6 +5,18 @@
 #include <cmath>
 
 namespace postern::load {
+namespace {
+
+// The least rank below or at which `percent` of `count` values are. In whole numbers, a millionth
+// of a percent each: 99.9 is no binary fraction, and 99.9 % of 1000 would be a little more than
+// 999.
+uint64_t RankOf(double percent, uint64_t count) {
+  constexpr unsigned kWhole = 100'000'000;
+  const auto parts = static_cast<unsigned __int128>(std::llround(percent * (kWhole / 100)));
+  return static_cast<uint64_t>((parts * count + kWhole - 1) / kWhole);
+}
+
+}  // namespace
 
 size_t Histogram::BucketOf(uint64_t value) {
   const int width = static_cast<int>(std::bit_width(value));
@@ -41,8 +53,7 @@ double Histogram::mean() const { return count_ == 0 ? 0 : sum_ / static_cast<dou
 
 DurationNs Histogram::Percentile(double percent) const {
   if (count_ == 0) return 0;
-  const double rank = std::ceil(percent / 100.0 * static_cast<double>(count_));
-  const auto wanted = std::clamp<uint64_t>(rank < 1 ? 1 : static_cast<uint64_t>(rank), 1, count_);
+  const uint64_t wanted = std::clamp<uint64_t>(RankOf(percent, count_), 1, count_);
   uint64_t seen = 0;
   for (size_t i = 0; i < buckets_.size(); ++i) {
     seen += buckets_[i];

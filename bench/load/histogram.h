@@ -33,7 +33,7 @@ class Histogram {
   DurationNs min() const { return count_ == 0 ? 0 : min_; }
   DurationNs max() const { return max_; }
   double mean() const;
-  // `percent` from 0 to 100; 0 when nothing was recorded.
+  // `percent` from 0 to 100, to a millionth; 0 when nothing was recorded.
   DurationNs Percentile(double percent) const;
 
  private:

@@ -34,10 +34,8 @@ double ThreadCpuSeconds() {
 }  // namespace
 
 LoadThread::LoadThread(SharedRun* run, uint64_t index, uint32_t places)
-    : run_(run), options_(run->options), index_(index), places_(places) {
-  if (options_.script == ScriptName::kReplay) {
-    next_line_ = index_;
-  } else if (options_.open_loop()) {
+    : run_(run), options_(run->options), index_(index), places_(places), next_number_(index) {
+  if (options_.open_loop() && options_.script != ScriptName::kReplay) {
     clock_.emplace(&options_.rate, options_.arrivals, options_.seed, index_,
                    static_cast<uint64_t>(options_.threads));
   }
@@ -117,7 +115,7 @@ void LoadThread::Loop() {
     if (now >= last_start) over_ = true;
     if (run_->stopping.load(std::memory_order_relaxed)) {
       over_ = true;
-      waiting_.clear();
+      DropWaiting();
     }
     if (!aborted_ && (now >= give_up || run_->aborting.load(std::memory_order_relaxed))) GiveUp();
     Wake(now);
@@ -127,9 +125,17 @@ void LoadThread::Loop() {
     if (now - published_at_ >= kPublishEvery) Publish(now);
     io_->RunOnce(WaitFor(now));
   }
-  results_.dropped += waiting_.size();
+  DropWaiting();
   const double wall = static_cast<double>(MonotonicNow() - began_) / kSecond;
   if (wall > 0) results_.thread_busy_max = (ThreadCpuSeconds() - cpu_before) / wall;
+}
+
+void LoadThread::DropWaiting() {
+  for (; !waiting_.empty(); waiting_.pop_front()) {
+    if (run_->next_session.fetch_add(1, std::memory_order_relaxed) < options_.total) {
+      ++results_.dropped;
+    }
+  }
 }
 
 void LoadThread::GiveUp() {
@@ -186,24 +192,21 @@ void LoadThread::StartSessions(TimeNs now) {
 TimeNs LoadThread::NextArrival() const {
   if (clock_) return clock_->next() == kNever ? kNever : began_ + clock_->next();
   const std::vector<LoggedSession>& lines = options_.replay->sessions();
-  if (next_line_ >= lines.size()) return kNever;
+  if (next_number_ >= lines.size()) return kNever;
   return began_ +
-         static_cast<DurationNs>(static_cast<double>(lines[next_line_].start) / options_.speed);
+         static_cast<DurationNs>(static_cast<double>(lines[next_number_].start) / options_.speed);
 }
 
 void LoadThread::Arrive(TimeNs now) {
   for (TimeNs next = NextArrival(); !over_ && next <= now; next = NextArrival()) {
     if (now - next > kBehind) ++results_.behind;
     if (waiting_.size() < kWaitingMax) {
-      waiting_.push_back({next, next_line_});
+      waiting_.push_back({next, next_number_});
     } else {
       ++results_.dropped;
     }
-    if (clock_) {
-      clock_->Advance();
-    } else {
-      next_line_ += static_cast<size_t>(options_.threads);
-    }
+    if (clock_) clock_->Advance();
+    next_number_ += static_cast<uint64_t>(options_.threads);
   }
 }
 
@@ -216,13 +219,13 @@ bool LoadThread::StartOne(Client* place, const Arrival& arrival) {
   }
   ++busy_;
   run_->progress.started.fetch_add(1, std::memory_order_relaxed);
-  place->Start(PlanSession(number, arrival));
+  place->Start(PlanSession(options_.open_loop() ? arrival.number : number, arrival.intended));
   return true;
 }
 
-SessionPlan LoadThread::PlanSession(uint64_t number, const Arrival& arrival) const {
+SessionPlan LoadThread::PlanSession(uint64_t number, TimeNs intended) const {
   SessionPlan plan;
-  plan.intended = arrival.intended;
+  plan.intended = intended;
   plan.random = routing::MixBits(options_.seed + ~number);
   if (!options_.sources.empty()) {
     plan.source = &options_.sources[number % options_.sources.size()];
@@ -230,7 +233,7 @@ SessionPlan LoadThread::PlanSession(uint64_t number, const Arrival& arrival) con
   uint64_t user = 0;
   const bool replay = options_.script == ScriptName::kReplay;
   if (replay) {
-    const LoggedSession& logged = options_.replay->sessions()[arrival.line];
+    const LoggedSession& logged = options_.replay->sessions()[number];
     plan.own_script = ReplayScript(logged, options_.speed);
     plan.wrong = logged.result == LoggedSession::Result::kRefused;
     user = logged.user;

@@ -51,7 +51,7 @@ class LoadThread : public ClientOwner {
   // Open loop: a session whose time has come.
   struct Arrival {
     TimeNs intended;
-    size_t line;  // of the replay
+    uint64_t number;  // among those of all threads; of the replay: its line
   };
 
   void Run(std::promise<absl::Status>* started);
@@ -62,13 +62,16 @@ class LoadThread : public ClientOwner {
   void StartSessions(TimeNs now);
   // Puts every arrival whose time has come into the queue.
   void Arrive(TimeNs now);
+  // Counts those that wait, as far as the run was to have so many, and forgets them.
+  void DropWaiting();
   // When the next session of the open loop is due; kNever: there are no more.
   TimeNs NextArrival() const;
   // A place for a session, if there is one.
   Client* TakePlace();
   // False: all sessions of the run have been started.
   bool StartOne(Client* place, const Arrival& arrival);
-  SessionPlan PlanSession(uint64_t number, const Arrival& arrival) const;
+  // `number` decides who it is; of the replay: which line.
+  SessionPlan PlanSession(uint64_t number, TimeNs intended) const;
   void Publish(TimeNs now);
   void GiveUp();
 
@@ -89,7 +92,8 @@ class LoadThread : public ClientOwner {
   std::deque<Resting> resting_;
   std::deque<Arrival> waiting_;  // open loop: no place yet
   std::optional<ArrivalClock> clock_;
-  size_t next_line_ = 0;  // of the replay
+  // Open loop. By turns with the other threads, so that it does not depend on who is faster.
+  uint64_t next_number_;
   size_t busy_ = 0;
   TimeNs began_ = 0;
   TimeNs published_at_ = 0;

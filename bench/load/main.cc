@@ -1,5 +1,6 @@
 // postern-load: runs, shows how far it is, and says what it found.
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -101,39 +102,59 @@ absl::StatusOr<Results> Run(const Options& options, Interrupt* interrupt) {
   return generator.Finish();
 }
 
-// Writes `json` where --json says, if anywhere.
-bool WriteJson(const Options& options, const nlohmann::ordered_json& json) {
-  if (options.json.empty()) return true;
-  const std::string text = postern::load::JsonText(json);
-  if (options.json == "-") {
-    std::printf("%s\n", text.c_str());
-    return true;
+// Where --json says. Opened before anything is measured, so that a run is not lost to a path that
+// cannot be written; what was there before stays until there are results.
+class JsonFile {
+ public:
+  explicit JsonFile(const Options& options) : path_(options.json) {}
+  JsonFile(const JsonFile&) = delete;
+  JsonFile& operator=(const JsonFile&) = delete;
+  ~JsonFile() {
+    if (file_ != nullptr && file_ != stdout) std::fclose(file_);
   }
-  FILE* out = std::fopen(options.json.c_str(), "w");
-  bool good = out != nullptr && std::fprintf(out, "%s\n", text.c_str()) > 0;
-  if (out != nullptr && std::fclose(out) != 0) good = false;
-  if (!good) {
-    std::fprintf(stderr, "postern-load: %s: %s\n", options.json.c_str(), std::strerror(errno));
+
+  // False: it cannot be written, and somebody was told.
+  bool Open() {
+    if (path_.empty()) return true;
+    file_ = path_ == "-" ? stdout : std::fopen(path_.c_str(), "a");
+    return file_ != nullptr || Complain();
   }
-  return good;
-}
+
+  bool Write(const nlohmann::ordered_json& json) {
+    if (file_ == nullptr) return true;
+    struct stat about {};
+    const bool regular = fstat(fileno(file_), &about) == 0 && S_ISREG(about.st_mode);
+    if (file_ != stdout && regular && ftruncate(fileno(file_), 0) != 0) return Complain();
+    const bool written = std::fprintf(file_, "%s\n", postern::load::JsonText(json).c_str()) > 0;
+    return (written && std::fflush(file_) == 0) || Complain();
+  }
+
+ private:
+  bool Complain() const {
+    std::fprintf(stderr, "postern-load: --json %s: %s\n", path_.c_str(), std::strerror(errno));
+    return false;
+  }
+
+  const std::string path_;
+  FILE* file_ = nullptr;
+};
 
 int Complain(const absl::Status& status) {
   std::fprintf(stderr, "postern-load: %s\n", std::string(status.message()).c_str());
   return 2;
 }
 
-int RunOnce(const Options& options, Interrupt* interrupt) {
+int RunOnce(const Options& options, Interrupt* interrupt, JsonFile* json) {
   const absl::StatusOr<Results> results = Run(options, interrupt);
   if (!results.ok()) return Complain(results.status());
   if (!options.quiet && options.json != "-") {
     std::printf("%s", postern::load::Summary(options, *results).c_str());
   }
-  if (!WriteJson(options, postern::load::ToJson(options, *results))) return 2;
-  return results->failed() == 0 && results->sessions() > 0 ? 0 : 1;
+  if (!json->Write(postern::load::ToJson(options, *results))) return 2;
+  return results->all_good() && results->sessions() > 0 ? 0 : 1;
 }
 
-int RunSearch(const Options& options, Interrupt* interrupt) {
+int RunSearch(const Options& options, Interrupt* interrupt, JsonFile* json) {
   using postern::load::Capacity;
   using postern::load::CapacityStep;
   // With the JSON on standard output, the table goes where the progress goes.
@@ -156,7 +177,7 @@ int RunSearch(const Options& options, Interrupt* interrupt) {
       });
   if (!capacity.ok()) return Complain(capacity.status());
   if (!options.quiet) std::fputs(postern::load::CapacityText(options, *capacity).c_str(), table);
-  if (!WriteJson(options, postern::load::CapacityJson(options, *capacity))) return 2;
+  if (!json->Write(postern::load::CapacityJson(options, *capacity))) return 2;
   const bool found =
       capacity->limit == Capacity::Limit::kTarget || capacity->limit == Capacity::Limit::kRateMax;
   return found ? 0 : 1;
@@ -176,5 +197,8 @@ int main(int argc, char** argv) {
                  static_cast<unsigned long long>(options->replay->bad_lines()),
                  options->replay->first_problem().c_str());
   }
-  return options->find_capacity ? RunSearch(*options, &interrupt) : RunOnce(*options, &interrupt);
+  JsonFile json(*options);
+  if (!json.Open()) return 2;
+  return options->find_capacity ? RunSearch(*options, &interrupt, &json)
+                                : RunOnce(*options, &interrupt, &json);
 }

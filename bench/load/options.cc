@@ -15,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "bench/load/objective.h"
+#include "bench/maildrop/command_line.h"
 #include "proxy/base/status_macros.h"
 
 namespace postern::load {
@@ -22,6 +23,8 @@ namespace {
 
 constexpr size_t kSourcesMax = 4096;
 constexpr double kDurationMaxS = 86400;
+constexpr uint64_t kCountMax = uint64_t{1} << 40;
+constexpr uint64_t kSeedMax = (uint64_t{1} << 63) - 1;
 // Sessions at once, when nobody says.
 constexpr uint32_t kClosedLoopSessions = 10;
 constexpr uint32_t kOpenLoopSessions = 10000;
@@ -100,7 +103,7 @@ void DefineTarget(CLI::App* app, Options* options, Raw* raw) {
   app->add_option("--target", raw->target, "HOST:PORT, [IPv6]:PORT or unix:/path")
       ->capture_default_str();
   app->add_option("--tls", options->tls, "off, stls or implicit")
-      ->transform(CLI::CheckedTransformer(TlsNames()).description(""));
+      ->transform(maildrop::OneOf(TlsNames()));
   app->add_option("--tls-version", raw->tls_version, "1.2 or 1.3 only; default: the best of both")
       ->check(CLI::IsMember({"1.2", "1.3"}));
   app->add_option("--tls-cipher", raw->tls_cipher,
@@ -123,7 +126,7 @@ void DefineUsers(CLI::App* app, Options* options, Raw* raw) {
       app->add_option("--users", raw->users, "Login name; %d is a number below --population")
           ->capture_default_str();
   app->add_option("--population", raw->population, "How many users there are")
-      ->check(CLI::Range(uint64_t{1}, uint64_t{1} << 40))
+      ->check(CLI::Range(uint64_t{1}, kCountMax))
       ->capture_default_str();
   app->add_option("--users-file", raw->users_file,
                   "A file of users: a name on each line, and a password if it has its own")
@@ -132,7 +135,7 @@ void DefineUsers(CLI::App* app, Options* options, Raw* raw) {
                   "Zipf's exponent: few users come often; default: all users alike")
       ->check(CLI::Range(1.01, 10.0));
   app->add_option("--auth", options->auth, "user (USER, PASS), apop or plain (AUTH PLAIN)")
-      ->transform(CLI::CheckedTransformer(AuthNames()).description(""));
+      ->transform(maildrop::OneOf(AuthNames()));
   app->add_option("--password", options->password, "Of every user")->capture_default_str();
   app->add_option("--wrong-passwords", options->wrong_percent,
                   "Percent of the sessions that use --wrong-password, and must be refused")
@@ -145,12 +148,13 @@ void DefineWork(CLI::App* app, Options* options, Raw* raw) {
   CLI::Option* script =
       app->add_option("--script", options->script,
                       "handshake, login, poll (STAT, UIDL), fetch (LIST, RETR) or idle")
-          ->transform(CLI::CheckedTransformer(ScriptNames()).description(""));
+          ->transform(maildrop::OneOf(ScriptNames()));
   CLI::Option* file =
       app->add_option("--script-file", raw->script_file, "A file of steps, one on each line")
           ->excludes(script);
   app->add_option("--fetch-max", options->details.fetch_max,
                   "fetch: messages one session fetches at most")
+      ->check(CLI::Range(uint64_t{1}, kCountMax))
       ->capture_default_str();
   app->add_flag("--delete", options->details.remove, "fetch: delete what was fetched");
   app->add_option("--hold-s", raw->hold_s, "idle: seconds a session stays")
@@ -179,7 +183,8 @@ void DefineAmount(CLI::App* app, Options* options, Raw* raw) {
                   "Sessions at once, at most; default 10, in an open loop 10000")
       ->check(CLI::Range(1u, 1000000u));
   app->add_option("--total", raw->total,
-                  "Sessions in all; default 1000, or as many as fit into the duration");
+                  "Sessions in all; default 1000, or as many as fit into the duration")
+      ->check(CLI::Range(uint64_t{1}, kCountMax));
   app->add_option("--duration-s", raw->duration_s,
                   "Start no session after so many seconds; default 600")
       ->check(CLI::Range(0.001, kDurationMaxS));
@@ -193,7 +198,7 @@ void DefineAmount(CLI::App* app, Options* options, Raw* raw) {
                   "Open loop: rates one after the other, such as 100,200,400:10s")
       ->excludes(rate);
   app->add_option("--arrivals", options->arrivals, "Of the open loop: poisson or constant")
-      ->transform(CLI::CheckedTransformer(ArrivalNames()).description(""));
+      ->transform(maildrop::OneOf(ArrivalNames()));
 }
 
 void DefineSearch(CLI::App* app, Options* options, Raw* raw) {
@@ -216,11 +221,13 @@ void DefineSearch(CLI::App* app, Options* options, Raw* raw) {
 
 void DefineOthers(CLI::App* app, Options* options) {
   app->add_option("--io", options->io, "How the kernel is asked: auto, uring or epoll")
-      ->transform(CLI::CheckedTransformer(IoNames()).description(""));
+      ->transform(maildrop::OneOf(IoNames()));
   app->add_option("--threads", options->threads, "Threads that generate load")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
-  app->add_option("--seed", options->seed, "Of users and arrivals")->capture_default_str();
+  app->add_option("--seed", options->seed, "Of users and arrivals")
+      ->check(CLI::Range(uint64_t{0}, kSeedMax))
+      ->capture_default_str();
   app->add_option("--json", options->json, "Write the results to this file (- is stdout), too");
   app->add_flag("--quiet", options->quiet, "No progress, no summary");
 }
@@ -363,6 +370,50 @@ absl::Status Finish(const Raw& raw, Options* options) {
   return FinishAmount(raw, options);
 }
 
+// An option that would change nothing is a mistake: whoever wrote it expected something of it.
+absl::Status CheckMeaning(const CLI::App& app, const Options& options) {
+  const bool tls = options.tls != TargetTls::kOff;
+  const bool fetch = options.script == ScriptName::kFetch;
+  const bool idle = options.script == ScriptName::kIdle;
+  const bool own_users = options.replay == nullptr || options.map_users;
+  const bool reads = options.replay != nullptr ||
+                     std::any_of(options.steps.begin(), options.steps.end(),
+                                 [](const Step& step) { return step.verb == Verb::kRetr; });
+  constexpr const char* kTls = "--tls stls or --tls implicit";
+  constexpr const char* kMapUsers = "--map-users when --replay names the users";
+  const struct {
+    const char* option;
+    bool means_something;
+    const char* needs;
+  } rules[] = {
+      {"--tls-version", tls, kTls},
+      {"--tls-cipher", tls, kTls},
+      {"--tls-groups", tls, kTls},
+      {"--resume", tls, kTls},
+      {"--alpn", tls, kTls},
+      {"--server-name", tls, kTls},
+      {"--ca", tls, kTls},
+      {"--fetch-max", fetch, "--script fetch"},
+      {"--delete", fetch, "--script fetch"},
+      {"--inexact-sizes", reads, "a script that fetches messages"},
+      {"--hold-s", idle, "--script idle"},
+      {"--noop-s", idle, "--script idle"},
+      {"--arrivals", !options.rate.empty(), "--rate, --rate-steps or --find-capacity"},
+      {"--users", own_users, kMapUsers},
+      {"--users-file", own_users, kMapUsers},
+      {"--population", own_users, kMapUsers},
+      {"--wrong-password", options.wrong_percent > 0 || options.replay != nullptr,
+       "--wrong-passwords or --replay"},
+  };
+  for (const auto& rule : rules) {
+    if (!rule.means_something && app.count(rule.option) > 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(rule.option, " means nothing without ", rule.needs));
+    }
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 DurationNs Options::pauses() const {
@@ -445,10 +496,12 @@ absl::StatusOr<Options> ParseCommandLine(int argc, char** argv, int* exit_code) 
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() != 0) return maildrop::Mistake(error);
     *exit_code = app.exit(error);
     return options;
   }
   RETURN_IF_ERROR(Finish(raw, &options));
+  RETURN_IF_ERROR(CheckMeaning(app, options));
   return options;
 }
 

@@ -82,8 +82,8 @@ absl::string_view Name(Auth auth);
 absl::string_view Name(ScriptName script);
 absl::string_view Name(Arrivals arrivals);
 
-// Parses the command line. Errors are sentences. When the program is to end at once (--help, a
-// mistake that was explained), *exit_code is set and the value is of no use.
+// Parses the command line. Errors are sentences. When the program is to end at once and well
+// (--help), *exit_code is set and the value is of no use.
 absl::StatusOr<Options> ParseCommandLine(int argc, char** argv, int* exit_code);
 
 // "127.0.0.2" or "127.0.0.2-127.0.0.9", separated by commas; at most 4096 addresses.

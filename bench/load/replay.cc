@@ -112,7 +112,9 @@ absl::StatusOr<Parsed> ParseLine(absl::string_view line) {
     parsed.session.result = LoggedSession::Result::kLoggedIn;
   } else if (result == "refused") {
     parsed.session.result = LoggedSession::Result::kRefused;
-  } else if (result != "none" && result != "unavailable") {
+  } else if (result == "unavailable") {
+    parsed.session.result = LoggedSession::Result::kUnavailable;
+  } else if (result != "none") {
     return Bad("result= is none of logged_in, refused, unavailable, none");
   }
   const absl::string_view quit = Get(fields, "quit");
@@ -127,6 +129,10 @@ absl::StatusOr<Parsed> ParseLine(absl::string_view line) {
   RETURN_IF_ERROR(ParseCommands(Get(fields, "commands"), &parsed.session));
   // The log's \xNN.
   if (!absl::CUnescape(Get(fields, "user"), &parsed.user)) return Bad("user= is no name");
+  // Some are turned away before they say who they are.
+  if (parsed.user.empty() && parsed.session.result == LoggedSession::Result::kUnavailable) {
+    parsed.session.result = LoggedSession::Result::kNone;
+  }
   if (parsed.user.empty() && parsed.session.result != LoggedSession::Result::kNone) {
     return Bad("user= is missing");
   }

@@ -18,9 +18,10 @@ namespace postern::load {
 // One line of the log.
 struct LoggedSession {
   enum class Result : uint8_t {
-    kNone,  // no login was tried, or none could be
+    kNone,  // no login was tried
     kLoggedIn,
     kRefused,
+    kUnavailable,  // a login that nobody could judge; its password may have been right
   };
   DurationNs start = 0;   // when it began, from the beginning of the earliest
   DurationNs length = 0;  // from the connection to the end

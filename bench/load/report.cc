@@ -20,6 +20,11 @@ double MicrosecondsPerSession(const Results& results) {
              : results.cpu_seconds * 1e6 / static_cast<double>(results.sessions());
 }
 
+absl::string_view Verdict(const Results& results) {
+  if (results.failed() > 0) return "FAILURES";
+  return results.dropped > 0 ? "NOT ALL STARTED" : "good";
+}
+
 std::string HowMuch(const Options& options) {
   if (options.script == ScriptName::kReplay) {
     return absl::StrFormat(", %d lines at %gx", options.replay->sessions().size(), options.speed);
@@ -73,13 +78,12 @@ nlohmann::ordered_json SpanJson(const Histogram& histogram) {
 }  // namespace
 
 std::string Summary(const Options& options, const Results& results) {
-  std::string text =
-      absl::StrFormat("%s  %s, tls %s, script %s, up to %d at once%s\n",
-                      results.failed() == 0 ? "good" : "FAILURES", options.target_text,
-                      Name(options.tls), Name(options.script), options.sessions, HowMuch(options));
-  absl::StrAppendFormat(&text, "sessions   %d good, %d failed in %.2f s: %.1f/s\n", results.good(),
-                        results.failed(), results.seconds(),
-                        PerSecond(static_cast<double>(results.sessions()), results));
+  std::string text = absl::StrFormat("%s  %s, tls %s, script %s, up to %d at once%s\n",
+                                     Verdict(results), options.target_text, Name(options.tls),
+                                     Name(options.script), options.sessions, HowMuch(options));
+  absl::StrAppendFormat(&text, "sessions   %d good, %d failed in %.2f s: %.1f good ones/s\n",
+                        results.good(), results.failed(), results.seconds(),
+                        PerSecond(static_cast<double>(results.good()), results));
   if (results.refusals > 0) {
     absl::StrAppendFormat(&text, "           %d of the good ones were refused, as they should be\n",
                           results.refusals);
@@ -93,7 +97,10 @@ std::string Summary(const Options& options, const Results& results) {
   for (const auto& [what, count] : results.tls) {
     absl::StrAppendFormat(&text, "tls        %s: %d\n", what, count);
   }
-  if (results.resumed > 0) absl::StrAppendFormat(&text, "tls        %d resumed\n", results.resumed);
+  if (options.tls_options.resume || results.resumed > 0) {
+    absl::StrAppendFormat(&text, "tls        %d of %d resumed\n", results.resumed,
+                          results.handshakes);
+  }
   if (options.open_loop()) {
     absl::StrAppendFormat(
         &text,
@@ -144,7 +151,7 @@ nlohmann::ordered_json ToJson(const Options& options, const Results& results) {
   json["logins"] = results.logins;
   json["refused_as_expected"] = results.refusals;
   json["seconds"] = results.seconds();
-  json["sessions_per_second"] = PerSecond(static_cast<double>(results.sessions()), results);
+  json["sessions_per_second"] = PerSecond(static_cast<double>(results.good()), results);
   json["messages"] = results.messages;
   json["messages_verified"] = results.verified;
   json["messages_compared_by_size"] = results.sizes_compared;

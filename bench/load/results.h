@@ -71,7 +71,7 @@ struct Results {
   uint64_t handshakes = 0;              // TLS
   uint64_t late = 0;                    // open loop: started more than 10 ms after their time
   uint64_t behind = 0;                  // of these: this program itself was late to look
-  uint64_t dropped = 0;                 // open loop: never started, too many waited
+  uint64_t dropped = 0;                 // open loop: due and never started
   std::map<std::string, uint64_t> tls;  // "TLSv1.3 TLS_AES_128_GCM_SHA256 x25519"
   TimeNs first_start = kNever;
   TimeNs last_end = 0;
@@ -82,6 +82,8 @@ struct Results {
   uint64_t sessions() const;
   uint64_t good() const { return endings[0]; }
   uint64_t failed() const { return sessions() - good(); }
+  // Every session that was to start did, and ended well.
+  bool all_good() const { return failed() == 0 && dropped == 0; }
   double seconds() const;
   const Histogram& span(Span which) const { return spans[static_cast<size_t>(which)]; }
 };

@@ -32,6 +32,15 @@ std::string HeaderSafe(absl::string_view user) {
   return safe;
 }
 
+// The user in a header of ours, as HeaderSafe() left the name.
+std::string AddresseeOf(absl::string_view header) {
+  constexpr absl::string_view kTo = "\r\nTo: <";
+  const size_t begin = header.find(kTo);
+  if (begin == header.npos) return "?";
+  const absl::string_view name = header.substr(begin + kTo.size());
+  return HeaderSafe(name.substr(0, name.find('>')));
+}
+
 // Up to and including the empty line.
 std::string Header(const MessageId& id, absl::string_view subject, absl::string_view kind,
                    uint64_t seed_or_hash) {
@@ -150,7 +159,7 @@ uint64_t SampleOctets(const MessageId& id, absl::string_view subject, absl::stri
 MessageVerifier::MessageVerifier(absl::string_view user) : user_hash_(StableHash(user)) {}
 
 MessageVerifier::Verdict MessageVerifier::Corrupt(absl::string_view problem) {
-  problem_ = problem;
+  problem_ = std::string(problem);
   return Verdict::kCorrupt;
 }
 
@@ -216,7 +225,9 @@ MessageVerifier::Verdict MessageVerifier::OnHeader(absl::string_view header) {
   }
   const auto covered = static_cast<size_t>(words[5].data() - header.data()) - 1;
   if (StableHash(header.substr(0, covered)) != check) return Corrupt("its header is damaged");
-  if (user_hash != user_hash_) return Corrupt("it is another user's message");
+  if (user_hash != user_hash_) {
+    return Corrupt(absl::StrCat("it is the message of another user, ", AddresseeOf(header)));
+  }
   const uint64_t header_octets = header.size() + 2;
   if (octets < header_octets) return Corrupt("its header line X-Postern-Message is damaged");
   body_octets_ = octets - header_octets;

@@ -80,8 +80,8 @@ class MessageVerifier {
   // *consumed: bytes that belong to the message; what is behind is the next answer.
   Verdict OnInput(absl::string_view wire, size_t* consumed);
 
-  // A constant sentence.
-  absl::string_view problem() const { return problem_; }
+  // A sentence. It may quote the message, printable characters only.
+  const std::string& problem() const { return problem_; }
   // Of the message, once its header has been read; 0 before.
   uint64_t number() const { return number_; }
 
@@ -103,7 +103,7 @@ class MessageVerifier {
   uint64_t number_ = 0;
   uint64_t body_octets_ = 0;
   uint64_t text_hash_ = 0;
-  absl::string_view problem_;
+  std::string problem_;
 };
 
 }  // namespace postern::maildrop

@@ -7,6 +7,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "bench/maildrop/command_line.h"
 #include "proxy/base/status_macros.h"
 
 namespace postern::maildrop {
@@ -51,11 +52,11 @@ void DefineServer(CLI::App* app, Options* options, Raw* raw) {
                   "a free one")
       ->capture_default_str();
   app->add_option("--tls", raw->tls, "TLS of listeners that do not say: off, stls, implicit")
-      ->transform(CLI::CheckedTransformer(TlsNames()).description(""));
+      ->transform(OneOf(TlsNames()));
   app->add_option("--certificate", options->certificate.chain, "PEM file: certificate chain");
   app->add_option("--key", options->certificate.key, "PEM file: private key");
   app->add_option("--io", options->io, "How the kernel is asked: auto, uring or epoll")
-      ->transform(CLI::CheckedTransformer(IoNames()).description(""));
+      ->transform(OneOf(IoNames()));
   app->add_option("--threads", options->threads, "Threads that serve")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
@@ -121,7 +122,7 @@ void DefineDialogue(CLI::App* app, Options* options, Raw* raw) {
   std::string names;
   for (const auto& [name, fault] : FaultNames()) absl::StrAppend(&names, " ", name);
   app->add_option("--fault", options->fault, absl::StrCat("Misbehave:", names))
-      ->transform(CLI::CheckedTransformer(FaultNames()).description(""));
+      ->transform(OneOf(FaultNames()));
   app->add_option("--fault-percent", options->fault_percent, "Share of sessions that misbehave")
       ->check(CLI::Range(1u, 100u))
       ->capture_default_str();
@@ -242,6 +243,7 @@ absl::StatusOr<Options> ParseCommandLine(int argc, char** argv, int* exit_code) 
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() != 0) return Mistake(error);
     *exit_code = app.exit(error);
     return options;
   }

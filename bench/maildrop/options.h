@@ -79,8 +79,8 @@ struct Options {
   bool verbose = false;
 };
 
-// Parses the command line. Errors are sentences. When the program is to end at once (--help,
-// --version, a mistake that was explained), *exit_code is set and the value is of no use.
+// Parses the command line. Errors are sentences. When the program is to end at once and well
+// (--help), *exit_code is set and the value is of no use.
 absl::StatusOr<Options> ParseCommandLine(int argc, char** argv, int* exit_code);
 
 // "127.0.0.1:1110" or "127.0.0.1:1995,implicit"; `tls` is what counts without the suffix.

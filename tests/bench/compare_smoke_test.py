@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""The comparison's program on the real programs, Postern alone: it measures, voids nothing, writes
-all its reports, and says clearly what it does not understand.
+"""The comparison's program on the real programs, Postern alone and with the peers that are there: it
+measures, voids nothing, writes all its reports, and says clearly what it does not understand.
 
     compare_smoke_test.py BIN_DIR
 """
@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -20,7 +21,8 @@ BIN_DIR = ""
 
 def run(*arguments):
     return subprocess.run(
-        [sys.executable, "-B", ROOT / "bench/compare/run.py", "--bin-dir", BIN_DIR, *arguments],
+        [sys.executable, "-B", ROOT / "bench/compare/run.py",
+         *([] if "--bin-dir" in arguments else ["--bin-dir", BIN_DIR]), *arguments],
         capture_output=True, text=True, timeout=800, stdin=subprocess.DEVNULL)
 
 
@@ -65,12 +67,63 @@ class SmokeTest(unittest.TestCase):
             for row in rows.values():
                 self.assertEqual([entry["void"] for entry in row["rounds"]], [[]])
 
+    def test_peers(self):
+        """Those that the tests' packages have, tiny counts: each is started as in the real run, and
+        every session is proxied, routed and verified."""
+        there = [name for name, program in (("haproxy", "haproxy"), ("nginx", "nginx"),
+                                            ("dovecot", "dovecot")) if shutil.which(program)]
+        if not there:
+            self.skipTest("neither haproxy nor nginx nor dovecot is installed "
+                          "(deploy/install-deps.sh test)")
+        with tempfile.TemporaryDirectory(prefix="postern-compare-test-") as directory:
+            results = pathlib.Path(directory, "r.json")
+            done = run("--quick", "--no-install", "--peers", ",".join(["postern", *there]),
+                       "--only", "b,g", "--json", results, *self.cores)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            report = json.loads(results.read_text())
+        rows = {(key, name): row for key, scenario in report["scenarios"].items()
+                for name, row in scenario["rows"].items()}
+        able = {row["peer"] for row in rows.values()}
+        for name in there:
+            if name not in able:
+                self.assertIn(name, " ".join(report["conditions"]["left_out"]))
+        self.assertGreater(len(able), 1, report["conditions"]["left_out"])
+        for name, row in rows.items():
+            self.assertEqual([entry["void"] for entry in row["rounds"]], [[]], name)
+            self.assertEqual([entry["good"] for entry in row["rounds"]],
+                             [entry["sessions"] for entry in row["rounds"]], name)
+
+    def test_an_interruption_loses_nothing(self):
+        with tempfile.TemporaryDirectory(prefix="postern-compare-test-") as directory:
+            results = pathlib.Path(directory, "r.json")
+            going = subprocess.Popen(
+                [sys.executable, "-B", ROOT / "bench/compare/run.py", "--bin-dir", BIN_DIR, "--quick",
+                 "--peers", "postern", "--json", results, *self.cores],
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
+            try:
+                # The first round is over; many are left.
+                while "[  1/" not in (line := going.stderr.readline()):
+                    self.assertTrue(line, "it ended too early")
+                going.send_signal(signal.SIGINT)
+                out, errors = going.communicate(timeout=60)
+            finally:
+                going.kill()
+            self.assertEqual(going.returncode, 1, errors)
+            self.assertIn("interrupted; what was finished stands above", errors)
+            self.assertIn("INTERRUPTED", out)
+            self.assertIn("## b: ", out)
+            report = json.loads(results.read_text())
+            self.assertEqual(report["scenarios"]["b"]["rows"]["postern"]["rounds"][0]["void"], [])
+
     def test_mistakes(self):
         for arguments, words in ((["--only", "a,zz"], "no scenario is called 'zz'"),
                                  (["--peers", "exim"], "no peer is called 'exim'"),
                                  (["--cores", "0,0"], "two different cores"),
                                  (["--rounds", "0"], "--rounds is at least 1"),
-                                 (["--from", "/nowhere.json"], "/nowhere.json")):
+                                 (["--from", "/nowhere.json"], "/nowhere.json"),
+                                 (["--json", "/nowhere/r.json"], "/nowhere/r.json"),
+                                 (["--html", "/nowhere/r.html"], "/nowhere/r.html"),
+                                 (["--bin-dir", "/nowhere"], "/nowhere has no postern")):
             with self.subTest(arguments=arguments):
                 cores = [] if "--cores" in arguments else self.cores
                 done = run(*arguments, *cores)

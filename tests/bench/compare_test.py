@@ -1,10 +1,15 @@
 #!/usr/bin/env python3
 """The comparison's pure parts: statistics, goals, checks of a run, plots, the page, the README."""
 
+import contextlib
+import io
 import os
 import pathlib
 import sys
+import tempfile
+import types
 import unittest
+import unittest.mock
 import xml.dom.minidom
 
 sys.dont_write_bytecode = True
@@ -19,10 +24,14 @@ import figures  # noqa: E402
 import goals  # noqa: E402
 import html_report  # noqa: E402
 import markdown  # noqa: E402
+import prepare  # noqa: E402
 import progress  # noqa: E402
 import readme_block  # noqa: E402
+import rounds  # noqa: E402
+import run  # noqa: E402
 import scenarios  # noqa: E402
 import svg  # noqa: E402
+from peers.haproxy import HaProxy  # noqa: E402
 
 
 def row(costs, title="Postern", peer="postern", variant=False, void=()):
@@ -65,6 +74,16 @@ def sample_report():
     }
     report["goals"] = goals.evaluate_all(report)
     return report
+
+
+def haproxy_configuration(setup):
+    """The file HAProxy gets; nothing is started."""
+    peer = HaProxy.__new__(HaProxy)
+    peer.setup, peer.tls, peer.plain = setup, 1001, 1002
+    peer.certificate = pathlib.Path("/x/ecdsa.pem")
+    peer.stores = types.SimpleNamespace(ports={"even": 1003, "odd": 1004})
+    peer.lab = types.SimpleNamespace(descriptors_max=20000)
+    return peer.configuration()
 
 
 class FiguresTest(unittest.TestCase):
@@ -266,10 +285,116 @@ class ScenariosTest(unittest.TestCase):
         with self.assertRaises(KeyError):
             scenarios.chosen(["nothing"])
 
+    def test_an_expert_sets_haproxy_up_for_bulk(self):
+        """Its own row is the expert's, a variant the usual one; elsewhere nothing is special."""
+        texts = {}
+        for key in ("a", "f", "g"):
+            for one in rounds.rows_of(scenarios.BY_KEY[key], ["postern", "haproxy"]):
+                if one.peer == "haproxy":
+                    texts[key, one.name] = haproxy_configuration(one.setup)
+        self.assertEqual(sorted(texts), [("a", "haproxy"), ("f", "haproxy"), ("f", "haproxy-usual"),
+                                         ("g", "haproxy"), ("g", "haproxy-usual")])
+        for row_key, text in texts.items():
+            expert = row_key[1] == "haproxy" and row_key[0] != "a"
+            self.assertEqual("tune.bufsize 65536" in text, expert, row_key)
+            self.assertEqual("option splice-response" in text and "tune.pipesize 1048576" in text,
+                             row_key == ("g", "haproxy"), row_key)
+
+    def test_a_99th_percentile_is_of_a_thousand(self):
+        for one in scenarios.ALL:
+            if one.rate and any("p99" in figure for figure in one.figures):
+                self.assertGreaterEqual(int(one.rate * run.RUN_SECONDS * one.longer), 1000, one.key)
+
     def test_every_figure_has_a_name(self):
         for one in scenarios.ALL:
             for figure in one.figures:
                 self.assertIn(figure, markdown.FIGURES)
+
+
+class PrepareTest(unittest.TestCase):
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory(prefix="postern-prepare-test-")
+        self.addCleanup(directory.cleanup)
+        self.root = pathlib.Path(directory.name)
+        self.bin = self.root / "build/release/bin"
+        self.bin.mkdir(parents=True)
+        self.commands = []
+        for name, value in (("ROOT", self.root), ("DEFAULT_BIN", self.bin)):
+            patch = unittest.mock.patch.object(prepare, name, value)
+            patch.start()
+            self.addCleanup(patch.stop)
+
+    def build(self, bin_dir, install):
+        with contextlib.redirect_stderr(io.StringIO()) as said:
+            prepare.build(bin_dir, install, lambda command, **more: self.commands.append(command))
+        return said.getvalue()
+
+    def test_a_bare_tree_is_built(self):
+        said = self.build(self.bin, True)
+        self.assertIn("postern, postern-load, postern-maildrop must be built first", said)
+        self.assertEqual(self.commands[0], [self.root / "deploy/install-deps.sh", "build"])
+        self.assertEqual(self.commands[1][:4], ["cmake", "--preset", "release", "-DPOSTERN_TESTS=OFF"])
+        self.assertEqual(self.commands[2][-4:], ["--target", "postern", "postern-load",
+                                                 "postern-maildrop"])
+
+    def test_a_configured_tree_keeps_its_options_and_what_is_built_is_taken(self):
+        (self.root / "build/release/build.ninja").touch()
+        self.build(self.bin, False)
+        self.assertEqual([command[:2] for command in self.commands], [["cmake", "--build"]])
+        for name in prepare.PROGRAMS:
+            (self.bin / name).touch(mode=0o755)
+        self.commands.clear()
+        self.assertEqual(self.build(self.bin, True), "")
+        self.assertEqual(self.commands, [])
+
+    def test_another_directory_is_not_ours_to_build_in(self):
+        with self.assertRaisesRegex(prepare.PrepareError, "/nowhere has no postern and no postern-l"):
+            self.build("/nowhere", True)
+        self.assertEqual(self.commands, [])
+
+    def test_a_step_that_fails_is_told(self):
+        with open(os.devnull, "w", encoding="utf-8") as out, contextlib.redirect_stderr(out):
+            with self.assertRaisesRegex(prepare.PrepareError, "false failed: .*status 1"):
+                prepare.need(["false"])
+            with self.assertRaisesRegex(prepare.PrepareError, "no-such-program failed"):
+                prepare.need(["no-such-program"])
+
+    def test_paths_are_tried_and_left_alone(self):
+        old, new = self.root / "old", self.root / "new"
+        old.write_text("results")
+        prepare.check_writable(old)
+        prepare.check_writable(new)
+        self.assertEqual(old.read_text(), "results")
+        self.assertFalse(new.exists())
+        with self.assertRaises(OSError):
+            prepare.check_writable(self.root)
+        with self.assertRaises(OSError):
+            prepare.check_writable(self.root / "no" / "where")
+
+
+class InterruptedTest(unittest.TestCase):
+    def test_what_was_finished_is_a_report(self):
+        """A scenario without a round goes; one whose rows have different numbers of rounds stays."""
+        report = sample_report()
+        report["scenarios"]["a"] = scenario({"postern": row([]), "nginx": row([], "nginx", "nginx")})
+        report["scenarios"]["b"]["rows"]["nginx"]["rounds"].pop()
+        report["scenarios"]["b"]["rows"]["nginx-no-tickets"]["rounds"].clear()
+        self.assertTrue(run.finished(report))
+        self.assertEqual(list(report["scenarios"]), ["b", "l-250"])
+        report["conditions"]["interrupted"] = True
+        report["goals"] = goals.evaluate_all(report)
+        self.assertIn("INTERRUPTED", markdown.markdown(report))
+        self.assertIn("Interrupted", html_report.page(report))
+        self.assertFalse(run.finished({"scenarios": {"a": scenario({"postern": row([])})}}))
+        self.assertFalse(run.finished({}))
+
+    def test_a_file_that_has_become_unwritable_costs_no_result(self):
+        options = types.SimpleNamespace(json="/nowhere/r.json", html=None, readme=False)
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            problems = run.write(options, sample_report())
+        self.assertEqual(len(problems), 1)
+        self.assertIn("/nowhere/r.json", problems[0])
+        self.assertIn("## Goals", said.getvalue())
 
 
 class PageTest(unittest.TestCase):
@@ -321,6 +446,20 @@ class ReadmeTest(unittest.TestCase):
         self.assertEqual(
             readme_block.parse(text)["full TLS 1.3 login, ECDSA: CPU us"],
             ["420 (400-500)", "750 (0.55)", "700 (0.61)", "-", "-"])
+
+    def test_a_line_with_another_number_of_rounds_says_so(self):
+        report = sample_report()
+        self.assertIn("| full TLS 1.3 login, ECDSA: CPU us (less is better) | 420",
+                      readme_block.block(report))
+        report["conditions"]["rounds"] = 5
+        text = readme_block.block(report)
+        self.assertIn("CPU us (less is better, 3 rounds) | 420", text)
+        self.assertIn("Median of 5 interleaved rounds unless a line has another number.", text)
+        self.assertIn("TLS login at 250 a second: p99 ms (less is better, 1 round)", text)
+        self.assertIn("full TLS 1.3 login, ECDSA: CPU us", readme_block.parse(text))
+        self.assertIn("b had 3, l-250 had 1", html_report.page(report))
+        self.assertIn("medians of 3 rounds", html_report.page(report))
+        self.assertIn("This scenario had 3 rounds.", markdown.markdown(report))
 
     def test_rewriting_touches_the_block_only(self):
         text = f"before\n{readme_block.BEGIN}\nold\n{readme_block.END}\nafter\n"

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include "routing/stable_hash.h"
@@ -47,6 +48,21 @@ TEST(HistogramTest, SmallValuesAreExact) {
   EXPECT_DOUBLE_EQ(histogram.mean(), 100.5);
 }
 
+TEST(HistogramTest, TheRankIsExact) {
+  // 10 up to the rank that counts, 20 above: a rank that is off by one shows.
+  const std::vector<std::pair<uint64_t, double>> cases = {
+      {1000, 99.9}, {10000, 99.99}, {3000, 99.9},     {1000, 55.5},
+      {1000, 0.1},  {1000, 28.7},   {100000, 99.999}, {1000000, 99}};
+  for (const auto& [count, percent] : cases) {
+    const auto rank =
+        static_cast<uint64_t>(std::llround(percent * static_cast<double>(count))) / 100;
+    Histogram histogram;
+    for (uint64_t i = 1; i <= count; ++i) histogram.Record(i <= rank ? 10 : 20);
+    EXPECT_EQ(histogram.Percentile(percent), 10) << percent << " % of " << count;
+    EXPECT_EQ(histogram.Percentile(percent + 0.0001), 20) << percent << " % of " << count;
+  }
+}
+
 TEST(HistogramTest, ThePromisedPrecisionHolds) {
   // Over ten powers of ten, against the sorted values themselves.
   std::vector<DurationNs> values;
@@ -57,8 +73,8 @@ TEST(HistogramTest, ThePromisedPrecisionHolds) {
     histogram.Record(values.back());
   }
   std::sort(values.begin(), values.end());
-  for (double percent = 0.1; percent < 100; percent += 0.1) {
-    const auto rank = static_cast<size_t>(std::ceil(percent / 100 * 50000));
+  for (size_t rank = 50; rank < 50000; rank += 50) {
+    const double percent = static_cast<double>(rank) / 500;
     const auto exact = static_cast<double>(values[rank - 1]);
     const auto read = static_cast<double>(histogram.Percentile(percent));
     EXPECT_GE(read, exact) << percent;

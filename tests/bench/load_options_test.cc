@@ -52,7 +52,8 @@ TEST(CommandLineTest, ARunIsAlwaysBounded) {
   EXPECT_EQ(Parse({"--duration-s", "2.5"})->total, Options::kEndless);
   EXPECT_EQ(Parse({"--duration-s", "2.5"})->duration, 2500 * kMillisecond);
   EXPECT_TRUE(Parse({})->tls_options.insecure);
-  EXPECT_FALSE(Parse({"--ca", "x.pem", "--server-name", "a.example"})->tls_options.insecure);
+  EXPECT_FALSE(Parse({"--tls", "stls", "--ca", "x.pem", "--server-name", "a.example"})
+                   ->tls_options.insecure);
   EXPECT_FALSE(Parse({"--target", "127.0.0.1:1", "--source", "::1"}).ok());
   EXPECT_FALSE(Parse({"--password", ""}).ok());
 }
@@ -76,18 +77,79 @@ TEST(CommandLineTest, RatesSayHowLongTheyLast) {
 }
 
 TEST(CommandLineTest, CiphersDecideTheVersion) {
-  const absl::StatusOr<Options> new_one = Parse({"--tls-cipher", "TLS_AES_256_GCM_SHA384"});
+  const absl::StatusOr<Options> new_one =
+      Parse({"--tls", "implicit", "--tls-cipher", "TLS_AES_256_GCM_SHA384"});
   ASSERT_TRUE(new_one.ok()) << new_one.status();
   EXPECT_EQ(new_one->tls_options.ciphersuites, "TLS_AES_256_GCM_SHA384");
   EXPECT_EQ(new_one->tls_options.version_min, tls::Version::kTls13);
-  const absl::StatusOr<Options> old_one = Parse({"--tls-cipher", "ECDHE-RSA-AES128-GCM-SHA256"});
+  const absl::StatusOr<Options> old_one =
+      Parse({"--tls", "implicit", "--tls-cipher", "ECDHE-RSA-AES128-GCM-SHA256"});
   ASSERT_TRUE(old_one.ok()) << old_one.status();
   EXPECT_EQ(old_one->tls_options.ciphers, "ECDHE-RSA-AES128-GCM-SHA256");
   EXPECT_EQ(old_one->tls_options.version_max, tls::Version::kTls12);
-  EXPECT_NE(Problem({"--tls-cipher", "TLS_AES_256_GCM_SHA384", "--tls-version", "1.2"})
+  EXPECT_NE(Problem({"--tls", "implicit", "--tls-cipher", "TLS_AES_256_GCM_SHA384", "--tls-version",
+                     "1.2"})
                 .find("is not for TLS 1.2"),
             std::string::npos);
-  EXPECT_FALSE(Parse({"--tls-cipher", ":"}).ok());
+  EXPECT_FALSE(Parse({"--tls", "implicit", "--tls-cipher", ":"}).ok());
+}
+
+TEST(CommandLineTest, NamesAreNamesAndMistakesAreSentences) {
+  EXPECT_EQ(Problem({"--tls", "foo"}), "--tls: \"foo\" is not off, stls or implicit");
+  EXPECT_EQ(Problem({"--tls", "1"}), "--tls: \"1\" is not off, stls or implicit");
+  EXPECT_EQ(Parse({"--tls", "stls"})->tls, TargetTls::kStls);
+  EXPECT_EQ(Problem({"--script", "0"}),
+            "--script: \"0\" is not handshake, login, poll, fetch or idle");
+  for (const char* option : {"--auth", "--arrivals", "--io"}) {
+    EXPECT_NE(Problem({option, "1"}).find("\"1\" is not "), std::string::npos) << option;
+  }
+  EXPECT_NE(Problem({"--nonsense"}).find("--nonsense"), std::string::npos);
+  EXPECT_NE(Problem({"--threads", "x"}).find("--threads"), std::string::npos);
+}
+
+TEST(CommandLineTest, CountsDoNotWrapAround) {
+  for (const char* option : {"--total", "--fetch-max", "--population", "--sessions", "--seed"}) {
+    for (const char* value : {"-1", "1.5", "99999999999999999999", "x"}) {
+      std::vector<std::string> words = {option, value};
+      if (words[0] == "--fetch-max") words.insert(words.end(), {"--script", "fetch"});
+      EXPECT_NE(Problem(words).find(option), std::string::npos) << option << " " << value;
+    }
+  }
+  EXPECT_NE(Problem({"--total", "0"}), "");
+  EXPECT_NE(Problem({"--fetch-max", "0", "--script", "fetch"}), "");
+  EXPECT_EQ(Parse({"--seed", "0"})->seed, 0u);
+}
+
+TEST(CommandLineTest, WhatWouldMeanNothingIsRefused) {
+  EXPECT_EQ(Problem({"--resume"}), "--resume means nothing without --tls stls or --tls implicit");
+  EXPECT_EQ(Problem({"--hold-s", "5"}), "--hold-s means nothing without --script idle");
+  EXPECT_EQ(Problem({"--arrivals", "constant"}),
+            "--arrivals means nothing without --rate, --rate-steps or --find-capacity");
+  for (const std::vector<std::string>& words :
+       std::vector<std::vector<std::string>>{{"--tls-version", "1.3"},
+                                             {"--tls-cipher", "TLS_AES_128_GCM_SHA256"},
+                                             {"--tls-groups", "X25519"},
+                                             {"--alpn"},
+                                             {"--server-name", "a.example"},
+                                             {"--server-name", "a.example", "--ca", "x.pem"},
+                                             {"--tls", "off", "--alpn"},
+                                             {"--noop-s", "1"},
+                                             {"--delete"},
+                                             {"--fetch-max", "3"},
+                                             {"--script", "idle", "--delete"},
+                                             {"--script", "poll", "--inexact-sizes"},
+                                             {"--wrong-password", "x"}}) {
+    EXPECT_NE(Problem(words).find("means nothing without"), std::string::npos) << words[0];
+  }
+  for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
+           {"--tls", "stls", "--resume", "--alpn"},
+           {"--script", "idle", "--hold-s", "5"},
+           {"--script", "fetch", "--delete", "--fetch-max", "3", "--inexact-sizes"},
+           {"--rate", "5", "--arrivals", "constant"},
+           {"--find-capacity", "--arrivals", "constant"},
+           {"--wrong-passwords", "5", "--wrong-password", "x"}}) {
+    EXPECT_EQ(Problem(words), "") << words[0];
+  }
 }
 
 TEST(CommandLineTest, WrongPasswordsAreOther) {
@@ -139,6 +201,9 @@ TEST(CommandLineTest, AReplayLastsAsLongAsItsLog) {
   EXPECT_EQ(options->pauses(), 2 * kSecond);
   EXPECT_EQ(options->total, Options::kEndless);
   EXPECT_FALSE(Parse({"--replay", log.path(), "--rate", "5"}).ok());
+  EXPECT_NE(Problem({"--replay", log.path(), "--users", "u%d"}).find("--map-users"),
+            std::string::npos);
+  EXPECT_TRUE(Parse({"--replay", log.path(), "--users", "u%d", "--map-users"}).ok());
 }
 
 TEST(CommandLineTest, ASearchBeginsWithOneRate) {

@@ -178,7 +178,7 @@ TEST(VerifierTest, AnotherUsersMessageIsFound) {
   MessageVerifier verifier("bob@example.org");
   size_t used = 0;
   EXPECT_EQ(Verify(&verifier, wire, 65536, &used), Verdict::kCorrupt);
-  EXPECT_EQ(verifier.problem(), "it is another user's message");
+  EXPECT_EQ(verifier.problem(), "it is the message of another user, alice@example.org");
 }
 
 TEST(VerifierTest, SamplesAreCoveredByAChecksum) {

@@ -73,6 +73,18 @@ TEST(ReplayLogTest, ALineOfEachFormat) {
   EXPECT_EQ(log->length_max(), 1500'500 * kMicrosecond);
 }
 
+TEST(ReplayLogTest, AnOutagesLoginsAreLogins) {
+  const absl::StatusOr<ReplayLog> log = ReplayLog::Parse(
+      "time=2026-11-23T11:19:05.000Z user=alice result=unavailable total_ms=10\n"
+      "time=2026-11-23T11:19:06.000Z result=unavailable total_ms=10\n",
+      "log");
+  ASSERT_TRUE(log.ok()) << log.status();
+  EXPECT_EQ(log->bad_lines(), 0u) << log->first_problem();
+  EXPECT_EQ(log->sessions()[0].result, Result::kUnavailable);
+  EXPECT_EQ(log->users()[log->sessions()[0].user], "alice");
+  EXPECT_EQ(log->sessions()[1].result, Result::kNone);  // turned away before it said who it is
+}
+
 TEST(ReplayLogTest, BadLinesAreCountedAndTheFirstIsExplained) {
   const absl::StatusOr<ReplayLog> log = ReplayLog::Parse(
       absl::StrCat(kLine, "postern: error: something else\n\n", kLine, "{\"time\":\n"), "log");
@@ -125,8 +137,10 @@ TEST(ReplayScriptTest, ARefusedOneTriesAndOneWithoutALoginDoesNot) {
   LoggedSession session;
   session.length = kSecond;
   EXPECT_EQ(ReplayScript(session, 1), *ParseScript("until 1s\nquit", "test"));
-  session.result = Result::kRefused;
-  EXPECT_EQ(ReplayScript(session, 1), *ParseScript("login\nuntil 1s\nquit", "test"));
+  for (const Result tried : {Result::kRefused, Result::kUnavailable}) {
+    session.result = tried;
+    EXPECT_EQ(ReplayScript(session, 1), *ParseScript("login\nuntil 1s\nquit", "test"));
+  }
 }
 
 }  // namespace

@@ -13,9 +13,10 @@ class Peer:
     """`start` and `stop`; in between `pid`, `tls` and `plain` are the process and the two ports.
 
     `setup` has what a scenario asks for: "certificate" ("ecdsa" or "rsa"), "tickets" (whether
-    clients are to resume), "log" (Postern's session log), "buffer" (nginx's), "lookup" ("asked" or "remembered": Postern
-    asks an auth_http service, as nginx always does), "pool" ("bare" or "farm": Postern's stores are
-    one pool, without any further feature or with all)."""
+    clients are to resume), "log" (Postern's session log), "buffer" (nginx's), "bufsize" and
+    "splice" (HAProxy's), "lookup" ("asked" or "remembered": Postern asks an auth_http service, as
+    nginx always does), "pool" ("bare" or "farm": Postern's stores are one pool, without any further
+    feature or with all)."""
 
     name = ""
     title = ""
