@@ -40,14 +40,8 @@ struct AuthHttpRules {
   bool percent = false;
 };
 
-struct AuthHttpReply {
-  LookupAnswer answer;
-  // The service wants to be asked again, after `answer.wait`.
-  bool again = false;
-};
-
 // `head`: the status line, if there is one, and the header lines, up to the blank line or the end.
-AuthHttpReply ReadAuthHttpReply(absl::string_view head, const AuthHttpRules& rules);
+LookupAnswer ReadAuthHttpReply(absl::string_view head, const AuthHttpRules& rules);
 
 }  // namespace postern::routing
 

@@ -37,6 +37,7 @@ struct LookupAnswer {
     kUnknown,    // no such user here: the next route is asked
     kTemporary,  // not known now; `detail` says why. The client is told to come back
     kForbidden,  // the user may not log in, or the credentials are wrong
+    kWait,       // nothing is decided yet: to be asked again after `wait`, by whoever asks
   };
   LookupAnswer() = default;
   static LookupAnswer Of(Kind kind, std::string detail = {}) {
@@ -53,7 +54,7 @@ struct LookupAnswer {
   std::string login_user;              // as whom to log in there; empty: the user
   std::optional<Secret> login_secret;  // with which password; unset: the client's
   std::optional<DurationNs> ttl;       // how long it may be remembered; unset: as configured
-  std::optional<DurationNs> wait;      // before the client hears of a refusal
+  std::optional<DurationNs> wait;      // before the client hears of a refusal; of kWait: see there
   std::string refusal;                 // kForbidden, kTemporary: words for the client; empty: ours
   std::string detail;                  // for logs and explanations; no secret in it
 };

@@ -12,6 +12,7 @@ import pytest
 from harness import Pop3Connection, free_port
 from harness.auth_service import AuthService, reply
 from harness.farm import PASSWORD
+from harness.pop3 import client_context
 from harness.processes import Process
 from harness.waiting import wait_until
 
@@ -181,6 +182,34 @@ def test_replies_mean_the_same(what, both, service, farm):
         assert told["postern"].startswith(b"-ERR [SYS/TEMP]"), told
     else:
         assert told["postern"] == told["nginx"]
+
+
+@pytest.mark.parametrize("words", ["No such user", "[SYS/TEMP] Moving", "[sys/temp] Moving"])
+def test_who_is_told_to_wait_may_try_again(words, both, service, farm):
+    port = farm.servers["mail1"].address().rsplit(":", 1)[1]
+    for name, ports in both:
+        before = len(service.requests)
+        answers = [reply(words, Auth_Wait=1), reply("WAIT", Auth_Wait=1),
+                   reply(Auth_Server="127.0.0.1", Auth_Port=port)]  # fmt: skip
+        service.answer = lambda request: answers[len(service.requests) - 1 - before]
+        with Pop3Connection(ports["plain"]) as client:
+            began = time.monotonic()
+            assert client.login(USER, PASSWORD) == b"-ERR " + words.encode(), name
+            assert time.monotonic() - began >= 1, name
+            began = time.monotonic()
+            assert client.login(USER, PASSWORD).startswith(b"+OK"), name
+            assert time.monotonic() - began >= 1, name
+            client.quit()
+        attempts = [request.get("Auth-Login-Attempt") for request in service.requests[before:]]
+        assert attempts == ["1", "2", "2"], name
+
+
+def test_temporary_words_without_a_wait_end_the_connection(both, service):
+    service.answer = lambda request: reply("[SYS/TEMP] Moving")
+    for name, ports in both:
+        with Pop3Connection(ports["plain"]) as client:
+            assert client.login(USER, PASSWORD) == b"-ERR [SYS/TEMP] Moving", name
+            assert client.at_end(), name
 
 
 @pytest.mark.parametrize("method", [apop, cram_md5])

@@ -359,6 +359,43 @@ TEST_F(LookupServiceTest, AStaleRefusalIsNoVerdict) {
   EXPECT_EQ(AskAndWait(Question("a"))->kind, Kind::kTemporary);
 }
 
+// Everybody who asked hears it, and asks again by himself; it is no failure, and nothing is
+// remembered or forgotten for it.
+TEST_F(LookupServiceTest, NothingIsDecidedYet) {
+  options_.connections = 1;
+  options_.breaker_failures = 2;
+  Start();
+  AskAndWait(Question("known"));
+  world_.now += options_.ttl;
+  world_.answer = [](const LookupQuestion&) {
+    LookupAnswer answer = LookupAnswer::Of(Kind::kWait);
+    answer.wait = 5 * kSecond;
+    return answer;
+  };
+  for (int i = 0; i < 4; ++i) {
+    const AnswerPtr answer = AskAndWait(Question("known"));
+    EXPECT_EQ(answer->kind, Kind::kWait);
+    EXPECT_EQ(answer->wait, 5 * kSecond);
+  }
+  EXPECT_EQ(world_.asked, 5);
+  EXPECT_EQ(Answers(Kind::kWait), 4u);
+  EXPECT_EQ(counters_->stale, 0u);
+  EXPECT_FALSE(service_->Report().breaker_open);
+
+  world_.Close();
+  Asker first, second;
+  EXPECT_EQ(Ask(Question("new"), &first), nullptr);
+  world_.WaitForInside(1);
+  EXPECT_EQ(Ask(Question("new"), &second), nullptr);
+  world_.Open();
+  EXPECT_EQ(first.Wait()->kind, Kind::kWait);
+  EXPECT_EQ(second.Wait()->kind, Kind::kWait);
+  EXPECT_EQ(world_.asked, 6);
+  // The service falls silent: what it said before is good again.
+  world_.answer = [](const LookupQuestion&) { return Failure(); };
+  EXPECT_EQ(AskAndWait(Question("known"))->target, "home-of-known");
+}
+
 // An answer that may not be remembered is newer than the one that is.
 TEST_F(LookupServiceTest, ANewerAnswerEndsTheOlderOne) {
   options_.negative_ttl = 0;
