@@ -112,6 +112,11 @@ routing::LookupQuestion Session::Question(const pop3::Credentials& credentials) 
   question.tls_version = std::move(identity.tls_version);
   question.tls_cipher = std::move(identity.tls_cipher);
   question.attempt = dialogue_->refused_logins() + 1;
+  DescribeCertificate(&question);
+  if (neighbour_ != nullptr && !neighbour_->told.client.empty()) {
+    question.proxied_from = neighbour_->told.client;
+    question.proxied_to = neighbour_->told.destination;
+  }
   return question;
 }
 

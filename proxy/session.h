@@ -139,6 +139,7 @@ class Session : public ListNode<Session> {
   std::string SessionName() const;
   // client_certificate.cc: after a handshake.
   void TakeCertificate();
+  void DescribeCertificate(routing::LookupQuestion* question) const;
   // Whether the certificate alone lets the user in wherever the route leads.
   bool CertificateOpens(const routing::Decision& route, absl::string_view* password) const;
   // client_login.cc: the AUTHORIZATION state up to a set of credentials.

@@ -56,6 +56,17 @@ class Lines {
   bool bad_ = false;
 };
 
+// A certificate that is shown and not good has ended the handshake: nobody is "FAILED".
+void AddCertificate(const LookupCertificate& certificate, bool whole, Lines* out) {
+  if (!certificate.wanted) return;
+  out->Add("Auth-SSL-Verify", certificate.fingerprint.empty() ? "NONE" : "SUCCESS");
+  out->AddIfAny("Auth-SSL-Subject", certificate.subject);
+  out->AddIfAny("Auth-SSL-Issuer", certificate.issuer);
+  out->AddIfAny("Auth-SSL-Serial", certificate.serial);
+  out->AddIfAny("Auth-SSL-Fingerprint", certificate.fingerprint);
+  if (whole && !certificate.pem.empty()) out->AddEscaped("Auth-SSL-Cert", certificate.pem);
+}
+
 // The values of a reply that mean something; views into it. Of two the last one counts.
 struct Fields {
   std::optional<absl::string_view> status, server, port, user, pass, wait, cache_control;
@@ -272,8 +283,7 @@ std::string EscapeAuthHttp(absl::string_view text) {
   return escaped;
 }
 
-absl::Status AuthHttpRequest(const LookupQuestion& question,
-                             const std::vector<std::pair<std::string, std::string>>& more,
+absl::Status AuthHttpRequest(const LookupQuestion& question, const AuthHttpExtras& extras,
                              std::vector<Secret>* lines) {
   Lines out(lines);
   out.Add("Auth-Method", question.method);
@@ -284,12 +294,19 @@ absl::Status AuthHttpRequest(const LookupQuestion& question,
   out.Add("Auth-Protocol", "pop3");
   out.Add("Auth-Login-Attempt", absl::StrCat(question.attempt));
   out.Add("Client-IP", question.client_ip);
+  if (!question.proxied_from.empty()) {
+    out.Add("Proxy-Protocol-Addr", question.proxied_from.IpText());
+    out.Add("Proxy-Protocol-Port", absl::StrCat(question.proxied_from.port()));
+    out.Add("Proxy-Protocol-Server-Addr", question.proxied_to.IpText());
+    out.Add("Proxy-Protocol-Server-Port", absl::StrCat(question.proxied_to.port()));
+  }
   if (question.tls) {
     out.Add("Auth-SSL", "on");
     out.AddIfAny("Auth-SSL-Protocol", question.tls_version);
     out.AddIfAny("Auth-SSL-Cipher", question.tls_cipher);
+    AddCertificate(question.certificate, extras.client_certificate, &out);
   }
-  for (const auto& [name, value] : more) out.Add(name, value);
+  for (const auto& [name, value] : extras.headers) out.Add(name, value);
   if (!out.bad()) return absl::OkStatus();
   lines->clear();
   return absl::InvalidArgumentError("a control character in a value for the service");

@@ -106,7 +106,7 @@ bool AuthHttpSource::AskOne(const HttpUrl& url, const std::vector<Secret>& lines
 LookupAnswer AuthHttpSource::Ask(const LookupQuestion& question, Clock::time_point deadline) {
   if (!client_.usable()) return LookupAnswer::Of(Kind::kTemporary, "libcurl does not start");
   std::vector<Secret> lines;
-  const absl::Status status = AuthHttpRequest(question, options_.headers, &lines);
+  const absl::Status status = AuthHttpRequest(question, options_.extras, &lines);
   if (!status.ok()) return LookupAnswer::Of(Kind::kForbidden, std::string(status.message()));
   LookupAnswer answer;
   std::string why = "no time left";

@@ -10,11 +10,23 @@
 
 #include "absl/strings/string_view.h"
 #include "proxy/base/secret.h"
+#include "proxy/base/socket_address.h"
 #include "proxy/base/time.h"
 
 namespace postern::routing {
 
-// Who asks. Every text is free of control bytes.
+// What the client has shown to a listener that asks for certificates.
+struct LookupCertificate {
+  bool wanted = false;  // the listener asks
+  // All empty: none was shown. Those that are shown are verified. The forms are nginx's.
+  std::string subject;      // RFC 2253
+  std::string issuer;       // likewise
+  std::string serial;       // hexadecimal
+  std::string fingerprint;  // SHA-1, hexadecimal
+  std::string pem;          // has line ends
+};
+
+// Who asks. Every text is free of control bytes, but for the certificate itself.
 struct LookupQuestion {
   std::string user;       // normalised; the only thing most sources look at
   std::string method;     // "plain", "apop", "cram-md5", ...: as nginx names them
@@ -27,6 +39,10 @@ struct LookupQuestion {
   bool tls = false;
   std::string tls_version;  // empty without TLS
   std::string tls_cipher;
+  LookupCertificate certificate;
+  // Where a PROXY header says the client came from, and what it had connected to; empty without
+  // one.
+  SocketAddress proxied_from, proxied_to;
   int attempt = 1;      // of this connection, from 1
   std::string message;  // ready to be sent, for sources that are told more: see policy_source.h
 };

@@ -12,14 +12,19 @@ namespace postern::routing {
 namespace {
 
 using Kind = LookupAnswer::Kind;
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
-std::vector<std::string> Request(
-    const LookupQuestion& question,
-    const std::vector<std::pair<std::string, std::string>>& more = {}) {
+std::vector<std::string> Request(const LookupQuestion& question,
+                                 const std::vector<std::pair<std::string, std::string>>& more = {},
+                                 bool whole = false) {
   std::vector<Secret> lines;
-  EXPECT_TRUE(AuthHttpRequest(question, more, &lines).ok());
+  AuthHttpExtras extras;
+  extras.headers = more;
+  extras.client_certificate = whole;
+  EXPECT_TRUE(AuthHttpRequest(question, extras, &lines).ok());
   std::vector<std::string> text;
   for (const Secret& line : lines) text.emplace_back(line.view());
   return text;
@@ -63,6 +68,44 @@ TEST(AuthHttpRequestTest, LinesInTheOrderOfNginx) {
                           "X-Auth-Key: k"));
 }
 
+TEST(AuthHttpRequestTest, TheClientsCertificate) {
+  LookupQuestion question = Plain();
+  question.tls = true;
+  question.certificate.wanted = true;
+  std::vector<std::string> lines = Request(question);
+  EXPECT_EQ(lines.back(), "Auth-SSL-Verify: NONE");
+  question.certificate.subject = "CN=anna,O=A \\C3\\A4";
+  question.certificate.issuer = "CN=clients";
+  question.certificate.serial = "1F0A";
+  question.certificate.fingerprint = "0123456789abcdef0123456789abcdef01234567";
+  question.certificate.pem = "-----BEGIN CERTIFICATE-----\nab+/=\n-----END CERTIFICATE-----\n";
+  lines = Request(question, {{"X-Last", "1"}}, /*whole=*/true);
+  lines.erase(lines.begin(), lines.begin() + 7);
+  EXPECT_THAT(lines,
+              ElementsAre("Auth-SSL-Verify: SUCCESS", "Auth-SSL-Subject: CN=anna,O=A \\C3\\A4",
+                          "Auth-SSL-Issuer: CN=clients", "Auth-SSL-Serial: 1F0A",
+                          "Auth-SSL-Fingerprint: 0123456789abcdef0123456789abcdef01234567",
+                          "Auth-SSL-Cert: -----BEGIN%20CERTIFICATE-----%0Aab+/=%0A-----END%20"
+                          "CERTIFICATE-----%0A",
+                          "X-Last: 1"));
+  EXPECT_THAT(Request(question), Not(Contains(HasSubstr("Auth-SSL-Cert"))));
+  // Nobody was asked for one.
+  question.certificate.wanted = false;
+  EXPECT_THAT(Request(question, {}, true), Not(Contains(HasSubstr("Auth-SSL-Verify"))));
+}
+
+TEST(AuthHttpRequestTest, WhomAProxyHeaderNamed) {
+  LookupQuestion question = Plain();
+  question.proxied_from = *SocketAddress::Parse("[2001:db8::7]:4711");
+  question.proxied_to = *SocketAddress::Parse("[2001:db8::1]:995");
+  question.tls = true;
+  std::vector<std::string> lines = Request(question);
+  lines.erase(lines.begin(), lines.begin() + 6);
+  EXPECT_THAT(lines, ElementsAre("Proxy-Protocol-Addr: 2001:db8::7", "Proxy-Protocol-Port: 4711",
+                                 "Proxy-Protocol-Server-Addr: 2001:db8::1",
+                                 "Proxy-Protocol-Server-Port: 995", "Auth-SSL: on"));
+}
+
 TEST(AuthHttpRequestTest, EscapesWhatNginxEscapes) {
   EXPECT_EQ(EscapeAuthHttp("a b%c+d"), "a%20b%25c+d");
   EXPECT_EQ(EscapeAuthHttp(absl::string_view("\0\r\n\x1f", 4)), "%00%0D%0A%1F");
@@ -83,6 +126,15 @@ TEST(AuthHttpRequestTest, NoLineEndGetsIntoAHeader) {
     LookupQuestion bad = Plain();
     bad.tls = true;
     bad.*field = "x\r\nAuth-User: root";
+    EXPECT_FALSE(AuthHttpRequest(bad, {}, &lines).ok());
+    EXPECT_TRUE(lines.empty());
+  }
+  for (std::string LookupCertificate::*const field :
+       {&LookupCertificate::subject, &LookupCertificate::issuer, &LookupCertificate::serial,
+        &LookupCertificate::fingerprint}) {
+    LookupQuestion bad = Plain();
+    bad.tls = bad.certificate.wanted = true;
+    bad.certificate.*field = "x\r\nAuth-User: root";
     EXPECT_FALSE(AuthHttpRequest(bad, {}, &lines).ok());
     EXPECT_TRUE(lines.empty());
   }

@@ -254,6 +254,32 @@ TEST_F(LookupServiceTest, TheClientCountsWhereItIsSeen) {
   }
 }
 
+TEST_F(LookupServiceTest, ACertificateAndWhereTheClientHadConnectedToBelongToTheClient) {
+  traits_.judges_credentials = traits_.sees_client = true;
+  Start();
+  const auto ask = [this](const std::string& fingerprint, const std::string& serial,
+                          const std::string& proxied_to) {
+    LookupQuestion question = Question("a");
+    question.certificate.wanted = true;
+    question.certificate.fingerprint = fingerprint;
+    question.certificate.serial = serial;
+    if (!proxied_to.empty()) {
+      question.proxied_from = *SocketAddress::Parse("203.0.113.9:4711");
+      question.proxied_to = *SocketAddress::Parse(proxied_to);
+    }
+    AskAndWait(std::move(question));
+    return world_.asked.load();
+  };
+  EXPECT_EQ(ask("", "", ""), 1);
+  EXPECT_EQ(ask("ab", "01", ""), 2);
+  EXPECT_EQ(ask("ab", "02", ""), 3);
+  EXPECT_EQ(ask("cd", "01", ""), 4);
+  EXPECT_EQ(ask("ab", "01", "192.0.2.1:995"), 5);
+  EXPECT_EQ(ask("ab", "01", "192.0.2.2:995"), 6);
+  EXPECT_EQ(ask("ab", "01", "192.0.2.2:110"), 7);
+  EXPECT_EQ(ask("ab", "01", "192.0.2.1:995"), 7);
+}
+
 TEST_F(LookupServiceTest, TheSameQuestionIsAskedOnce) {
   options_.connections = 2;
   Start();
