@@ -78,8 +78,8 @@ bool Counted(const BackendTotals& totals) {
 }  // namespace
 
 absl::string_view LookupAnswerName(size_t answer) {
-  constexpr std::array<absl::string_view, kLookupAnswerCount> kNames = {"found", "unknown",
-                                                                        "temporary", "forbidden"};
+  constexpr std::array<absl::string_view, kLookupAnswerCount> kNames = {
+      "found", "unknown", "temporary", "forbidden", "wait"};
   CHECK(answer < kNames.size());
   return kNames[answer];
 }

@@ -109,7 +109,7 @@ struct LatencyTotals {
 
 // How the source of a lookup can answer: label `result`, "found", "unknown", "temporary" and
 // "forbidden".
-inline constexpr size_t kLookupAnswerCount = 4;
+inline constexpr size_t kLookupAnswerCount = 5;
 absl::string_view LookupAnswerName(size_t answer);
 
 // What is known of a lookup. Its threads are no workers, so it counts for itself.

@@ -31,6 +31,23 @@ void Session::TakeCertificate() {
   dialogue_->SetCertificateUser(UserOf(*certificate_, listener().certificate_user));
 }
 
+// What a neighbour has told of the client's TLS is not about ours, nor about its certificate.
+void Session::DescribeCertificate(routing::LookupQuestion* question) const {
+  if (listener().client_certificate == tls::ClientCertificate::kNone) return;
+  if (neighbour_ != nullptr && neighbour_->told_tls) return;
+  if (client_.tls() == nullptr || !client_.tls()->handshake_done()) return;
+  routing::LookupCertificate& certificate = question->certificate;
+  certificate.wanted = true;
+  if (certificate_ == nullptr) return;
+  std::optional<tls::CertificateDetails> details = client_.tls()->peer_certificate_details();
+  if (!details.has_value()) return;
+  certificate.subject = std::move(details->subject);
+  certificate.issuer = std::move(details->issuer);
+  certificate.serial = std::move(details->serial);
+  certificate.fingerprint = std::move(details->fingerprint);
+  certificate.pem = std::move(details->pem);
+}
+
 // A master user logs everybody in; elsewhere the user's stored secret does, where there is one.
 bool Session::CertificateOpens(const routing::Decision& route, absl::string_view* password) const {
   const Secret* secret =

@@ -51,9 +51,9 @@ coro::Task<bool> Session::LogIn() {
     // Unknown users and wrong passwords are answered at the same moment after the question, with
     // the same words, so that nobody can find out who exists. What everybody waits for, whatever
     // comes of the login, comes on top: otherwise a long wait would leave nothing of the delay.
-    const DurationNs delay =
-        std::max(config().timeouts.refused_delay, lookup_ != nullptr ? lookup_->refused_delay : 0);
-    co_await Pause(asked_at + delay + GuardDelay() + PolicyDelay() - io_->Now());
+    const TimeNs tell_at = asked_at + config().timeouts.refused_delay + GuardDelay() +
+                           PolicyDelay() + (lookup_ != nullptr ? lookup_->waited : 0);
+    co_await Pause(std::max(tell_at, lookup_ != nullptr ? lookup_->refuse_at : 0) - io_->Now());
     if (reason_ != CloseReason::kNone) co_return false;
     EnterPhase(Phase::kLogin);
     client_.Queue(refusal_);
@@ -142,7 +142,7 @@ coro::Task<Session::Attempt> Session::FindRoute(const pop3::Credentials* credent
   for (;;) {
     *route = RouteUser();
     if (route->lookup >= 0) {
-      const Attempt asked = co_await AskLookups(credentials, route);
+      const Attempt asked = co_await AskLookups(credentials, wait, route);
       if (asked != Attempt::kJoined) co_return asked;
     }
     // Our own secrets are asked before any backend, so that a wrong digest costs none anything.

@@ -54,6 +54,11 @@ using Kind = routing::LookupAnswer::Kind;
 constexpr DurationNs kRefusedDelayMax = 60 * kSecond;
 // Most answers come sooner. Then the client is read, so that its going is noticed.
 constexpr DurationNs kListenAfter = 100 * kMillisecond;
+// One that does not decide is asked so often, and for so long; nginx asks without end.
+constexpr int kAsksMax = 20;
+constexpr DurationNs kUndecidedMax = 60 * kSecond;
+// Between two questions, also where the service names no time.
+constexpr DurationNs kAskAgainMin = 50 * kMillisecond;
 
 // As nginx names them; those that it does not know by their SASL name.
 std::string MethodName(const pop3::Credentials& credentials) {
@@ -65,6 +70,15 @@ std::string MethodName(const pop3::Credentials& credentials) {
 
 std::string ErrorLine(absl::string_view words) {
   return pop3::CleanReply(absl::StrCat("-ERR ", words));
+}
+
+// Not a failure of the service: it has spoken about this user.
+routing::AnswerPtr Undecided() {
+  auto answer = std::make_shared<routing::LookupAnswer>();
+  answer->kind = Kind::kTemporary;
+  answer->refusal = "[SYS/TEMP] Please try again later";
+  answer->detail = "the service says WAIT for too long";
+  return answer;
 }
 
 // Tells the worker, which tells the session if it is still there.
@@ -105,6 +119,11 @@ routing::LookupQuestion Session::Question(const pop3::Credentials& credentials) 
   question.tls_version = std::move(identity.tls_version);
   question.tls_cipher = std::move(identity.tls_cipher);
   question.attempt = dialogue_->refused_logins() + 1;
+  DescribeCertificate(&question);
+  if (neighbour_ != nullptr && !neighbour_->told.client.empty()) {
+    question.proxied_from = neighbour_->told.client;
+    question.proxied_to = neighbour_->told.destination;
+  }
   return question;
 }
 
@@ -150,20 +169,59 @@ coro::Task<void> Session::ListenForAnswer(const LookupWait* wait, TimeNs until) 
   if (outcome != Outcome::kOk) EndOnClient(outcome);
 }
 
+// It takes no thread of the service's, however long it lasts. `timeout` is each question's own.
+coro::Task<routing::AnswerPtr> Session::AskUntilAnswered(routing::LookupService* service,
+                                                         const pop3::Credentials* credentials,
+                                                         LoginWait* wait) {
+  const TimeNs until = std::min(io_->Now() + kUndecidedMax, accepted_at_ + config().timeouts.login);
+  routing::AnswerPtr answer;
+  for (int asks = 1;; ++asks) {
+    const TimeNs asked_at = io_->Now();
+    routing::LookupQuestion question = Question(*credentials);
+    answer = co_await AskService(service, &question);
+    upstream_time_ += io_->Now() - asked_at;
+    if (answer == nullptr || answer->kind != Kind::kWait) break;
+    const TimeNs answered_at = io_->Now();
+    const TimeNs ask_at = answered_at + std::max(answer->wait.value_or(0), kAskAgainMin);
+    if (asks >= kAsksMax || ask_at >= until) {
+      answer = Undecided();
+      break;
+    }
+    PassTurn(wait, 1);
+    const bool goes_on = co_await WaitToAskAgain(ask_at);
+    lookup_->waited += io_->Now() - answered_at;
+    if (goes_on) continue;
+    answer = nullptr;
+    break;
+  }
+  co_return answer;
+}
+
+// False: the session has ended, or is about to. The client is read meanwhile: one that goes is
+// asked for no more.
+coro::Task<bool> Session::WaitToAskAgain(TimeNs ask_at) {
+  bool listens = true;
+  Outcome outcome = co_await client_.Flush();
+  while (outcome == Outcome::kOk && reason_ == CloseReason::kNone &&
+         expire_reason_ == CloseReason::kNone && io_->Now() < ask_at) {
+    outcome = co_await ListenUntil(ask_at, &listens);
+  }
+  if (outcome != Outcome::kOk) EndOnClient(outcome);
+  const bool over = reason_ != CloseReason::kNone || expire_reason_ != CloseReason::kNone;
+  co_return !over;
+}
+
 coro::Task<Session::Attempt> Session::AskLookups(const pop3::Credentials* credentials,
-                                                 routing::Decision* route) {
+                                                 LoginWait* wait, routing::Decision* route) {
   // A login that has waited in line asks again.
   if (phase_ != Phase::kUpstreamLogin) EnterPhase(Phase::kUpstreamLogin);
   lookup_ = std::make_unique<LookupVisit>();
   while (route->lookup >= 0) {
-    const TimeNs started = io_->Now();
     const auto lookup = static_cast<size_t>(route->lookup);
     lookup_->name = config().lookups[lookup].options.name;
     lookup_->number = lookup;
     routing::LookupService* service = snapshot_->shared->lookups[lookup].get();
-    routing::LookupQuestion question = Question(*credentials);
-    routing::AnswerPtr answer = co_await AskService(service, &question);
-    upstream_time_ += io_->Now() - started;
+    routing::AnswerPtr answer = co_await AskUntilAnswered(service, credentials, wait);
     lookup_->answer = std::move(answer);
     if (reason_ != CloseReason::kNone) co_return Attempt::kGone;
     // The deadline or a shutdown came in between: the dialogue says the last words.
@@ -188,16 +246,19 @@ Session::Attempt Session::TakeAnswer(const routing::LookupAnswer& answer,
         upstream_error_ = absl::StrCat("lookup ", lookup_->name, ": ", answer.detail);
       }
       return Attempt::kJoined;
+    case Kind::kWait:  // AskUntilAnswered() keeps it
     case Kind::kTemporary:
       upstream_error_ = absl::StrCat("lookup ", lookup_->name, ": ", answer.detail);
-      if (!answer.refusal.empty()) lookup_->words = ErrorLine(answer.refusal);
+      if (answer.refusal.empty()) return Attempt::kUnavailable;
+      // As nginx has it: a service that says how long the client is to wait lets it try again.
+      if (answer.wait.value_or(0) > 0) {
+        return RefuseAsServiceWants(answer, metrics::LoginResult::kUnavailable);
+      }
+      lookup_->words = ErrorLine(answer.refusal);
       return Attempt::kUnavailable;
     case Kind::kForbidden:
       upstream_error_ = absl::StrCat("lookup ", lookup_->name, ": ", answer.detail);
-      if (!answer.refusal.empty()) refusal_ = ErrorLine(answer.refusal);
-      lookup_->refused_delay = std::min(answer.wait.value_or(0), kRefusedDelayMax);
-      CountLogin(metrics::LoginResult::kRefused);
-      return Attempt::kRefused;
+      return RefuseAsServiceWants(answer, metrics::LoginResult::kRefused);
     case Kind::kFound:
       break;
   }
@@ -241,6 +302,14 @@ Session::Attempt Session::TakeAnswer(const routing::LookupAnswer& answer,
     }
   }
   return Attempt::kJoined;
+}
+
+Session::Attempt Session::RefuseAsServiceWants(const routing::LookupAnswer& answer,
+                                               metrics::LoginResult counted) {
+  if (!answer.refusal.empty()) refusal_ = ErrorLine(answer.refusal);
+  lookup_->refuse_at = io_->Now() + std::min(answer.wait.value_or(0), kRefusedDelayMax);
+  CountLogin(counted);
+  return Attempt::kRefused;
 }
 
 // Always false. The session log has the reason of each; the process's own says now and then that an

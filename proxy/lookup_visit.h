@@ -23,7 +23,8 @@ struct LookupVisit {
   const Secret* secret = nullptr;  // with which password; null: the client's
   AddressList addresses;           // a server that no backend names; null: as the route says
   std::string words;               // of [SYS/TEMP], with CRLF; empty: ours
-  DurationNs refused_delay = 0;    // at least, before a refusal is told
+  TimeNs refuse_at = 0;            // a refusal is not told before
+  DurationNs waited = 0;           // because a service wanted to be asked again
 
   // The login is over.
   void Wipe() {

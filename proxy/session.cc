@@ -275,6 +275,7 @@ void Session::WriteRecord() {
   }
   if (lookup_ != nullptr) {
     record.lookup = lookup_->name;
+    record.undecided = lookup_->waited;
     if (ReachesUnnamedServer()) record.server = (*lookup_->addresses)[0];
   }
   if (policy_ != nullptr) {

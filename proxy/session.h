@@ -139,6 +139,7 @@ class Session : public ListNode<Session> {
   std::string SessionName() const;
   // client_certificate.cc: after a handshake.
   void TakeCertificate();
+  void DescribeCertificate(routing::LookupQuestion* question) const;
   // Whether the certificate alone lets the user in wherever the route leads.
   bool CertificateOpens(const routing::Decision& route, absl::string_view* password) const;
   // client_login.cc: the AUTHORIZATION state up to a set of credentials.
@@ -250,11 +251,17 @@ class Session : public ListNode<Session> {
   // lookup_login.cc: asks until it is known where the user lives; kJoined: `route` says where, and
   // lookup_ how to log in there.
   friend class LookupWait;
-  coro::Task<Attempt> AskLookups(const pop3::Credentials* credentials, routing::Decision* route);
+  coro::Task<Attempt> AskLookups(const pop3::Credentials* credentials, LoginWait* wait,
+                                 routing::Decision* route);
   // Takes the question away. Null: the session has ended, or is about to.
   coro::Task<routing::AnswerPtr> AskService(routing::LookupService* service,
                                             routing::LookupQuestion* question);
   coro::Task<void> ListenForAnswer(const LookupWait* wait, TimeNs until);
+  // Likewise, until the service has more to say than kWait.
+  coro::Task<routing::AnswerPtr> AskUntilAnswered(routing::LookupService* service,
+                                                  const pop3::Credentials* credentials,
+                                                  LoginWait* wait);
+  coro::Task<bool> WaitToAskAgain(TimeNs ask_at);
   routing::LookupQuestion Question(const pop3::Credentials& credentials) const;
   std::shared_ptr<LookupWait> BeginAsking(routing::LookupService* service,
                                           routing::LookupQuestion* question,
@@ -265,6 +272,7 @@ class Session : public ListNode<Session> {
   bool Resolve(const routing::LookupAnswer& answer, routing::Decision* route);
   bool ResolveAddress(const SocketAddress& address, routing::Decision* route);
   bool MayLeadTo(const SocketAddress& address) const;
+  Attempt RefuseAsServiceWants(const routing::LookupAnswer& answer, metrics::LoginResult counted);
   bool LookupUnusable(absl::string_view why);
   // Whether the answer, or what it was made of, has shown that the credentials are good.
   bool JudgedByLookup() const { return lookup_ != nullptr && lookup_->judged; }

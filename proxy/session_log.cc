@@ -91,6 +91,7 @@ Fields Collect(const SessionRecord& record, absl::Time now) {
   }
   if (record.handshake > 0) AddDuration(&fields, "handshake_ms", record.handshake);
   if (record.upstream > 0) AddDuration(&fields, "upstream_ms", record.upstream);
+  if (record.undecided > 0) AddDuration(&fields, "undecided_ms", record.undecided);
   if (record.in_use > 0) AddDuration(&fields, "in_use_ms", record.in_use);
   if (record.logged_in) AddDuration(&fields, "login_ms", record.login);
   AddDuration(&fields, "total_ms", record.total);

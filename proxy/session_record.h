@@ -49,6 +49,7 @@ struct SessionRecord {
   DurationNs handshake = 0;  // zero when it did not take place
   DurationNs login = 0;      // accept to logged in
   DurationNs upstream = 0;   // of it: connecting and logging in to backends
+  DurationNs undecided = 0;  // of it: waiting to ask a lookup again, in the last attempt
   DurationNs in_use = 0;     // of it: waiting for a locked maildrop, in the last attempt
   DurationNs total = 0;
   uint64_t bytes_from_client = 0;  // after login

@@ -202,6 +202,8 @@ absl::string_view DescribeKind(LookupAnswer::Kind kind) {
       return "does not know the user";
     case LookupAnswer::Kind::kTemporary:
       return "has no answer now";
+    case LookupAnswer::Kind::kWait:
+      return "wants to be asked again";
     case LookupAnswer::Kind::kForbidden:
       return "refuses";
   }

@@ -167,6 +167,13 @@ std::optional<PeerCertificate> Engine::peer_certificate() const {
   return peer;
 }
 
+std::optional<CertificateDetails> Engine::peer_certificate_details() const {
+  CHECK(handshake_done_);
+  const X509* certificate = SSL_get0_peer_certificate(ssl_);
+  if (certificate == nullptr) return std::nullopt;
+  return ReadCertificateDetails(certificate);
+}
+
 Result Engine::Stopped(int ssl_result, absl::string_view what) {
   switch (SSL_get_error(ssl_, ssl_result)) {
     case SSL_ERROR_WANT_READ:

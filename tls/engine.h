@@ -17,6 +17,7 @@
 
 #include "absl/strings/string_view.h"
 #include "proxy/base/byte_arena.h"
+#include "tls/certificate_details.h"
 #include "tls/peer_certificate.h"
 
 struct ssl_st;
@@ -113,6 +114,8 @@ class Engine {
   // Likewise; nothing when the peer showed no certificate. Servers show one always, clients when
   // they are asked and have one.
   std::optional<PeerCertificate> peer_certificate() const;
+  // Likewise: the rest of it.
+  std::optional<CertificateDetails> peer_certificate_details() const;
 
   // After kError: one short, printable sentence without peer-controlled text, for the log.
   const std::string& error() const { return error_; }

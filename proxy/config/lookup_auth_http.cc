@@ -19,10 +19,32 @@ namespace {
 
 // Names that the protocol itself has, or that belong to the transport.
 bool IsOwnHeader(absl::string_view name) {
-  for (const absl::string_view own :
-       {"Auth-Method", "Auth-User", "Auth-Pass", "Auth-Salt", "Auth-Protocol", "Auth-Login-Attempt",
-        "Client-IP", "Auth-SSL", "Auth-SSL-Protocol", "Auth-SSL-Cipher", "Host", "Connection",
-        "Content-Length", "Transfer-Encoding", "Expect", "Upgrade"}) {
+  for (const absl::string_view own : {"Auth-Method",
+                                      "Auth-User",
+                                      "Auth-Pass",
+                                      "Auth-Salt",
+                                      "Auth-Protocol",
+                                      "Auth-Login-Attempt",
+                                      "Client-IP",
+                                      "Auth-SSL",
+                                      "Auth-SSL-Protocol",
+                                      "Auth-SSL-Cipher",
+                                      "Auth-SSL-Verify",
+                                      "Auth-SSL-Subject",
+                                      "Auth-SSL-Issuer",
+                                      "Auth-SSL-Serial",
+                                      "Auth-SSL-Fingerprint",
+                                      "Auth-SSL-Cert",
+                                      "Proxy-Protocol-Addr",
+                                      "Proxy-Protocol-Port",
+                                      "Proxy-Protocol-Server-Addr",
+                                      "Proxy-Protocol-Server-Port",
+                                      "Host",
+                                      "Connection",
+                                      "Content-Length",
+                                      "Transfer-Encoding",
+                                      "Expect",
+                                      "Upgrade"}) {
     if (absl::EqualsIgnoreCase(name, own)) return true;
   }
   return false;
@@ -69,7 +91,8 @@ void ParseAuthHttpLookup(TableReader* reader, const std::string& file_name,
   if (!options.ca_file.empty()) lookup->files.push_back(options.ca_file);
   reader->Bool("strict", &options.rules.strict);
   reader->Word<bool>("decode", {{"off", false}, {"percent", true}}, &options.rules.percent);
-  ReadHeaders(reader, diagnostics, &options.headers);
+  reader->Bool("pass_client_certificate", &options.extras.client_certificate);
+  ReadHeaders(reader, diagnostics, &options.extras.headers);
   lookup->traits.judges_credentials = true;
   lookup->traits.judges_digests = true;
   lookup->traits.sees_client = true;

@@ -56,6 +56,17 @@ class Lines {
   bool bad_ = false;
 };
 
+// A certificate that is shown and not good has ended the handshake: nobody is "FAILED".
+void AddCertificate(const LookupCertificate& certificate, bool whole, Lines* out) {
+  if (!certificate.wanted) return;
+  out->Add("Auth-SSL-Verify", certificate.fingerprint.empty() ? "NONE" : "SUCCESS");
+  out->AddIfAny("Auth-SSL-Subject", certificate.subject);
+  out->AddIfAny("Auth-SSL-Issuer", certificate.issuer);
+  out->AddIfAny("Auth-SSL-Serial", certificate.serial);
+  out->AddIfAny("Auth-SSL-Fingerprint", certificate.fingerprint);
+  if (whole && !certificate.pem.empty()) out->AddEscaped("Auth-SSL-Cert", certificate.pem);
+}
+
 // The values of a reply that mean something; views into it. Of two the last one counts.
 struct Fields {
   std::optional<absl::string_view> status, server, port, user, pass, wait, cache_control;
@@ -160,21 +171,19 @@ std::string DecodePercent(absl::string_view text) {
   return plain;
 }
 
-AuthHttpReply Bad(absl::string_view what) {
-  AuthHttpReply reply;
-  reply.answer = LookupAnswer::Of(Kind::kTemporary, std::string(what));
-  return reply;
+LookupAnswer Bad(absl::string_view what) {
+  return LookupAnswer::Of(Kind::kTemporary, std::string(what));
 }
 
-AuthHttpReply Refusal(absl::string_view words, const Fields& fields) {
-  AuthHttpReply reply;
-  // What may pass is no verdict.
-  reply.answer.kind = absl::StartsWith(words, "[SYS/TEMP]") ? Kind::kTemporary : Kind::kForbidden;
-  reply.answer.refusal = CleanWords(words);
-  reply.answer.detail =
-      absl::StrCat("refused with \"", EscapeForLog(reply.answer.refusal, 120), "\"");
-  if (const auto wait = Seconds(fields.wait, kWaitSecondsMax)) reply.answer.wait = *wait * kSecond;
-  return reply;
+LookupAnswer Refusal(absl::string_view words, const Fields& fields) {
+  LookupAnswer answer;
+  // What may pass is no verdict. Response codes are in any case (RFC 2449 section 8).
+  answer.kind =
+      absl::StartsWithIgnoreCase(words, "[SYS/TEMP]") ? Kind::kTemporary : Kind::kForbidden;
+  answer.refusal = CleanWords(words);
+  answer.detail = absl::StrCat("refused with \"", EscapeForLog(answer.refusal, 120), "\"");
+  if (const auto wait = Seconds(fields.wait, kWaitSecondsMax)) answer.wait = *wait * kSecond;
+  return answer;
 }
 
 // Auth-Server and Auth-Port: an address as nginx has it, or the name of a backend or pool. False:
@@ -216,10 +225,8 @@ bool ReadTarget(const Fields& fields, std::string* target, std::string* what) {
   return true;
 }
 
-AuthHttpReply Found(const Fields& fields, const AuthHttpRules& rules) {
-  AuthHttpReply reply;
-  LookupAnswer& answer = reply.answer;
-  answer.kind = Kind::kFound;
+LookupAnswer Found(const Fields& fields, const AuthHttpRules& rules) {
+  LookupAnswer answer = LookupAnswer::Of(Kind::kFound);
   if (!fields.server.has_value()) {
     // With an explicit OK the route may know where to; anything else is no reply of this protocol.
     if (!fields.status.has_value()) return Bad("neither Auth-Status nor Auth-Server in the reply");
@@ -253,7 +260,7 @@ AuthHttpReply Found(const Fields& fields, const AuthHttpRules& rules) {
                       ? absl::StrCat("OK", fields.user.has_value() ? ", with Auth-User" : "",
                                      fields.pass.has_value() ? ", with Auth-Pass" : "")
                       : "OK";
-  return reply;
+  return answer;
 }
 
 }  // namespace
@@ -276,8 +283,7 @@ std::string EscapeAuthHttp(absl::string_view text) {
   return escaped;
 }
 
-absl::Status AuthHttpRequest(const LookupQuestion& question,
-                             const std::vector<std::pair<std::string, std::string>>& more,
+absl::Status AuthHttpRequest(const LookupQuestion& question, const AuthHttpExtras& extras,
                              std::vector<Secret>* lines) {
   Lines out(lines);
   out.Add("Auth-Method", question.method);
@@ -288,42 +294,44 @@ absl::Status AuthHttpRequest(const LookupQuestion& question,
   out.Add("Auth-Protocol", "pop3");
   out.Add("Auth-Login-Attempt", absl::StrCat(question.attempt));
   out.Add("Client-IP", question.client_ip);
+  if (!question.proxied_from.empty()) {
+    out.Add("Proxy-Protocol-Addr", question.proxied_from.IpText());
+    out.Add("Proxy-Protocol-Port", absl::StrCat(question.proxied_from.port()));
+    out.Add("Proxy-Protocol-Server-Addr", question.proxied_to.IpText());
+    out.Add("Proxy-Protocol-Server-Port", absl::StrCat(question.proxied_to.port()));
+  }
   if (question.tls) {
     out.Add("Auth-SSL", "on");
     out.AddIfAny("Auth-SSL-Protocol", question.tls_version);
     out.AddIfAny("Auth-SSL-Cipher", question.tls_cipher);
+    AddCertificate(question.certificate, extras.client_certificate, &out);
   }
-  for (const auto& [name, value] : more) out.Add(name, value);
+  for (const auto& [name, value] : extras.headers) out.Add(name, value);
   if (!out.bad()) return absl::OkStatus();
   lines->clear();
   return absl::InvalidArgumentError("a control character in a value for the service");
 }
 
-AuthHttpReply ReadAuthHttpReply(absl::string_view head, const AuthHttpRules& rules) {
+LookupAnswer ReadAuthHttpReply(absl::string_view head, const AuthHttpRules& rules) {
   if (head.size() > kAuthHttpReplyBytesMax) return Bad("a reply of more than 64 KiB of headers");
   const int code = TakeStatusCode(&head);
   Fields fields;
   const bool readable = ReadFields(head, &fields);
   if (rules.strict && (code < 200 || code > 299)) {
-    if (code == 404) {
-      AuthHttpReply unknown;
-      unknown.answer = LookupAnswer::Of(Kind::kUnknown, "HTTP status 404");
-      return unknown;
-    }
+    if (code == 404) return LookupAnswer::Of(Kind::kUnknown, "HTTP status 404");
     if (code != 401 && code != 403) return Bad(absl::StrCat("HTTP status ", code));
     const bool words =
         readable && fields.status.has_value() && *fields.status != "OK" && *fields.status != "WAIT";
-    AuthHttpReply refused = Refusal(words ? *fields.status : "", fields);
-    refused.answer.kind = Kind::kForbidden;
-    refused.answer.detail = absl::StrCat("HTTP status ", code);
+    LookupAnswer refused = Refusal(words ? *fields.status : "", fields);
+    refused.kind = Kind::kForbidden;
+    refused.detail = absl::StrCat("HTTP status ", code);
     return refused;
   }
   if (!readable) return Bad("a header line of the reply is none");
   if (fields.status.has_value() && *fields.status == "WAIT") {
-    AuthHttpReply reply = Bad("the service says WAIT");
-    reply.again = true;
-    reply.answer.wait = Seconds(fields.wait, kWaitSecondsMax).value_or(0) * kSecond;
-    return reply;
+    LookupAnswer answer = LookupAnswer::Of(Kind::kWait, "the service says WAIT");
+    answer.wait = Seconds(fields.wait, kWaitSecondsMax).value_or(0) * kSecond;
+    return answer;
   }
   if (fields.status.has_value() && *fields.status != "OK") return Refusal(*fields.status, fields);
   return Found(fields, rules);

@@ -25,11 +25,14 @@ inline constexpr size_t kAuthHttpReplyBytesMax = 65536;
 // Auth-Pass.
 std::string EscapeAuthHttp(absl::string_view text);
 
-// The lines of a request behind Host, in nginx's order, each without its line end; `more` are the
-// operator's own. They hold the password. InvalidArgument when a value that is not escaped has a
-// control byte: never sent.
-absl::Status AuthHttpRequest(const LookupQuestion& question,
-                             const std::vector<std::pair<std::string, std::string>>& more,
+struct AuthHttpExtras {
+  std::vector<std::pair<std::string, std::string>> headers;  // the operator's own: name, value
+  bool client_certificate = false;                           // the whole of it, if there is one
+};
+
+// The lines of a request behind Host, in nginx's order, each without its line end. They hold the
+// password. InvalidArgument when a value that is not escaped has a control byte: never sent.
+absl::Status AuthHttpRequest(const LookupQuestion& question, const AuthHttpExtras& extras,
                              std::vector<Secret>* lines);
 
 struct AuthHttpRules {
@@ -40,14 +43,8 @@ struct AuthHttpRules {
   bool percent = false;
 };
 
-struct AuthHttpReply {
-  LookupAnswer answer;
-  // The service wants to be asked again, after `answer.wait`.
-  bool again = false;
-};
-
 // `head`: the status line, if there is one, and the header lines, up to the blank line or the end.
-AuthHttpReply ReadAuthHttpReply(absl::string_view head, const AuthHttpRules& rules);
+LookupAnswer ReadAuthHttpReply(absl::string_view head, const AuthHttpRules& rules);
 
 }  // namespace postern::routing
 

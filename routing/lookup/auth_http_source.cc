@@ -1,8 +1,6 @@
 #include "routing/lookup/auth_http_source.h"
 
-#include <algorithm>
 #include <chrono>
-#include <thread>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -13,8 +11,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using Kind = LookupAnswer::Kind;
 
-// A service may say WAIT this often; nginx asks without end.
-constexpr int kAsksMax = 20;
 // One reply on its way.
 struct Collected : public HttpReply {
   std::string text;  // holds secrets
@@ -77,9 +73,7 @@ class AuthHttpSource : public LookupSource {
  private:
   // One request to one URL; false: `*why` says what failed, and another one may be asked.
   bool AskOne(const HttpUrl& url, const std::vector<Secret>& lines,
-              std::chrono::milliseconds timeout, AuthHttpReply* reply, std::string* why);
-  // To each URL until one answers.
-  AuthHttpReply AskAll(const std::vector<Secret>& lines, Clock::time_point deadline);
+              std::chrono::milliseconds timeout, LookupAnswer* answer, std::string* why);
 
   const AuthHttpOptions options_;
   HttpClient client_;
@@ -87,7 +81,7 @@ class AuthHttpSource : public LookupSource {
 };
 
 bool AuthHttpSource::AskOne(const HttpUrl& url, const std::vector<Secret>& lines,
-                            std::chrono::milliseconds timeout, AuthHttpReply* reply,
+                            std::chrono::milliseconds timeout, LookupAnswer* answer,
                             std::string* why) {
   HttpRequest request;
   request.url = url.url;
@@ -102,44 +96,26 @@ bool AuthHttpSource::AskOne(const HttpUrl& url, const std::vector<Secret>& lines
     *why = absl::StrCat(url.Name(), ": ", failure.empty() ? "a reply without an end" : failure);
     return false;
   }
-  *reply = ReadAuthHttpReply(collected.text, options_.rules);
-  *why = absl::StrCat(url.Name(), ": ", reply->answer.detail);
-  // It answered, but not as a service of this kind does.
-  return reply->again || reply->answer.kind != Kind::kTemporary || !reply->answer.refusal.empty();
+  *answer = ReadAuthHttpReply(collected.text, options_.rules);
+  *why = absl::StrCat(url.Name(), ": ", answer->detail);
+  // Otherwise it answered, but not as a service of this kind does.
+  return answer->kind != Kind::kTemporary || !answer->refusal.empty();
 }
 
-AuthHttpReply AuthHttpSource::AskAll(const std::vector<Secret>& lines, Clock::time_point deadline) {
-  AuthHttpReply reply;
-  std::string why = "no time left";
-  const bool answered = AskInTurn(options_.urls, deadline, &current_,
-                                  [&](const HttpUrl& url, std::chrono::milliseconds timeout) {
-                                    return AskOne(url, lines, timeout, &reply, &why);
-                                  });
-  if (answered) {
-    reply.answer.detail = std::move(why);
-    return reply;
-  }
-  reply.again = false;
-  reply.answer = LookupAnswer::Of(Kind::kTemporary, std::move(why));
-  return reply;
-}
-
+// To each URL until one answers.
 LookupAnswer AuthHttpSource::Ask(const LookupQuestion& question, Clock::time_point deadline) {
   if (!client_.usable()) return LookupAnswer::Of(Kind::kTemporary, "libcurl does not start");
   std::vector<Secret> lines;
-  const absl::Status status = AuthHttpRequest(question, options_.headers, &lines);
+  const absl::Status status = AuthHttpRequest(question, options_.extras, &lines);
   if (!status.ok()) return LookupAnswer::Of(Kind::kForbidden, std::string(status.message()));
-  for (int i = 0; i < kAsksMax; ++i) {
-    AuthHttpReply reply = AskAll(lines, deadline);
-    if (!reply.again) return std::move(reply.answer);
-    const auto pause = std::max(std::chrono::nanoseconds(reply.answer.wait.value_or(0)),
-                                std::chrono::nanoseconds(std::chrono::milliseconds(50)));
-    if (Clock::now() + pause >= deadline) break;
-    std::this_thread::sleep_for(pause);
-  }
-  // Not a failure of the service: it has spoken about this user.
-  LookupAnswer answer = LookupAnswer::Of(Kind::kTemporary, "the service says WAIT for too long");
-  answer.refusal = "[SYS/TEMP] Please try again later";
+  LookupAnswer answer;
+  std::string why = "no time left";
+  const bool answered = AskInTurn(options_.urls, deadline, &current_,
+                                  [&](const HttpUrl& url, std::chrono::milliseconds timeout) {
+                                    return AskOne(url, lines, timeout, &answer, &why);
+                                  });
+  if (!answered) return LookupAnswer::Of(Kind::kTemporary, std::move(why));
+  answer.detail = std::move(why);
   return answer;
 }
 

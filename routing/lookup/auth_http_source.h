@@ -5,7 +5,6 @@
 
 #include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "routing/lookup/auth_http_message.h"
@@ -17,8 +16,8 @@ namespace postern::routing {
 struct AuthHttpOptions {
   std::vector<HttpUrl> urls;  // the next is asked when one fails
   AuthHttpRules rules;
-  std::vector<std::pair<std::string, std::string>> headers;  // name, value
-  std::string ca_file;                                       // empty: the system's
+  AuthHttpExtras extras;
+  std::string ca_file;  // empty: the system's
 };
 
 // A source for one thread: it keeps one connection, and stays with the URL that answered last.

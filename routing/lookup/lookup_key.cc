@@ -8,7 +8,8 @@ namespace postern::routing {
 
 LookupKey KeyOf(const LookupQuestion& question, const LookupTraits& traits,
                 const LookupDigest& digest) {
-  absl::string_view parts[10] = {question.user};
+  absl::string_view parts[13] = {question.user};
+  std::string proxied_to;
   size_t count = 1;
   const auto add = [&](std::initializer_list<absl::string_view> more) {
     for (const absl::string_view part : more) parts[count++] = part;
@@ -17,7 +18,10 @@ LookupKey KeyOf(const LookupQuestion& question, const LookupTraits& traits,
     add({question.method, question.password.view(), question.digest.view(), question.challenge});
   }
   if (traits.sees_client) {
-    add({question.client_ip, question.listener, question.sni, question.tls ? "tls" : ""});
+    if (!question.proxied_to.empty()) proxied_to = question.proxied_to.ToString();
+    const LookupCertificate& certificate = question.certificate;
+    add({question.client_ip, question.listener, question.sni, question.tls ? "tls" : "",
+         certificate.fingerprint, certificate.serial, certificate.issuer, proxied_to});
   }
   size_t bytes = 0;
   for (size_t i = 0; i < count; ++i) bytes += sizeof(uint32_t) + parts[i].size();

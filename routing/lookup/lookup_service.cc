@@ -77,6 +77,8 @@ absl::string_view LookupKindName(Kind kind) {
       return "temporary";
     case Kind::kForbidden:
       return "forbidden";
+    case Kind::kWait:
+      return "wait";
   }
   return "";
 }
@@ -245,7 +247,7 @@ void LookupService::Core::Serve(LookupSource* source, const std::shared_ptr<Flig
 }
 
 void LookupService::Core::Remember(const Flight& flight, const AnswerPtr& answer, TimeNs now) {
-  if (!flight.remembered || answer->kind == Kind::kTemporary) return;
+  if (!flight.remembered || answer->kind == Kind::kTemporary || answer->kind == Kind::kWait) return;
   const DurationNs configured = answer->kind == Kind::kFound ? options.ttl : options.negative_ttl;
   const DurationNs ttl = configured == 0 ? 0 : answer->ttl.value_or(configured);
   // What was true before is not to come back as a stale answer.

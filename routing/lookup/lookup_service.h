@@ -8,7 +8,8 @@
 //
 // What a source that judges credentials said counts for these credentials only: the key of tables
 // is a digest of user and credential together. Whoever shows a digest over a challenge (APOP,
-// CRAM-MD5) is never remembered: no such question comes twice.
+// CRAM-MD5) is never remembered: no such question comes twice. Nor is kWait: each of those who
+// hear it waits by itself and asks again, and meanwhile no thread is taken.
 #ifndef POSTERN_ROUTING_LOOKUP_LOOKUP_SERVICE_H_
 #define POSTERN_ROUTING_LOOKUP_LOOKUP_SERVICE_H_
 
@@ -30,8 +31,8 @@
 
 namespace postern::routing {
 
-inline constexpr size_t kLookupKindCount = 4;
-// "found", "unknown", "temporary", "forbidden".
+inline constexpr size_t kLookupKindCount = 5;
+// "found", "unknown", "temporary", "forbidden", "wait".
 absl::string_view LookupKindName(LookupAnswer::Kind kind);
 
 // Upper bounds in seconds of the times that questions take; the last bucket is +Inf.

@@ -10,11 +10,23 @@
 
 #include "absl/strings/string_view.h"
 #include "proxy/base/secret.h"
+#include "proxy/base/socket_address.h"
 #include "proxy/base/time.h"
 
 namespace postern::routing {
 
-// Who asks. Every text is free of control bytes.
+// What the client has shown to a listener that asks for certificates.
+struct LookupCertificate {
+  bool wanted = false;  // the listener asks
+  // All empty: none was shown. Those that are shown are verified. The forms are nginx's.
+  std::string subject;      // RFC 2253
+  std::string issuer;       // likewise
+  std::string serial;       // hexadecimal
+  std::string fingerprint;  // SHA-1, hexadecimal
+  std::string pem;          // has line ends
+};
+
+// Who asks. Every text is free of control bytes, but for the certificate itself.
 struct LookupQuestion {
   std::string user;       // normalised; the only thing most sources look at
   std::string method;     // "plain", "apop", "cram-md5", ...: as nginx names them
@@ -27,6 +39,10 @@ struct LookupQuestion {
   bool tls = false;
   std::string tls_version;  // empty without TLS
   std::string tls_cipher;
+  LookupCertificate certificate;
+  // Where a PROXY header says the client came from, and what it had connected to; empty without
+  // one.
+  SocketAddress proxied_from, proxied_to;
   int attempt = 1;      // of this connection, from 1
   std::string message;  // ready to be sent, for sources that are told more: see policy_source.h
 };
@@ -37,6 +53,7 @@ struct LookupAnswer {
     kUnknown,    // no such user here: the next route is asked
     kTemporary,  // not known now; `detail` says why. The client is told to come back
     kForbidden,  // the user may not log in, or the credentials are wrong
+    kWait,       // nothing is decided yet: to be asked again after `wait`, by whoever asks
   };
   LookupAnswer() = default;
   static LookupAnswer Of(Kind kind, std::string detail = {}) {
@@ -53,7 +70,7 @@ struct LookupAnswer {
   std::string login_user;              // as whom to log in there; empty: the user
   std::optional<Secret> login_secret;  // with which password; unset: the client's
   std::optional<DurationNs> ttl;       // how long it may be remembered; unset: as configured
-  std::optional<DurationNs> wait;      // before the client hears of a refusal
+  std::optional<DurationNs> wait;      // before the client hears of a refusal; of kWait: see there
   std::string refusal;                 // kForbidden, kTemporary: words for the client; empty: ours
   std::string detail;                  // for logs and explanations; no secret in it
 };

@@ -85,6 +85,7 @@ cache = { ttl = "9s", negative_ttl = "1s", entries = 11, stale = "12m", per_clie
 urls = ["https://auth.example.net/pop3", "unix:/run/auth.sock:/auth", "http://[::1]/"]
 strict = true
 decode = "percent"
+pass_client_certificate = true
 headers = { "X-Auth-Key" = "secret" }
 ca = "ca.pem"
 [[route]]

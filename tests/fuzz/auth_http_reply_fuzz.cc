@@ -19,17 +19,16 @@ bool HasControl(absl::string_view text) {
 }
 
 void CheckReply(absl::string_view head, const AuthHttpRules& rules) {
-  const AuthHttpReply reply = ReadAuthHttpReply(head, rules);
-  const LookupAnswer& answer = reply.answer;
+  const LookupAnswer answer = ReadAuthHttpReply(head, rules);
   CHECK(!HasControl(answer.target) && answer.target.size() <= 64);
   CHECK(!HasControl(answer.login_user) && !HasControl(answer.refusal) &&
         !HasControl(answer.detail));
   CHECK(answer.refusal.size() <= 400);
   if (answer.kind == LookupAnswer::Kind::kFound) {
     CHECK(!answer.login_secret.has_value() || !HasControl(answer.login_secret->view()));
-    CHECK(!reply.again && answer.refusal.empty());
+    CHECK(answer.refusal.empty());
   }
-  if (reply.again) CHECK(answer.kind == LookupAnswer::Kind::kTemporary && answer.wait.has_value());
+  if (answer.kind == LookupAnswer::Kind::kWait) CHECK(answer.wait.has_value());
   CHECK(answer.wait.value_or(0) >= 0 && answer.ttl.value_or(0) >= 0);
   // It names the place of every yes: in the reply, or by an explicit OK.
   if (answer.kind == LookupAnswer::Kind::kFound && answer.target.empty()) {

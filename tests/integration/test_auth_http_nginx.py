@@ -6,12 +6,15 @@ import hashlib
 import hmac
 import os
 import shutil
+import struct
+import time
 
 import pytest
 
 from harness import Pop3Connection, free_port
 from harness.auth_service import AuthService, reply
 from harness.farm import PASSWORD
+from harness.pop3 import client_context
 from harness.processes import Process
 from harness.waiting import wait_until
 
@@ -24,11 +27,12 @@ pytestmark = pytest.mark.skipif(
 
 
 class Nginx:
-    """nginx's mail proxy on `ports["plain"]` and `ports["pop3s"]`."""
+    """nginx's mail proxy on `ports["plain"]` and `ports["pop3s"]`; "certificate" asks clients for one,
+    and "proxied" wants a PROXY header."""
 
-    def __init__(self, directory, certificate, url):
+    def __init__(self, directory, certificate, client_ca, url):
         self.directory = directory
-        self.ports = {"plain": free_port(), "pop3s": free_port()}
+        self.ports = {name: free_port() for name in ("plain", "pop3s", "certificate", "proxied")}
         os.makedirs(directory, exist_ok=True)
         path = os.path.join(directory, "nginx.conf")
         with open(path, "w") as file:
@@ -49,6 +53,13 @@ mail {{
   ssl_protocols TLSv1.3;
   server {{ listen 127.0.0.1:{self.ports["plain"]}; protocol pop3; }}
   server {{ listen 127.0.0.1:{self.ports["pop3s"]} ssl; protocol pop3; }}
+  server {{
+    listen 127.0.0.1:{self.ports["certificate"]} ssl; protocol pop3;
+    ssl_verify_client optional; ssl_client_certificate {client_ca}; auth_http_pass_client_cert on;
+  }}
+  server {{
+    listen 127.0.0.1:{self.ports["proxied"]} proxy_protocol; protocol pop3; set_real_ip_from 127.0.0.1;
+  }}
 }}
 """)
         self.process = Process(["nginx", "-c", path, "-p", directory, "-e", f"{directory}/error.log"],
@@ -73,15 +84,23 @@ def service():
 
 
 @pytest.fixture
-def both(start_proxy, farm, service, leaf, tmp):
+def both(start_proxy, farm, service, leaf, certificates, tmp):
     """[("nginx", ports), ("postern", ports)]"""
-    nginx = Nginx(os.path.join(tmp, "nginx"), leaf, service.url("/auth?a=b"))
+    client_ca = certificates.authority("client-ca")
+    nginx = Nginx(os.path.join(tmp, "nginx"), leaf, client_ca, service.url("/auth?a=b"))
     try:
         proxy = start_proxy({
+            "listener": [
+                {"name": "plain", "tls": "off", "plaintext_logins": True},
+                {"name": "pop3s", "tls": "implicit"},
+                {"name": "certificate", "tls": "implicit", "client_certificate": "optional", "client_ca": client_ca},
+                {"name": "proxied", "tls": "off", "plaintext_logins": True, "proxy_protocol": True,
+                 "proxy_networks": ["127.0.0.1"]},
+            ],
             "pool": farm.config()["pool"],
             "auth": {"mechanisms": ["plain", "login", "cram-md5"], "apop": True},
             "lookup": [{"name": "auth", "type": "auth_http", "urls": [service.url("/auth?a=b")],
-                        "headers": {"X-Auth-Key": "key"}, "timeout": "30s", "cache": {"ttl": "0s", "negative_ttl": "0s"}}],
+                        "headers": {"X-Auth-Key": "key"}, "pass_client_certificate": True, "timeout": "30s", "cache": {"ttl": "0s", "negative_ttl": "0s"}}],
             "route": [{"lookup": "auth", "pool": "mail"}],
         })  # fmt: skip
         yield [("nginx", nginx.ports), ("postern", proxy.ports)]
@@ -151,6 +170,49 @@ def test_the_service_sees_the_same(method, listener, both, service):
             assert seen["postern"][0] == seen["nginx"][0] == b"-ERR No such thing"
 
 
+@pytest.mark.parametrize("name", [None, "anna", 'Gr\u00f6\u00dfe, "Anna"  <a@b>;%20'])
+def test_the_service_sees_the_certificate(name, both, service, certificates):
+    context = client_context()
+    if name is not None:
+        shown = certificates.client(name)
+        context.load_cert_chain(shown.chain, shown.key)
+    seen = {}
+    for proxy, ports in both:
+        before = len(service.requests)
+        with Pop3Connection(ports["certificate"], "implicit", context=context) as client:
+            assert client.login(USER, PASSWORD) == b"-ERR No such thing", proxy
+        (request,) = service.requests[before:]
+        seen[proxy] = [header for header in request.headers if header[0] != "Connection"]
+    assert without_chance(seen["postern"]) == without_chance(seen["nginx"])
+    told = dict(seen["postern"])
+    assert told["Auth-SSL-Verify"] == ("NONE" if name is None else "SUCCESS")
+    fields = ("Auth-SSL-Subject", "Auth-SSL-Issuer", "Auth-SSL-Serial", "Auth-SSL-Fingerprint", "Auth-SSL-Cert")
+    assert [field in told for field in fields] == [name is not None] * len(fields)
+
+
+ENDS6 = bytes.fromhex("20010db8000000000000000000000009") + bytes(15) + b"\1" + struct.pack(">HH", 4711, 995)
+PROXY_HEADERS = {
+    "v1": b"PROXY TCP4 203.0.113.9 192.0.2.1 4711 995\r\n",
+    "v2": b"\r\n\r\n\0\r\nQUIT\n\x21\x21" + struct.pack(">H", len(ENDS6)) + ENDS6,
+    "nobody": b"PROXY UNKNOWN\r\n",
+}
+
+
+@pytest.mark.parametrize("header", PROXY_HEADERS)
+def test_the_service_sees_whom_a_proxy_header_names(header, both, service):
+    seen = {}
+    for proxy, ports in both:
+        before = len(service.requests)
+        with Pop3Connection(ports["proxied"], greeting=False) as client:
+            client.send(PROXY_HEADERS[header])
+            assert client.line().startswith(b"+OK"), proxy
+            assert client.login(USER, PASSWORD) == b"-ERR No such thing", proxy
+        (request,) = service.requests[before:]
+        seen[proxy] = [header for header in request.headers if header[0] != "Connection"]
+    assert seen["postern"] == seen["nginx"]
+    assert ("Proxy-Protocol-Server-Port" in dict(seen["postern"])) == (header != "nobody")
+
+
 REPLIES = {
     "an address": dict(Auth_Server="127.0.0.1", Auth_Port="SERVER"),
     "no status": dict(status=None, Auth_Server="127.0.0.1", Auth_Port="SERVER"),
@@ -181,6 +243,34 @@ def test_replies_mean_the_same(what, both, service, farm):
         assert told["postern"].startswith(b"-ERR [SYS/TEMP]"), told
     else:
         assert told["postern"] == told["nginx"]
+
+
+@pytest.mark.parametrize("words", ["No such user", "[SYS/TEMP] Moving", "[sys/temp] Moving"])
+def test_who_is_told_to_wait_may_try_again(words, both, service, farm):
+    port = farm.servers["mail1"].address().rsplit(":", 1)[1]
+    for name, ports in both:
+        before = len(service.requests)
+        answers = [reply(words, Auth_Wait=1), reply("WAIT", Auth_Wait=1),
+                   reply(Auth_Server="127.0.0.1", Auth_Port=port)]  # fmt: skip
+        service.answer = lambda request: answers[len(service.requests) - 1 - before]
+        with Pop3Connection(ports["plain"]) as client:
+            began = time.monotonic()
+            assert client.login(USER, PASSWORD) == b"-ERR " + words.encode(), name
+            assert time.monotonic() - began >= 1, name
+            began = time.monotonic()
+            assert client.login(USER, PASSWORD).startswith(b"+OK"), name
+            assert time.monotonic() - began >= 1, name
+            client.quit()
+        attempts = [request.get("Auth-Login-Attempt") for request in service.requests[before:]]
+        assert attempts == ["1", "2", "2"], name
+
+
+def test_temporary_words_without_a_wait_end_the_connection(both, service):
+    service.answer = lambda request: reply("[SYS/TEMP] Moving")
+    for name, ports in both:
+        with Pop3Connection(ports["plain"]) as client:
+            assert client.login(USER, PASSWORD) == b"-ERR [SYS/TEMP] Moving", name
+            assert client.at_end(), name
 
 
 @pytest.mark.parametrize("method", [apop, cram_md5])

@@ -311,33 +311,6 @@ def test_digests(method, start_proxy, farm, service):
     assert PASSWORD not in proxy.log()
 
 
-def test_a_refusal_waits_as_the_service_wants(start_proxy, farm, service):
-    proxy = start_proxy(config(farm, [service.url()]))
-    service.answer = lambda request: reply("Slowly", Auth_Wait=1)
-    with Pop3Connection(proxy.ports["plain"]) as client:
-        began = time.monotonic()
-        assert client.login(USER, "x") == b"-ERR Slowly"
-        assert time.monotonic() - began >= 1
-
-
-def test_wait_is_asked_again_and_not_for_ever(start_proxy, farm, service):
-    answers = [reply("WAIT"), reply("WAIT", Auth_Wait=1), reply(Auth_Server="mail1")]
-    service.answer = lambda request: answers[len(service.requests) - 1]
-    proxy = start_proxy(config(farm, [service.url()]))
-    assert log_in(proxy).startswith(b"+OK")
-    assert len(service.requests) == 3
-    service.answer = lambda request: reply("WAIT")
-    before = len(service.requests)
-    assert log_in(proxy, "someone@one.test").startswith(b"-ERR [SYS/TEMP]")
-    assert len(service.requests) - before <= 20
-
-
-def test_temporary_words_are_passed_on(start_proxy, farm, service):
-    proxy = start_proxy(config(farm, [service.url()]))
-    service.answer = lambda request: reply("[SYS/TEMP] Your mail is being moved")
-    assert log_in(proxy) == b"-ERR [SYS/TEMP] Your mail is being moved"
-
-
 GARBAGE = {
     "nothing": None,
     "rubbish": b"\0\1\2\3 rubbish\r\n\r\n",

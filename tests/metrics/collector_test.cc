@@ -330,7 +330,7 @@ TEST_F(CollectorTest, PolicyService) {
 TEST_F(CollectorTest, Lookups) {
   LookupFacts lookup;
   lookup.name = "auth";
-  lookup.answers = {1, 2, 3, 4};
+  lookup.answers = {1, 2, 3, 4, 15};
   lookup.hits = 5;
   lookup.misses = 6;
   lookup.stale = 7;
@@ -353,6 +353,7 @@ TEST_F(CollectorTest, Lookups) {
            R"(questions_total{lookup="auth",result="unknown"} 2)",
            R"(questions_total{lookup="auth",result="temporary"} 3)",
            R"(questions_total{lookup="auth",result="forbidden"} 4)",
+           R"(questions_total{lookup="auth",result="wait"} 15)",
            R"(cache_total{lookup="auth",result="hit"} 5)",
            R"(cache_total{lookup="auth",result="miss"} 6)",
            R"(cache_total{lookup="auth",result="stale"} 7)",

@@ -75,6 +75,14 @@ TEST(SessionLog, TellsHowLongItWaitedForAMaildrop) {
               HasSubstr(" in_use_ms=1250.000 login_ms=12.500 "));
 }
 
+TEST(SessionLog, TellsHowLongALookupDidNotDecide) {
+  SessionRecord record = Joined(nullptr);
+  EXPECT_THAT(FormatSession(record, config::LogFormat::kLogfmt, kNow), Not(HasSubstr("undecided")));
+  record.undecided = 1'250'000'000;
+  EXPECT_THAT(FormatSession(record, config::LogFormat::kLogfmt, kNow),
+              HasSubstr(" undecided_ms=1250.000 login_ms=12.500 "));
+}
+
 TEST(SessionLog, NamesWhatTheGuardRefused) {
   SessionRecord record = Joined(nullptr);
   EXPECT_THAT(FormatSession(record, config::LogFormat::kLogfmt, kNow), Not(HasSubstr("guard")));

@@ -12,14 +12,19 @@ namespace postern::routing {
 namespace {
 
 using Kind = LookupAnswer::Kind;
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
-std::vector<std::string> Request(
-    const LookupQuestion& question,
-    const std::vector<std::pair<std::string, std::string>>& more = {}) {
+std::vector<std::string> Request(const LookupQuestion& question,
+                                 const std::vector<std::pair<std::string, std::string>>& more = {},
+                                 bool whole = false) {
   std::vector<Secret> lines;
-  EXPECT_TRUE(AuthHttpRequest(question, more, &lines).ok());
+  AuthHttpExtras extras;
+  extras.headers = more;
+  extras.client_certificate = whole;
+  EXPECT_TRUE(AuthHttpRequest(question, extras, &lines).ok());
   std::vector<std::string> text;
   for (const Secret& line : lines) text.emplace_back(line.view());
   return text;
@@ -35,7 +40,7 @@ LookupQuestion Plain() {
   return question;
 }
 
-AuthHttpReply Read(absl::string_view head, bool strict = false, bool percent = false) {
+LookupAnswer Read(absl::string_view head, bool strict = false, bool percent = false) {
   AuthHttpRules rules;
   rules.strict = strict;
   rules.percent = percent;
@@ -63,6 +68,44 @@ TEST(AuthHttpRequestTest, LinesInTheOrderOfNginx) {
                           "X-Auth-Key: k"));
 }
 
+TEST(AuthHttpRequestTest, TheClientsCertificate) {
+  LookupQuestion question = Plain();
+  question.tls = true;
+  question.certificate.wanted = true;
+  std::vector<std::string> lines = Request(question);
+  EXPECT_EQ(lines.back(), "Auth-SSL-Verify: NONE");
+  question.certificate.subject = "CN=anna,O=A \\C3\\A4";
+  question.certificate.issuer = "CN=clients";
+  question.certificate.serial = "1F0A";
+  question.certificate.fingerprint = "0123456789abcdef0123456789abcdef01234567";
+  question.certificate.pem = "-----BEGIN CERTIFICATE-----\nab+/=\n-----END CERTIFICATE-----\n";
+  lines = Request(question, {{"X-Last", "1"}}, /*whole=*/true);
+  lines.erase(lines.begin(), lines.begin() + 7);
+  EXPECT_THAT(lines,
+              ElementsAre("Auth-SSL-Verify: SUCCESS", "Auth-SSL-Subject: CN=anna,O=A \\C3\\A4",
+                          "Auth-SSL-Issuer: CN=clients", "Auth-SSL-Serial: 1F0A",
+                          "Auth-SSL-Fingerprint: 0123456789abcdef0123456789abcdef01234567",
+                          "Auth-SSL-Cert: -----BEGIN%20CERTIFICATE-----%0Aab+/=%0A-----END%20"
+                          "CERTIFICATE-----%0A",
+                          "X-Last: 1"));
+  EXPECT_THAT(Request(question), Not(Contains(HasSubstr("Auth-SSL-Cert"))));
+  // Nobody was asked for one.
+  question.certificate.wanted = false;
+  EXPECT_THAT(Request(question, {}, true), Not(Contains(HasSubstr("Auth-SSL-Verify"))));
+}
+
+TEST(AuthHttpRequestTest, WhomAProxyHeaderNamed) {
+  LookupQuestion question = Plain();
+  question.proxied_from = *SocketAddress::Parse("[2001:db8::7]:4711");
+  question.proxied_to = *SocketAddress::Parse("[2001:db8::1]:995");
+  question.tls = true;
+  std::vector<std::string> lines = Request(question);
+  lines.erase(lines.begin(), lines.begin() + 6);
+  EXPECT_THAT(lines, ElementsAre("Proxy-Protocol-Addr: 2001:db8::7", "Proxy-Protocol-Port: 4711",
+                                 "Proxy-Protocol-Server-Addr: 2001:db8::1",
+                                 "Proxy-Protocol-Server-Port: 995", "Auth-SSL: on"));
+}
+
 TEST(AuthHttpRequestTest, EscapesWhatNginxEscapes) {
   EXPECT_EQ(EscapeAuthHttp("a b%c+d"), "a%20b%25c+d");
   EXPECT_EQ(EscapeAuthHttp(absl::string_view("\0\r\n\x1f", 4)), "%00%0D%0A%1F");
@@ -86,106 +129,115 @@ TEST(AuthHttpRequestTest, NoLineEndGetsIntoAHeader) {
     EXPECT_FALSE(AuthHttpRequest(bad, {}, &lines).ok());
     EXPECT_TRUE(lines.empty());
   }
+  for (std::string LookupCertificate::*const field :
+       {&LookupCertificate::subject, &LookupCertificate::issuer, &LookupCertificate::serial,
+        &LookupCertificate::fingerprint}) {
+    LookupQuestion bad = Plain();
+    bad.tls = bad.certificate.wanted = true;
+    bad.certificate.*field = "x\r\nAuth-User: root";
+    EXPECT_FALSE(AuthHttpRequest(bad, {}, &lines).ok());
+    EXPECT_TRUE(lines.empty());
+  }
   question = Plain();
   question.user = "a\x7f";
   EXPECT_FALSE(AuthHttpRequest(question, {}, &lines).ok());
 }
 
 TEST(AuthHttpReplyTest, AnAddress) {
-  const AuthHttpReply reply = Read(
+  const LookupAnswer reply = Read(
       "HTTP/1.0 200 OK\r\nServer: x\r\nAuth-Status: OK\r\nAuth-Server: 192.0.2.1\r\n"
       "Auth-Port: 110\r\n\r\n");
-  EXPECT_EQ(reply.answer.kind, Kind::kFound);
-  EXPECT_EQ(reply.answer.target, "192.0.2.1:110");
-  EXPECT_FALSE(reply.answer.login_secret.has_value());
-  EXPECT_FALSE(reply.again);
+  EXPECT_EQ(reply.kind, Kind::kFound);
+  EXPECT_EQ(reply.target, "192.0.2.1:110");
+  EXPECT_FALSE(reply.login_secret.has_value());
   EXPECT_EQ(
       Read("HTTP/1.1 200 OK\nauth-status:OK\nAUTH-SERVER:   2001:db8::1  \nauth-port: 995\n\n")
-          .answer.target,
+          .target,
       "[2001:db8::1]:995");
-  EXPECT_EQ(
-      Read("HTTP/1.1 200 OK\r\nAuth-Server: [2001:db8::1]\r\nAuth-Port: 995\r\n").answer.target,
-      "[2001:db8::1]:995");
+  EXPECT_EQ(Read("HTTP/1.1 200 OK\r\nAuth-Server: [2001:db8::1]\r\nAuth-Port: 995\r\n").target,
+            "[2001:db8::1]:995");
 }
 
 // What services rely on: neither the status code nor Auth-Status is needed.
 TEST(AuthHttpReplyTest, StatusCodeAndMissingStatus) {
   for (const char* first : {"HTTP/1.0 204 No Content\r\n", "HTTP/1.1 500 Oh\r\n",
                             "HTTP/1.1 404\r\n", "HTTP/rubbish\r\n", ""}) {
-    const AuthHttpReply reply =
+    const LookupAnswer reply =
         Read(absl::StrCat(first, "Auth-Server: 192.0.2.1\r\nAuth-Port: 110\r\n\r\n"));
-    EXPECT_EQ(reply.answer.kind, Kind::kFound) << first;
+    EXPECT_EQ(reply.kind, Kind::kFound) << first;
   }
 }
 
 TEST(AuthHttpReplyTest, NamesAndTheRoutesOwnTarget) {
-  EXPECT_EQ(
-      Read("HTTP/1.1 200 OK\r\nAuth-Status: OK\r\nAuth-Server: mail-7.b_c\r\n\r\n").answer.target,
-      "mail-7.b_c");
-  const AuthHttpReply own = Read("HTTP/1.1 204 x\r\nAuth-Status: OK\r\n\r\n");
-  EXPECT_EQ(own.answer.kind, Kind::kFound);
-  EXPECT_EQ(own.answer.target, "");
+  EXPECT_EQ(Read("HTTP/1.1 200 OK\r\nAuth-Status: OK\r\nAuth-Server: mail-7.b_c\r\n\r\n").target,
+            "mail-7.b_c");
+  const LookupAnswer own = Read("HTTP/1.1 204 x\r\nAuth-Status: OK\r\n\r\n");
+  EXPECT_EQ(own.kind, Kind::kFound);
+  EXPECT_EQ(own.target, "");
   // An error page is no yes.
-  EXPECT_EQ(Read("HTTP/1.1 404 Not Found\r\nContent-Type: text/html\r\n\r\n").answer.kind,
+  EXPECT_EQ(Read("HTTP/1.1 404 Not Found\r\nContent-Type: text/html\r\n\r\n").kind,
             Kind::kTemporary);
 }
 
 TEST(AuthHttpReplyTest, UserAndPassword) {
   const char* head =
       "HTTP/1.1 200 OK\r\nAuth-Server: mail1\r\nAuth-User: other%40x\r\nAuth-Pass: a%20b \r\n\r\n";
-  AuthHttpReply reply = Read(head);
-  EXPECT_EQ(reply.answer.login_user, "other%40x");
-  EXPECT_EQ(reply.answer.login_secret->view(), "a%20b");
+  LookupAnswer reply = Read(head);
+  EXPECT_EQ(reply.login_user, "other%40x");
+  EXPECT_EQ(reply.login_secret->view(), "a%20b");
   reply = Read(head, false, true);
-  EXPECT_EQ(reply.answer.login_user, "other@x");
-  EXPECT_EQ(reply.answer.login_secret->view(), "a b");
+  EXPECT_EQ(reply.login_user, "other@x");
+  EXPECT_EQ(reply.login_secret->view(), "a b");
   for (const char* bad : {"Auth-User: a%0d%0aDELE 1", "Auth-Pass: a%00", "Auth-Pass: %7f"}) {
-    EXPECT_EQ(Read(absl::StrCat("Auth-Status: OK\r\n", bad, "\r\n\r\n"), false, true).answer.kind,
+    EXPECT_EQ(Read(absl::StrCat("Auth-Status: OK\r\n", bad, "\r\n\r\n"), false, true).kind,
               Kind::kTemporary)
         << bad;
   }
-  EXPECT_EQ(Read("Auth-Status: OK\r\nAuth-Pass: a\tb\r\n\r\n").answer.kind, Kind::kTemporary);
+  EXPECT_EQ(Read("Auth-Status: OK\r\nAuth-Pass: a\tb\r\n\r\n").kind, Kind::kTemporary);
 }
 
 TEST(AuthHttpReplyTest, NoSecretInTheDetail) {
-  const AuthHttpReply reply = Read("Auth-Status: OK\r\nAuth-Pass: sesame\r\n\r\n");
-  EXPECT_EQ(reply.answer.detail, "OK, with Auth-Pass");
+  const LookupAnswer reply = Read("Auth-Status: OK\r\nAuth-Pass: sesame\r\n\r\n");
+  EXPECT_EQ(reply.detail, "OK, with Auth-Pass");
 }
 
 TEST(AuthHttpReplyTest, Refusals) {
-  AuthHttpReply reply =
+  LookupAnswer reply =
       Read("HTTP/1.0 200 OK\r\nAuth-Status: Invalid login or password\r\nAuth-Wait: 3\r\n\r\n");
-  EXPECT_EQ(reply.answer.kind, Kind::kForbidden);
-  EXPECT_EQ(reply.answer.refusal, "Invalid login or password");
-  EXPECT_EQ(reply.answer.wait, 3 * kSecond);
+  EXPECT_EQ(reply.kind, Kind::kForbidden);
+  EXPECT_EQ(reply.refusal, "Invalid login or password");
+  EXPECT_EQ(reply.wait, 3 * kSecond);
   reply = Read("Auth-Status: [SYS/TEMP] being moved\r\n\r\n");
-  EXPECT_EQ(reply.answer.kind, Kind::kTemporary);
-  EXPECT_EQ(reply.answer.refusal, "[SYS/TEMP] being moved");
-  EXPECT_EQ(Read("Auth-Status: ok\r\n\r\n").answer.kind, Kind::kForbidden);
-  EXPECT_FALSE(Read("Auth-Status: no\r\nAuth-Wait: soon\r\n\r\n").answer.wait.has_value());
+  EXPECT_EQ(reply.kind, Kind::kTemporary);
+  EXPECT_EQ(reply.refusal, "[SYS/TEMP] being moved");
+  reply = Read("Auth-Status: [sys/Temp] being moved\r\nAuth-Wait: 2\r\n\r\n");
+  EXPECT_EQ(reply.kind, Kind::kTemporary);
+  EXPECT_EQ(reply.refusal, "[sys/Temp] being moved");
+  EXPECT_EQ(reply.wait, 2 * kSecond);
+  EXPECT_EQ(Read("Auth-Status: ok\r\n\r\n").kind, Kind::kForbidden);
+  EXPECT_FALSE(Read("Auth-Status: no\r\nAuth-Wait: soon\r\n\r\n").wait.has_value());
   // The last of two counts.
-  EXPECT_EQ(Read("Auth-Status: OK\r\nAuth-Server: m\r\nAuth-Status: no\r\n\r\n").answer.kind,
+  EXPECT_EQ(Read("Auth-Status: OK\r\nAuth-Server: m\r\nAuth-Status: no\r\n\r\n").kind,
             Kind::kForbidden);
   const std::string words =
-      Read(absl::StrCat("Auth-Status: a\x1b[1mb", std::string(1000, 'x'), "\r\n\r\n"))
-          .answer.refusal;
+      Read(absl::StrCat("Auth-Status: a\x1b[1mb", std::string(1000, 'x'), "\r\n\r\n")).refusal;
   EXPECT_EQ(words.substr(0, 5), "a[1mb");
   EXPECT_LE(words.size(), 400u);
 }
 
 TEST(AuthHttpReplyTest, Wait) {
-  AuthHttpReply reply = Read("Auth-Status: WAIT\r\nAuth-Wait: 5\r\n\r\n");
-  EXPECT_TRUE(reply.again);
-  EXPECT_EQ(reply.answer.wait, 5 * kSecond);
+  LookupAnswer reply = Read("Auth-Status: WAIT\r\nAuth-Wait: 5\r\n\r\n");
+  EXPECT_EQ(reply.kind, Kind::kWait);
+  EXPECT_EQ(reply.wait, 5 * kSecond);
   reply = Read("Auth-Status: WAIT\r\n\r\n");
-  EXPECT_TRUE(reply.again);
-  EXPECT_EQ(reply.answer.wait, 0);
+  EXPECT_EQ(reply.kind, Kind::kWait);
+  EXPECT_EQ(reply.wait, 0);
 }
 
 TEST(AuthHttpReplyTest, Strict) {
   const std::string rest = "Auth-Status: OK\r\nAuth-Server: mail1\r\n\r\n";
   const auto kind = [&](absl::string_view status) {
-    return Read(absl::StrCat("HTTP/1.1 ", status, "\r\n", rest), true).answer.kind;
+    return Read(absl::StrCat("HTTP/1.1 ", status, "\r\n", rest), true).kind;
   };
   EXPECT_EQ(kind("200 OK"), Kind::kFound);
   EXPECT_EQ(kind("204 No Content"), Kind::kFound);
@@ -195,8 +247,8 @@ TEST(AuthHttpReplyTest, Strict) {
   EXPECT_EQ(kind("429 Too Many"), Kind::kTemporary);
   EXPECT_EQ(kind("302 Found"), Kind::kTemporary);
   EXPECT_EQ(kind("503 Oh"), Kind::kTemporary);
-  EXPECT_EQ(Read(rest, true).answer.kind, Kind::kTemporary);
-  EXPECT_EQ(Read("HTTP/1.1 403 F\r\nAuth-Status: Locked\r\n\r\n", true).answer.refusal, "Locked");
+  EXPECT_EQ(Read(rest, true).kind, Kind::kTemporary);
+  EXPECT_EQ(Read("HTTP/1.1 403 F\r\nAuth-Status: Locked\r\n\r\n", true).refusal, "Locked");
 }
 
 TEST(AuthHttpReplyTest, WhatIsNoReply) {
@@ -211,16 +263,16 @@ TEST(AuthHttpReplyTest, WhatIsNoReply) {
            "Auth-Server: \r\nAuth-Port: 110\r\n\r\n", "Auth-Server: a b\r\nAuth-Port: 110\r\n\r\n",
            "Auth-Server: unix:/run/x\r\nAuth-Port: 110\r\n\r\n",
            absl::StrCat("Auth-Status: OK\r\nX: ", std::string(70000, 'x'), "\r\n\r\n")}) {
-    const AuthHttpReply reply = Read(head);
-    EXPECT_EQ(reply.answer.kind, Kind::kTemporary) << head.substr(0, 80);
-    EXPECT_EQ(reply.answer.refusal, "") << head.substr(0, 80);
-    EXPECT_NE(reply.answer.detail, "") << head.substr(0, 80);
+    const LookupAnswer reply = Read(head);
+    EXPECT_EQ(reply.kind, Kind::kTemporary) << head.substr(0, 80);
+    EXPECT_EQ(reply.refusal, "") << head.substr(0, 80);
+    EXPECT_NE(reply.detail, "") << head.substr(0, 80);
   }
 }
 
 TEST(AuthHttpReplyTest, HowLongItMayBeRemembered) {
   const auto ttl = [](absl::string_view value) {
-    return Read(absl::StrCat("Auth-Status: OK\r\nCache-Control: ", value, "\r\n\r\n")).answer.ttl;
+    return Read(absl::StrCat("Auth-Status: OK\r\nCache-Control: ", value, "\r\n\r\n")).ttl;
   };
   EXPECT_EQ(ttl("max-age=5"), 5 * kSecond);
   EXPECT_EQ(ttl("no-store"), 0);

@@ -254,6 +254,32 @@ TEST_F(LookupServiceTest, TheClientCountsWhereItIsSeen) {
   }
 }
 
+TEST_F(LookupServiceTest, ACertificateAndWhereTheClientHadConnectedToBelongToTheClient) {
+  traits_.judges_credentials = traits_.sees_client = true;
+  Start();
+  const auto ask = [this](const std::string& fingerprint, const std::string& serial,
+                          const std::string& proxied_to) {
+    LookupQuestion question = Question("a");
+    question.certificate.wanted = true;
+    question.certificate.fingerprint = fingerprint;
+    question.certificate.serial = serial;
+    if (!proxied_to.empty()) {
+      question.proxied_from = *SocketAddress::Parse("203.0.113.9:4711");
+      question.proxied_to = *SocketAddress::Parse(proxied_to);
+    }
+    AskAndWait(std::move(question));
+    return world_.asked.load();
+  };
+  EXPECT_EQ(ask("", "", ""), 1);
+  EXPECT_EQ(ask("ab", "01", ""), 2);
+  EXPECT_EQ(ask("ab", "02", ""), 3);
+  EXPECT_EQ(ask("cd", "01", ""), 4);
+  EXPECT_EQ(ask("ab", "01", "192.0.2.1:995"), 5);
+  EXPECT_EQ(ask("ab", "01", "192.0.2.2:995"), 6);
+  EXPECT_EQ(ask("ab", "01", "192.0.2.2:110"), 7);
+  EXPECT_EQ(ask("ab", "01", "192.0.2.1:995"), 7);
+}
+
 TEST_F(LookupServiceTest, TheSameQuestionIsAskedOnce) {
   options_.connections = 2;
   Start();
@@ -357,6 +383,43 @@ TEST_F(LookupServiceTest, AStaleRefusalIsNoVerdict) {
   world_.answer = [](const LookupQuestion&) { return Failure(); };
   world_.now += options_.negative_ttl;
   EXPECT_EQ(AskAndWait(Question("a"))->kind, Kind::kTemporary);
+}
+
+// Everybody who asked hears it, and asks again by himself; it is no failure, and nothing is
+// remembered or forgotten for it.
+TEST_F(LookupServiceTest, NothingIsDecidedYet) {
+  options_.connections = 1;
+  options_.breaker_failures = 2;
+  Start();
+  AskAndWait(Question("known"));
+  world_.now += options_.ttl;
+  world_.answer = [](const LookupQuestion&) {
+    LookupAnswer answer = LookupAnswer::Of(Kind::kWait);
+    answer.wait = 5 * kSecond;
+    return answer;
+  };
+  for (int i = 0; i < 4; ++i) {
+    const AnswerPtr answer = AskAndWait(Question("known"));
+    EXPECT_EQ(answer->kind, Kind::kWait);
+    EXPECT_EQ(answer->wait, 5 * kSecond);
+  }
+  EXPECT_EQ(world_.asked, 5);
+  EXPECT_EQ(Answers(Kind::kWait), 4u);
+  EXPECT_EQ(counters_->stale, 0u);
+  EXPECT_FALSE(service_->Report().breaker_open);
+
+  world_.Close();
+  Asker first, second;
+  EXPECT_EQ(Ask(Question("new"), &first), nullptr);
+  world_.WaitForInside(1);
+  EXPECT_EQ(Ask(Question("new"), &second), nullptr);
+  world_.Open();
+  EXPECT_EQ(first.Wait()->kind, Kind::kWait);
+  EXPECT_EQ(second.Wait()->kind, Kind::kWait);
+  EXPECT_EQ(world_.asked, 6);
+  // The service falls silent: what it said before is good again.
+  world_.answer = [](const LookupQuestion&) { return Failure(); };
+  EXPECT_EQ(AskAndWait(Question("known"))->target, "home-of-known");
 }
 
 // An answer that may not be remembered is newer than the one that is.

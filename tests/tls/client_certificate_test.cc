@@ -1,6 +1,7 @@
 // Clients that show a certificate.
 #include <openssl/pem.h>
 
+#include <algorithm>
 #include <optional>
 #include <string>
 
@@ -63,6 +64,31 @@ TEST_F(ClientCertificateTest, NamesOfAVerifiedOne) {
     // Who comes back shows it again.
     EXPECT_FALSE(resumable_);
   }
+}
+
+TEST_F(ClientCertificateTest, DetailsAsOtherProgramsAreToldThem) {
+  spec_.more_subject = {{"O",
+                         "Gr\xc3\xb6\xc3\x9f"
+                         "e, +\r\nX: y"}};
+  const PemPair pair = clients_.Issue(spec_);
+  ASSERT_TRUE(Connect(&pair));
+  const CertificateDetails details = server_.engine->peer_certificate_details().value();
+  for (const std::string& line :
+       {details.subject, details.issuer, details.serial, details.fingerprint}) {
+    EXPECT_FALSE(line.empty());
+    EXPECT_TRUE(std::all_of(line.begin(), line.end(), [](char c) { return c >= 0x20 && c < 0x7F; }))
+        << line;
+  }
+  EXPECT_THAT(details.subject, HasSubstr("CN=anna"));
+  EXPECT_THAT(details.subject, HasSubstr("O=Gr\\C3\\B6\\C3\\9Fe\\, \\+\\0D\\0AX: y"));
+  EXPECT_EQ(details.serial.find_first_not_of("0123456789ABCDEF"), std::string::npos);
+  EXPECT_EQ(details.serial.size() % 2, 0u);
+  EXPECT_EQ(details.fingerprint.size(), 40u);
+  EXPECT_EQ(details.fingerprint.find_first_not_of("0123456789abcdef"), std::string::npos);
+  EXPECT_EQ(pair.chain.substr(0, details.pem.size()), details.pem);
+  EXPECT_EQ(details.pem.substr(0, 28), "-----BEGIN CERTIFICATE-----\n");
+  ASSERT_TRUE(Connect(nullptr));
+  EXPECT_FALSE(server_.engine->peer_certificate_details().has_value());
 }
 
 TEST_F(ClientCertificateTest, OptionalAndRequired) {
