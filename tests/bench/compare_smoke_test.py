@@ -23,7 +23,7 @@ def run(*arguments):
     return subprocess.run(
         [sys.executable, "-B", ROOT / "bench/compare/run.py",
          *([] if "--bin-dir" in arguments else ["--bin-dir", BIN_DIR]), *arguments],
-        capture_output=True, text=True, timeout=240, stdin=subprocess.DEVNULL)
+        capture_output=True, text=True, timeout=400, stdin=subprocess.DEVNULL)
 
 
 class SmokeTest(unittest.TestCase):
@@ -105,7 +105,7 @@ class SmokeTest(unittest.TestCase):
                 while "[  1/" not in (line := going.stderr.readline()):
                     self.assertTrue(line, "it ended too early")
                 going.send_signal(signal.SIGINT)
-                out, errors = going.communicate(timeout=60)
+                out, errors = going.communicate(timeout=120)
             finally:
                 going.kill()
             self.assertEqual(going.returncode, 1, errors)
