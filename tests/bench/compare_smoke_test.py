@@ -105,7 +105,7 @@ class SmokeTest(unittest.TestCase):
                 while "[  1/" not in (line := going.stderr.readline()):
                     self.assertTrue(line, "it ended too early")
                 going.send_signal(signal.SIGINT)
-                out, errors = going.communicate(timeout=60)
+                out, errors = going.communicate(timeout=120)
             finally:
                 going.kill()
             self.assertEqual(going.returncode, 1, errors)
