@@ -31,9 +31,6 @@
 namespace postern::admin {
 namespace {
 
-// What a client's address is called when none is given (RFC 5737).
-constexpr absl::string_view kExampleClient = "192.0.2.1";
-
 int Complain(absl::string_view text) {
   std::fprintf(stderr, "%s%s", std::string(text).c_str(), absl::EndsWith(text, "\n") ? "" : "\n");
   return 1;
@@ -209,11 +206,11 @@ int ExplainUser(const std::string& config_file, const RouteQuestion& question) {
   }
   const absl::StatusOr<std::shared_ptr<const routing::Router>> router = LoadRouter(config->routing);
   if (!router.ok()) return Complain(router.status().message());
-  Secret password;
+  AskedLogin login{listener, question.from, question.sni, Secret()};
   if (!question.password_file.empty()) {
     absl::StatusOr<Secret> read = config::ReadPasswordFile(question.password_file);
     if (!read.ok()) return Complain(read.status().message());
-    password = *std::move(read);
+    login.password = *std::move(read);
   }
   routing::ExplainedEnd end;
   const int own = config::OwnBackend(*listener, question.sni);
@@ -226,7 +223,7 @@ int ExplainUser(const std::string& config_file, const RouteQuestion& question) {
                                   ", and the routes are not asked"));
   } else {
     std::printf("%s",
-                (*router)->Explain(question.user, LookupAsker(*config, password), &end).c_str());
+                (*router)->Explain(question.user, LookupAsker(*config, login), &end).c_str());
   }
   if (!user.ok()) return 1;
   if (!FollowOperator(*config, *user, &end)) return 1;
