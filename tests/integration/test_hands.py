@@ -636,6 +636,21 @@ def test_a_start_in_vain_leaves_the_state_alone(start_proxy, census, tmp):
     assert done.returncode == 1 and f"{state}.new" in done.stderr, done.stderr
 
 
+def test_where_a_user_moves_from(proxy, census):
+    """The backend of the user's sessions, then that of a login now."""
+    def dry(user, to):
+        return verb(proxy, "move", user, "--to", to, "--dry-run")
+
+    with connect(proxy, "a@x.test") as client:
+        verb(proxy, "weight", "mail2", "100")
+        verb(proxy, "weight", "mail1", "0")
+        assert dry("a@x.test", "mail2") == "a@x.test: from mail1 to mail2, sessions: 1\n"
+        assert dry("b@x.test", "mail1") == "b@x.test: from mail2 to mail1, sessions: 0\n"
+        client.quit()
+    verb(proxy, "disable", "mail1")
+    assert dry("c@direct.test", "mail2") == "c@direct.test: from mail1 to mail2, sessions: 0\n"
+
+
 def test_names_are_for_who_has_the_token(start_proxy, census, tmp):
     settings, _ = config(census, tmp)
     settings["admin"] = {"address": f"127.0.0.1:{free_port()}"}
