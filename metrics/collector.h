@@ -152,6 +152,13 @@ struct ServerFacts {
   uint64_t moved_users = 0;   // by name
   uint64_t moved_groups = 0;  // domains and ranges of hashes
   std::vector<Certificate> certificates;
+  // Backends of the file that an operator has taken out.
+  struct Removed {
+    std::string name;
+    std::string by;
+    std::string reason;
+  };
+  std::vector<Removed> removed;
   // In the current configuration.
   std::vector<BackendHealth> backends;
   std::vector<PoolHealth> pools;

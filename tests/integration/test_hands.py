@@ -636,6 +636,41 @@ def test_a_start_in_vain_leaves_the_state_alone(start_proxy, census, tmp):
     assert done.returncode == 1 and f"{state}.new" in done.stderr, done.stderr
 
 
+def test_route_knows_what_was_done_by_hand(start_proxy, census, tmp):
+    proxy = launch(start_proxy, census, tmp)
+    login = "login      at 127.0.0.1:%d,"
+    told = verb(proxy, "route", "a@x.test")
+    assert "running    the server sends the user to mail1\n" in told
+    assert login % census.ports["mail1"] in told and "\nnow" not in told and "on hold" not in told
+    verb(proxy, "weight", "mail2", "100", "--reason", "it has room")
+    verb(proxy, "weight", "mail1", "0")
+    told = verb(proxy, "route", "a@x.test")
+    assert re.search(r"now +mail1: weight 0 by 127\.0\.0\.1:\d+\n", told), told
+    assert re.search(r"now +mail2: weight 100 by 127\.0\.0\.1:\d+: it has room\n", told), told
+    assert "the server sends the user to mail2\n" in told
+    assert login % census.ports["mail2"] in told
+    connect(proxy, "a@x.test").quit()
+    assert census.of("a@x.test") == ["mail2"]
+    # As a dry run of a move says.
+    assert "a@x.test: from mail2 to mail1, " in verb(proxy, "move", "a@x.test", "--to", "mail1", "--dry-run")
+    verb(proxy, "hold", "@x.test", "--reason", "disks")
+    verb(proxy, "disable", "mail1")
+    assert re.search(r"on hold +by 127\.0\.0\.1:\d+: disks; new logins wait\n", verb(proxy, "route", "a@x.test"))
+    told = verb(proxy, "route", "a@direct.test")
+    assert "on hold" not in told and re.search(r"now +mail1: disabled by .*; weight 0 by ", told), told
+    assert "does not send the user to mail1, and to nobody else" in told
+    # A backend that the file does not have.
+    verb(proxy, "add", "mail3", "--pool", "mail", "--address", f"127.0.0.1:{census.ports['mail1']}")
+    verb(proxy, "weight", "mail2", "0")
+    told = verb(proxy, "route", "a@x.test")
+    assert re.search(r"now +mail3: added by ", told) and "sends the user to mail3\n" in told, told
+    assert "login      the file does not have this backend" in told
+    proxy.stop()
+    told = verb(proxy, "route", "a@x.test")
+    assert "running    the above is by the file alone: no answer from the admin endpoint" in told
+    assert login % census.ports["mail1"] in told
+
+
 def test_where_a_user_moves_from(proxy, census):
     """The backend of the user's sessions, then that of a login now."""
     def dry(user, to):
