@@ -204,7 +204,7 @@ def test_undrain_ends_no_more(proxy):
         verb(proxy, "undrain", "mail1")
         verb(proxy, "drain", "mail1")
         assert client.command("NOOP").startswith(b"+OK")
-        assert "at most 24h" in verb(proxy, "drain", "mail1", "--over", "soon", code=1)
+        assert "at most 24h" in verb(proxy, "drain", "mail1", "--over", "soon", code=2)
         client.quit()
 
 
@@ -355,7 +355,7 @@ def test_move_one_user(proxy, census, user):
     assert "moved      to backend mail2 by an operator" in verb(proxy, "route", user)
     assert "1 moved users" in verb(proxy, "status")
     assert proxy.metrics().get("postern_moved_users") == 1
-    assert verb(proxy, "move", user, "--to", "mail2") == f"{user}: is already mail2\n"
+    assert verb(proxy, "move", user, "--to", "mail2") == f"{user}: is already at mail2\n"
     # A reload forgets nothing.
     proxy.reload()
     connect(proxy, user).quit()
@@ -467,7 +467,7 @@ def test_move_many_at_once(proxy, census, by_hash):
     assert "a@x.test  mail2" in verb(proxy, "moves", "--user", "a@x.test")
     assert "moved      to backend mail2 by an operator" in verb(proxy, "route", "a@x.test")
     assert f"is where {name} was moved" in verb(proxy, "remove", "mail2", code=1)
-    assert verb(proxy, "move", *who, "--to", "mail2") == f"{name}: is already mail2\n"
+    assert verb(proxy, "move", *who, "--to", "mail2") == f"{name}: is already at mail2\n"
     # Who was moved by name stays there.
     verb(proxy, "move", "a@x.test", "--to", "mail1")
     proxy.reload()
@@ -684,6 +684,23 @@ def test_where_a_user_moves_from(proxy, census):
         client.quit()
     verb(proxy, "disable", "mail1")
     assert dry("c@direct.test", "mail2") == "c@direct.test: from mail1 to mail2, sessions: 0\n"
+
+
+def test_words_for_who_mistypes(proxy):
+    for arguments, words in {
+        ("weight", "mail1", "99999"): "the weight must be a number from 0 to 10000, or the word configured",
+        ("weight", "mail1", "-1"): "",
+        ("weight", "mail 1", "5"): '"mail 1" is no name of a backend: ',
+        ("drain", ""): '"" is no name of a backend: ',
+        ("drain", "mail1", "--over", "25h"): "--over must be a time, such as 90s, 10m or 2h, at most 24h",
+        ("drain", "mail1", "--over", "5"): "--over must be a time",
+        ("drain", "mail1", "--over", "0s"): "--over must be a time",
+        ("remove", "mail1", "--over", "25h"): "--over must be a time",
+        ("remove", "mail/1"): '"mail/1" is no name of a backend: ',
+        ("add", "m 6"): '"m 6" is no name of a backend: ',
+    }.items():
+        told = verb(proxy, *arguments, code=2)
+        assert words in told and "body" not in told and "page" not in told, told
 
 
 def test_names_are_for_who_has_the_token(start_proxy, census, tmp):
