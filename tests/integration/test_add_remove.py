@@ -223,6 +223,7 @@ def test_the_file_wins(proxy, farm):
     proxy.write_config(settings)
     told = proxy.reload()
     assert re.search(r"warning: backend mail3, added by hand by \S+, does not fit.*no pool \"mail\"", told), told
+    assert re.search(r"warning: backend mail1, removed by hand by \S+, is needed by the file", told), told
     assert set(homes(proxy).values()) == {"mail1", "mail2"}
     # A broken file changes nothing, as ever.
     add_to_post = verb(proxy, "add", "mail4", "--pool", "post", "--address", "127.0.0.1:9", "--weight", "0")
@@ -306,6 +307,7 @@ def test_mistakes_are_told(proxy, farm):
     assert "1 user was moved" in refused("remove", "mail2")
     assert proxy.metrics().get("postern_config_generation") == generation
     assert verb(proxy, "remove", "mail1", "--reason", "old") == "mail1: removed\n"
+    assert re.search(r"\nremoved by hand: mail1, by 127\.0\.0\.1:\d+: old\n", verb(proxy, "status"))
     verb(proxy, "move", BY_HASH[0], "--back")
     assert "is the last one of pool mail" in refused("remove", "mail2")
     assert log_in(proxy, BY_HASH[1]).startswith(b"+OK")

@@ -249,7 +249,7 @@ def test_hold_and_release(start_proxy, census, tmp):
         waits.command("USER a@x.test")
         waits.send(f"PASS {PASSWORD}\r\n".encode())
         proxy.wait_for_metric(1, "postern_held_logins")
-        assert "1 on hold, 1 logins wait" in verb(proxy, "status")
+        assert "1 on hold, 1 login waits" in verb(proxy, "status")
         assert census.of("a@x.test") == [], "nothing is sent upstream"
         assert verb(proxy, "release", "a@x.test") == "a@x.test: released\n"
         assert waits.line().startswith(b"+OK")
@@ -353,7 +353,7 @@ def test_move_one_user(proxy, census, user):
     logged(proxy, f"user {user} moved to mail2, 0 failed, 0 sessions ended")
     assert re.search(rf"USER +BACKEND\n{user} +mail2\n", verb(proxy, "moves"))
     assert "moved      to backend mail2 by an operator" in verb(proxy, "route", user)
-    assert "1 moved users" in verb(proxy, "status")
+    assert "1 moved user\n" in verb(proxy, "status")
     assert proxy.metrics().get("postern_moved_users") == 1
     assert verb(proxy, "move", user, "--to", "mail2") == f"{user}: is already at mail2\n"
     # A reload forgets nothing.
