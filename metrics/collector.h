@@ -154,6 +154,13 @@ struct ServerFacts {
   uint64_t remembered_homes = 0;
   uint64_t remembered_homes_evicted = 0;
   std::vector<Certificate> certificates;
+  // Backends of the file that an operator has taken out.
+  struct Removed {
+    std::string name;
+    std::string by;
+    std::string reason;
+  };
+  std::vector<Removed> removed;
   // In the current configuration.
   std::vector<BackendHealth> backends;
   std::vector<PoolHealth> pools;

@@ -1,13 +1,19 @@
 #include "proxy/lookup_source_maker.h"
 
 #include <memory>
+#include <mutex>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <variant>
 
+#include "absl/strings/str_cat.h"
 #include "proxy/base/status_macros.h"
 #include "proxy/config/secrets.h"
 #include "proxy/lookup_tls_stream.h"
+#ifdef POSTERN_AUTH_HTTP
+#include "routing/lookup/auth_http_source.h"
+#endif
 
 namespace postern {
 namespace {
@@ -74,7 +80,63 @@ struct Preparer {
   }
 };
 
+std::string NameOf(const std::string& uri) { return uri; }
+std::string NameOf(const routing::HttpUrl& url) { return url.Name(); }
+std::string NameOf(const HostPort& server) {
+  if (server.is_unix()) return absl::StrCat("unix:", server.unix_path);
+  const bool v6 = server.host.find(':') != std::string::npos;
+  return absl::StrCat(v6 ? "[" : "", server.host, v6 ? "]" : "", ":", server.port);
+}
+
+// Which of a type's options are its servers.
+std::vector<HostPort>* ServersOf(routing::SqlOptions* options) { return &options->servers; }
+std::vector<HostPort>* ServersOf(routing::RedisOptions* options) { return &options->servers; }
+std::vector<std::string>* ServersOf(routing::LdapOptions* options) { return &options->uris; }
+std::vector<routing::HttpUrl>* ServersOf(routing::PolicyOptions* options) { return &options->urls; }
+
+// One source for each server. The options cannot be copied, because of their secret, and a source
+// copies what it needs when it is made: it finds one server in them.
+struct Parter {
+  routing::LookupFactory make;
+
+  std::vector<LookupServer> operator()(const std::monostate&) const { return {}; }
+  template <typename Options>
+  std::vector<LookupServer> operator()(const std::shared_ptr<Options>& options) const {
+    std::vector<LookupServer> parts;
+    const auto one_at_a_time = std::make_shared<std::mutex>();
+    for (size_t i = 0; i < ServersOf(options.get())->size(); ++i) {
+      auto alone = [options, i, one_at_a_time, make = make] {
+        const std::lock_guard<std::mutex> lock(*one_at_a_time);
+        auto* servers = ServersOf(options.get());
+        const auto all = *servers;
+        *servers = {all[i]};
+        std::unique_ptr<routing::LookupSource> source = make();
+        *servers = all;
+        return source;
+      };
+      parts.push_back({NameOf((*ServersOf(options.get()))[i]), std::move(alone)});
+    }
+    return parts;
+  }
+};
+
 }  // namespace
+
+absl::StatusOr<std::vector<LookupServer>> PrepareLookupServers(const config::Lookup& lookup) {
+#ifdef POSTERN_AUTH_HTTP
+  if (const auto* whole = lookup.make.target<routing::AuthHttpFactory>()) {
+    std::vector<LookupServer> parts;
+    for (const routing::HttpUrl& url : whole->options.urls) {
+      routing::AuthHttpFactory alone = *whole;
+      alone.options.urls = {url};
+      parts.push_back({NameOf(url), std::move(alone)});
+    }
+    return parts;
+  }
+#endif
+  ASSIGN_OR_RETURN(routing::LookupFactory make, PrepareLookup(lookup));
+  return std::visit(Parter{std::move(make)}, lookup.server);
+}
 
 absl::StatusOr<routing::LookupFactory> PrepareLookup(const config::Lookup& lookup) {
   if (lookup.make != nullptr) return lookup.make;

@@ -280,15 +280,16 @@ absl::StatusOr<MoveReport> OperatorDesk::Move(const MoveOrder& order, const Sign
       continue;
     }
     const std::shared_ptr<routing::BackendState> moved_to = states_->overrides()->Find(*user);
-    const std::shared_ptr<routing::BackendState> home = states_->overrides()->Where(*user);
-    std::string from = home == nullptr ? "" : home->name();
+    // Where a login would go now: to the user's sessions, where an operator said, by the routes.
+    std::shared_ptr<routing::BackendState> home = states_->affinity()->Look(*user).backend;
+    if (home == nullptr) home = states_->overrides()->Where(*user);
     if (home == nullptr) {
-      const routing::Decision route = snapshot->router->Route(*user);
-      if (route.candidate_count > 0) {
-        const auto first = static_cast<size_t>(route.candidates[0]);
-        from = snapshot->backend_states[first]->name();
-      }
+      const routing::Decision route =
+          snapshot->router->Route(*user, snapshot->backend_states, MonotonicNow());
+      const int first = route.candidate_count > 0 ? route.candidates[0] : route.out;
+      if (first >= 0) home = snapshot->backend_states[static_cast<size_t>(first)];
     }
+    std::string from = home == nullptr ? "" : home->name();
     // Whoever has no override is where the routes say; with one to there, the move is done.
     if (moved_to == accepted.to) {
       told.users.push_back({*user, from, "already", 0, ""});

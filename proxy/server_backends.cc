@@ -248,6 +248,10 @@ void Server::TellOfHands(metrics::ServerFacts* facts) const {
     backend.added_by = added->who;
     backend.added_reason = added->why;
   }
+  facts->removed.clear();
+  for (const config::RemovedBackend& removed : overlay_.removed) {
+    facts->removed.push_back({removed.name, removed.who, removed.why});
+  }
 }
 
 }  // namespace postern

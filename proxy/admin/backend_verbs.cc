@@ -11,8 +11,8 @@
 #include "proxy/admin/client.h"
 #include "proxy/admin/service_verbs.h"
 #include "proxy/admin/url_text.h"
+#include "proxy/admin/verb_arguments.h"
 #include "proxy/config/config.h"
-#include "proxy/config/value_syntax.h"
 
 namespace postern::admin {
 namespace {
@@ -60,6 +60,13 @@ BackendVerbs::BackendVerbs(CLI::App* app, const std::function<CLI::App*(CLI::App
 
 std::optional<int> BackendVerbs::Run(const std::string& config_file) const {
   if (!add_->parsed() && !remove_->parsed()) return std::nullopt;
+  absl::Status good = CheckBackendName(wanted_.name);
+  if (good.ok() && !wanted_.like.empty()) good = CheckBackendName(wanted_.like);
+  if (good.ok()) good = CheckOver(over_);
+  if (!good.ok()) {
+    Complain(good);
+    return 2;
+  }
   const absl::StatusOr<config::Config> config = config::LoadConfig(config_file);
   if (!config.ok()) return Complain(config.status());
   return add_->parsed() ? Add(config->admin) : Remove(config->admin);
@@ -83,9 +90,6 @@ int BackendVerbs::Add(const config::Admin& admin) const {
 }
 
 int BackendVerbs::Remove(const config::Admin& admin) const {
-  if (!over_.empty() && !config::ParseDuration(over_).has_value()) {
-    return Complain(absl::InvalidArgumentError("--over must be a time, such as 10m"));
-  }
   Json body = Json::object();
   if (!wanted_.why.empty()) body["reason"] = wanted_.why;
   absl::Status status = Ask(admin, wanted_.name, "remove", body);

@@ -11,6 +11,7 @@
 #include "absl/time/clock.h"
 #include "proxy/admin/client.h"
 #include "proxy/admin/doctor_files.h"
+#include "proxy/admin/doctor_lookups.h"
 #include "proxy/admin/doctor_machine.h"
 #include "proxy/admin/doctor_network.h"
 #include "proxy/admin/doctor_report.h"
@@ -93,6 +94,9 @@ int Doctor(const std::string& config_file) {
   const std::string metrics = AskServer(*config, &report);
   report.Begin("Limits");
   CheckMachine(*config, ReadMachineFacts(metrics), &report);
+  // Before there is an event loop, whose clock would stand still meanwhile.
+  report.Begin("Lookups");
+  CheckLookups(*config, &report);
   io::UringOptions options;
   options.receive_buffer_bytes = kReceiveBufferBytes;
   options.receive_buffers = kReceiveBuffers;

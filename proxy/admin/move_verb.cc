@@ -182,7 +182,9 @@ class Orders {
                               .c_str());
       } else if (command_.file.empty()) {
         std::printf("%s: %s %s\n", Name(user).c_str(),
-                    state == "already" ? "is already" : "moved to", where.c_str());
+                    state == "already" ? (command_.to.empty() ? "is already" : "is already at")
+                                       : "moved to",
+                    where.c_str());
       }
     }
   }

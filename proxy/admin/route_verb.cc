@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <fstream>
+#include <map>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -16,7 +17,9 @@
 #include "proxy/admin/lookup_asker.h"
 #include "proxy/admin/moved_to.h"
 #include "proxy/admin/route_diff.h"
+#include "proxy/admin/running_server.h"
 #include "proxy/base/escape.h"
+#include "proxy/base/log.h"
 #include "proxy/config/master_format.h"
 #include "proxy/config/reachable.h"
 #include "proxy/config/secrets.h"
@@ -30,9 +33,6 @@
 
 namespace postern::admin {
 namespace {
-
-// What a client's address is called when none is given (RFC 5737).
-constexpr absl::string_view kExampleClient = "192.0.2.1";
 
 int Complain(absl::string_view text) {
   std::fprintf(stderr, "%s%s", std::string(text).c_str(), absl::EndsWith(text, "\n") ? "" : "\n");
@@ -69,11 +69,35 @@ std::string ClientWays(const config::Config& config, const config::Listener& lis
   return absl::StrCat("at ", listener.name, " by ", absl::StrJoin(ways, ", "), when);
 }
 
-std::string Verification(const config::Config& config, const config::Backend& backend,
-                         const routing::Router& router, const std::string& user) {
+// Digests that clients may show at this listener and that no backend could judge.
+std::vector<std::string> DigestsJudgedHere(const config::Config& config,
+                                           const config::Listener& listener) {
+  std::vector<std::string> digests;
+  if (config.dialogue.apop && !listener.relays_greeting) digests.push_back("APOP");
+  for (const pop3::Mechanism mechanism : config.dialogue.mechanisms) {
+    if (mechanism == pop3::Mechanism::kCramMd5 || mechanism == pop3::Mechanism::kDigestMd5) {
+      digests.emplace_back(pop3::InfoOf(mechanism).name);
+    }
+  }
+  return digests;
+}
+
+// `judge`: the lookup that has said yes to what the client shows; empty: none that judges.
+std::string Verification(const config::Config& config, const config::Listener& listener,
+                         const config::Backend& backend, const routing::Router& router,
+                         const std::string& user, const std::string& judge) {
   const bool here = backend.login == config::UpstreamLogin::kMaster ||
                     backend.login == config::UpstreamLogin::kSecret;
-  if (!here) return "the backend judges passwords; APOP and CRAM-MD5 are verified here";
+  if (!judge.empty()) {
+    return absl::StrCat("lookup ", judge, " judges what the client shows",
+                        here ? "" : ", and the backend the password that it is given");
+  }
+  if (!here) {
+    const std::vector<std::string> digests = DigestsJudgedHere(config, listener);
+    if (digests.empty()) return "the backend judges passwords";
+    return absl::StrCat("the backend judges passwords; ", absl::StrJoin(digests, " and "),
+                        digests.size() == 1 ? " is" : " are", " verified here");
+  }
   if (config.auth.secrets_file.empty()) return "here, by the client's certificate alone";
   const auto secrets = config::SecretsFile::Load(
       config.auth.secrets_file,
@@ -173,25 +197,82 @@ std::string ListenerNames(const config::Config& config) {
   return absl::StrJoin(names, ", ");
 }
 
-// Whether it is known where an operator has moved the user, if anywhere; then *end says it.
-bool FollowOperator(const config::Config& config, const std::string& user,
+// Of the file; -1: it does not have it.
+int BackendNamed(const config::Config& config, const std::string& name) {
+  for (size_t i = 0; i < config.backends.size(); ++i) {
+    if (config.backends[i].name == name) return static_cast<int>(i);
+  }
+  return -1;
+}
+
+// Whether it is known where an operator has moved the user, if anywhere; then *end and *moved say
+// it.
+bool FollowOperator(const config::Config& config, const std::string& user, std::string* moved,
                     routing::ExplainedEnd* end) {
-  const absl::StatusOr<std::string> moved = MovedTo(config, user);
-  if (!moved.ok()) {
-    Complain(moved.status().message());
+  absl::StatusOr<std::string> found = MovedTo(config, user);
+  if (!found.ok()) {
+    Complain(found.status().message());
     return false;
   }
+  *moved = *std::move(found);
   if (moved->empty()) return true;
   Tell("moved", absl::StrCat("to backend ", EscapeForLog(*moved),
                              " by an operator, whatever the routes say"));
   *end = routing::ExplainedEnd();
-  for (size_t i = 0; i < config.backends.size(); ++i) {
-    if (config.backends[i].name == *moved) end->backend = static_cast<int>(i);
-  }
-  if (end->backend < 0) {
-    Tell("result", "it is not in the configuration; the client is told [SYS/TEMP]");
-  }
+  end->backend = BackendNamed(config, *moved);
   return true;
+}
+
+// Who the user is, and what is known of the login so far.
+struct AskedRoute {
+  std::string user;
+  std::map<size_t, LookupVerdict> verdicts;
+  std::string only;  // the backend that an operator or the listener has said; empty: by the routes
+};
+
+// What operators have done by hand in the running server, and where it sends the user; then *end is
+// there. False: that is a backend which the file does not have.
+bool FollowServer(const config::Config& config, const std::shared_ptr<const routing::Router>& file,
+                  const AskedRoute& asked, routing::ExplainedEnd* end) {
+  const auto by_the_file_alone = [](const absl::Status& why) {
+    Tell("running", absl::StrCat("the above is by the file alone: ", std::string(why.message())));
+    return true;
+  };
+  const absl::StatusOr<RunningServer> running = AskRunningServer(config.admin);
+  if (!running.ok()) return by_the_file_alone(running.status());
+  // What the parts log is told below.
+  log::Configure(log::Level::kError);
+  const absl::StatusOr<RunningRoutes> routes = RunningRoutes::Create(&*running, file);
+  if (!routes.ok()) return by_the_file_alone(routes.status());
+  if (!running->holds_unknown.empty()) {
+    Tell("on hold", absl::StrCat("not known: ", EscapeForLog(running->holds_unknown, 400)));
+  } else if (const std::string hold = HoldText(*running, asked.user); !hold.empty()) {
+    Tell("on hold", absl::StrCat(hold, "; new logins wait"));
+  }
+  const routing::Decision decision = asked.only.empty() ? routes->Decide(asked.user, asked.verdicts)
+                                                        : routes->DecideFor(asked.only);
+  if (!decision.known) return true;
+  for (const std::string& note : routes->Notes(decision)) Tell("now", note);
+  Tell("running", absl::StrCat("the server ", routes->Text(decision)));
+  const std::string first = routes->First(decision);
+  if (first.empty()) return true;
+  *end = routing::ExplainedEnd();
+  end->backend = BackendNamed(config, first);
+  if (end->backend >= 0) return true;
+  Tell("login", "the file does not have this backend, and not how it is reached");
+  return false;
+}
+
+// The lookup that has judged what the client shows; empty: none.
+std::string JudgeOf(const config::Config& config, const AskedRoute& asked) {
+  if (!asked.only.empty()) return "";  // nobody asks one then
+  for (const auto& [number, verdict] : asked.verdicts) {
+    const config::Lookup& lookup = config.lookups[number];
+    if (verdict.kind == routing::LookupAnswer::Kind::kFound && lookup.traits.judges_credentials) {
+      return lookup.options.name;
+    }
+  }
+  return "";
 }
 
 }  // namespace
@@ -209,13 +290,14 @@ int ExplainUser(const std::string& config_file, const RouteQuestion& question) {
   }
   const absl::StatusOr<std::shared_ptr<const routing::Router>> router = LoadRouter(config->routing);
   if (!router.ok()) return Complain(router.status().message());
-  Secret password;
+  AskedLogin login{listener, question.from, question.sni, Secret()};
   if (!question.password_file.empty()) {
     absl::StatusOr<Secret> read = config::ReadPasswordFile(question.password_file);
     if (!read.ok()) return Complain(read.status().message());
-    password = *std::move(read);
+    login.password = *std::move(read);
   }
   routing::ExplainedEnd end;
+  AskedRoute asked;
   const int own = config::OwnBackend(*listener, question.sni);
   const absl::StatusOr<std::string> user = (*router)->NormaliseUser(question.user);
   if (own >= 0 && user.ok()) {
@@ -224,17 +306,31 @@ int ExplainUser(const std::string& config_file, const RouteQuestion& question) {
     Tell("listener", absl::StrCat(listener->name, " leads to backend ",
                                   config->backends[static_cast<size_t>(own)].name,
                                   ", and the routes are not asked"));
+    asked.only = config->backends[static_cast<size_t>(own)].name;
   } else {
-    std::printf("%s",
-                (*router)->Explain(question.user, LookupAsker(*config, password), &end).c_str());
+    const routing::AskForExplanation ask = LookupAsker(*config, login);
+    const auto remembered = [&](size_t number, const std::string& name, std::string* note) {
+      routing::LookupAnswer answer = ask(number, name, note);
+      asked.verdicts[number] = {answer.kind, answer.target};
+      return answer;
+    };
+    std::printf("%s", (*router)->Explain(question.user, remembered, &end).c_str());
   }
   if (!user.ok()) return 1;
-  if (!FollowOperator(*config, *user, &end)) return 1;
+  asked.user = *user;
+  std::string moved;
+  if (!FollowOperator(*config, *user, &moved, &end)) return 1;
+  if (!moved.empty()) asked.only = moved;
+  if (!FollowServer(*config, *router, asked, &end)) return 0;
+  if (!moved.empty() && end.backend < 0) {
+    Tell("result", "it is not in the configuration; the client is told [SYS/TEMP]");
+  }
   if (end.any) return 0;  // any of them may be the one
   if (end.backend < 0) return 1;
   const config::Backend& backend = config->backends[static_cast<size_t>(end.backend)];
   Tell("client", ClientWays(*config, *listener, own));
-  Tell("verified", Verification(*config, backend, **router, *user));
+  Tell("verified",
+       Verification(*config, *listener, backend, **router, *user, JudgeOf(*config, asked)));
   Tell("login", LoginWay(backend, end, *user));
   Tell("identity", IdentityTold(backend, *listener, question));
   return 0;

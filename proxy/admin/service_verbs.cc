@@ -1,14 +1,16 @@
 #include "proxy/admin/service_verbs.h"
 
+#include <cstdint>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <optional>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "proxy/admin/client.h"
 #include "proxy/admin/status_text.h"
+#include "proxy/admin/verb_arguments.h"
 
 namespace postern::admin {
 namespace {
@@ -29,7 +31,10 @@ int WaitForSessions(const config::Admin& admin, const std::string& backend) {
     if (!status.ok()) return Complain(status.status());
     const absl::StatusOr<int> sessions = SessionsOf(*status, backend);
     if (!sessions.ok()) return Complain(sessions.status());
-    if (*sessions != told) std::printf("%s: %d sessions\n", backend.c_str(), *sessions);
+    if (*sessions != told) {
+      std::printf("%s: %s\n", backend.c_str(),
+                  CountText(static_cast<uint64_t>(*sessions), "session").c_str());
+    }
     std::fflush(stdout);
     told = *sessions;
     if (*sessions == 0) return 0;
@@ -38,21 +43,26 @@ int WaitForSessions(const config::Admin& admin, const std::string& backend) {
 }
 
 int ChangeService(const std::string& config_file, const ServiceChange& change) {
+  // The command line, before anything else.
+  absl::Status good = CheckBackendName(change.backend);
+  if (good.ok()) good = CheckOver(change.over);
+  std::optional<int> weight;
+  if (good.ok() && change.verb == "weight") {
+    const absl::StatusOr<std::optional<int>> read = ReadWeight(change.weight);
+    good = read.status();
+    if (read.ok()) weight = *read;
+  }
+  if (!good.ok()) {
+    Complain(good);
+    return 2;
+  }
   const absl::StatusOr<config::Config> config = config::LoadConfig(config_file);
   if (!config.ok()) return Complain(config.status());
   nlohmann::json wanted = nlohmann::json::object();
   if (!change.reason.empty()) wanted["reason"] = change.reason;
   if (!change.over.empty()) wanted["over"] = change.over;
   if (change.verb == "weight") {
-    int weight = 0;
-    if (change.weight == "configured") {
-      wanted["weight"] = nullptr;
-    } else if (absl::SimpleAtoi(change.weight, &weight)) {
-      wanted["weight"] = weight;  // whether it is in range the server says
-    } else {
-      return Complain(absl::InvalidArgumentError(
-          "the weight must be a number from 0 to 10000, or the word configured"));
-    }
+    wanted["weight"] = weight.has_value() ? nlohmann::json(*weight) : nlohmann::json(nullptr);
   }
   const std::string body = wanted.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   const absl::StatusOr<std::string> answer = Post(

@@ -143,6 +143,11 @@ std::string StatusJson(const metrics::StatusSummary& summary) {
   json["held_logins"] = facts.held_logins;
   json["moved_users"] = facts.moved_users;
   json["moved_groups"] = facts.moved_groups;
+  json["removed"] = Json::array();
+  for (const metrics::ServerFacts::Removed& removed : facts.removed) {
+    json["removed"].push_back(
+        {{"name", removed.name}, {"by", removed.by}, {"reason", removed.reason}});
+  }
   json["certificates"] = Json::array();
   for (const metrics::ServerFacts::Certificate& certificate : facts.certificates) {
     json["certificates"].push_back(

@@ -9,6 +9,7 @@
 namespace postern::admin {
 
 // One JSON object: version, openssl, uptime_seconds, workers, draining, config {...},
+// removed [{name, by, reason}] of backends that were taken out by hand,
 // listeners [{name, active, sessions, connections, logins {result: n}, closed {reason: n},
 // bytes_in, bytes_out, ...}] and backends [{name, pool, active, sessions, sessions_total, connects,
 // logins {...}, errors {reason: n}, closed {...}, connect_seconds_mean, weight {configured, now,

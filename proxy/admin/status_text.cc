@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "proxy/admin/text_table.h"
+#include "proxy/admin/verb_arguments.h"
 #include "proxy/base/escape.h"
 
 namespace postern::admin {
@@ -19,6 +20,15 @@ std::string Ago(const Json& seconds) {
 
 std::string Text(const Json& value) {
   return value.is_string() ? EscapeForLog(value.get<std::string>()) : "";
+}
+
+// "12", or "12/500" where there is a limit, which counts logins in progress as well.
+std::string SessionsText(const Json& backend) {
+  const Json& load = backend.at("load");
+  if (const int most = load.at("sessions_max").get<int>(); most > 0) {
+    return absl::StrCat(load.at("seats").get<int64_t>(), "/", most);
+  }
+  return absl::StrCat(backend.at("sessions").get<int64_t>());
 }
 
 // What matters most comes first: the operator's word, then the checks, then the ejection.
@@ -54,12 +64,8 @@ std::vector<std::string> BackendRow(const Json& backend) {
     absl::StrAppend(&why, why.empty() ? "" : "; ", "added by ", Text(added.at("by")),
                     reason.empty() ? "" : ": ", reason);
   }
-  return {Text(backend.at("name")),
-          Text(backend.at("pool")),
-          state,
-          since,
-          absl::StrCat(backend.at("sessions").get<int64_t>()),
-          why};
+  return {
+      Text(backend.at("name")), Text(backend.at("pool")), state, since, SessionsText(backend), why};
 }
 
 absl::Status NoStatus() {
@@ -92,14 +98,23 @@ absl::StatusOr<std::string> StatusText(const std::string& status_json) try {
   AddTable(backends, &text);
   const auto number = [&status](const char* key) { return status.value(key, uint64_t{0}); };
   if (number("holds") > 0) {
-    absl::StrAppend(&text, "\n", number("holds"), " on hold, ", number("held_logins"),
-                    " logins wait\n");
+    const uint64_t waiting = number("held_logins");
+    absl::StrAppend(&text, "\n", number("holds"), " on hold, ", waiting,
+                    waiting == 1 ? " login waits\n" : " logins wait\n");
   }
   if (number("moved_users") > 0) {
-    absl::StrAppend(&text, "\n", number("moved_users"), " moved users\n");
+    absl::StrAppend(&text, "\n", CountText(number("moved_users"), "moved user"), "\n");
   }
-  if (number("moved_groups") > 0) {
-    absl::StrAppend(&text, "\n", number("moved_groups"), " moved domains and ranges\n");
+  if (const uint64_t groups = number("moved_groups"); groups > 0) {
+    absl::StrAppend(&text, "\n", groups,
+                    groups == 1 ? " moved domain or range\n" : " moved domains and ranges\n");
+  }
+  absl::string_view gap = "\n";
+  for (const Json& removed : status.at("removed")) {
+    const std::string reason = Text(removed.at("reason"));
+    absl::StrAppend(&text, gap, "removed by hand: ", Text(removed.at("name")), ", by ",
+                    Text(removed.at("by")), reason.empty() ? "" : ": ", reason, "\n");
+    gap = "";
   }
   return text;
 } catch (const Json::exception&) {

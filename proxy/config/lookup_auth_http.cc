@@ -96,7 +96,7 @@ void ParseAuthHttpLookup(TableReader* reader, const std::string& file_name,
   lookup->traits.judges_credentials = true;
   lookup->traits.judges_digests = true;
   lookup->traits.sees_client = true;
-  lookup->make = [options = std::move(options)] { return routing::MakeAuthHttpSource(options); };
+  lookup->make = routing::AuthHttpFactory{std::move(options)};
 }
 
 #else

@@ -23,6 +23,12 @@ struct AuthHttpOptions {
 // A source for one thread: it keeps one connection, and stays with the URL that answered last.
 std::unique_ptr<LookupSource> MakeAuthHttpSource(const AuthHttpOptions& options);
 
+// The factory of such sources: whoever wants to ask each URL by itself finds the options in it.
+struct AuthHttpFactory {
+  AuthHttpOptions options;
+  std::unique_ptr<LookupSource> operator()() const { return MakeAuthHttpSource(options); }
+};
+
 }  // namespace postern::routing
 
 #endif  // POSTERN_ROUTING_LOOKUP_AUTH_HTTP_SOURCE_H_

@@ -64,6 +64,34 @@ TEST(StatusText, OneLineForEach) {
             "long-name  mail  draining  2 d       3         by uid 0 (pid 7): new disks\n");
 }
 
+TEST(StatusText, WhatOperatorsHaveDoneByHand) {
+  metrics::StatusSummary summary;
+  summary.facts.holds = summary.facts.held_logins = 1;
+  summary.facts.moved_users = summary.facts.moved_groups = 1;
+  summary.facts.removed = {{"mail7", "uid 0 (pid 7)", "too old"}, {"mail8", "uid 0 (pid 8)", ""}};
+  const absl::StatusOr<std::string> text = StatusText(StatusJson(summary));
+  ASSERT_TRUE(text.ok()) << text.status();
+  EXPECT_EQ(text->substr(text->find("1 on hold")),
+            "1 on hold, 1 login waits\n"
+            "\n"
+            "1 moved user\n"
+            "\n"
+            "1 moved domain or range\n"
+            "\n"
+            "removed by hand: mail7, by uid 0 (pid 7): too old\n"
+            "removed by hand: mail8, by uid 0 (pid 8)\n");
+}
+
+TEST(StatusText, HowFullABackendIs) {
+  metrics::StatusSummary summary = Summary();
+  summary.backends[0].health->sessions_max = 500;
+  summary.backends[0].health->seats = 13;
+  const absl::StatusOr<std::string> text = StatusText(StatusJson(summary));
+  ASSERT_TRUE(text.ok()) << text.status();
+  EXPECT_NE(text->find("mail1      mail  up        2 h       13/500\n"), std::string::npos)
+      << *text;
+}
+
 TEST(StatusText, SessionsOfABackend) {
   const std::string json = StatusJson(Summary());
   EXPECT_EQ(SessionsOf(json, "mail1").value(), 12);

@@ -306,11 +306,12 @@ def test_mistakes_are_told(proxy, farm):
     told = refused("add", "mail3", *there, "--tls", "implicit", "--ca", "/nowhere.pem")
     assert told.startswith("backend mail3 cannot be added: ") and "/nowhere.pem" in told, told
     assert refused("remove", "mail9") == "no backend mail9\n"
-    assert "must be a time" in refused("remove", "mail1", "--over", "soon")
+    assert "must be a time" in refused("remove", "mail1", "--over", "soon", code=2)
     verb(proxy, "move", BY_HASH[0], "--to", "mail2")
     assert "1 user was moved" in refused("remove", "mail2")
     assert proxy.metrics().get("postern_config_generation") == generation
     assert verb(proxy, "remove", "mail1", "--reason", "old") == "mail1: removed\n"
+    assert re.search(r"\nremoved by hand: mail1, by 127\.0\.0\.1:\d+: old\n", verb(proxy, "status"))
     verb(proxy, "move", BY_HASH[0], "--back")
     assert "is the last one of pool mail" in refused("remove", "mail2")
     assert log_in(proxy, BY_HASH[1]).startswith(b"+OK")

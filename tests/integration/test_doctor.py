@@ -4,12 +4,15 @@ postern route, which explains identities and compares configurations."""
 import os
 import shutil
 import tempfile
+import time
 
 import pytest
 
 from harness import Proxy, free_port
+from harness.auth_service import AuthService, reply
 from harness.dovecot import Dovecot
 from harness.farm import PASSWORD
+from harness.policy_service import PolicyService, Reply, verdict
 from harness.proxy import run_postern
 
 USER = "mapped1@map.test"
@@ -214,6 +217,68 @@ def test_the_login_of_health_checks(doctor, farm, tmp):
         assert (", logs in" in text) == good
         assert ("the login of health checks was refused" in text) != good
         assert PASSWORD not in text
+
+
+def test_lookups_are_asked(doctor, farm):
+    refused = "127.0.0.1:" + str(free_port())
+    with AuthService(lambda request: reply("Invalid login or password")) as service:
+        gone = f"http://{refused}/auth"
+        lookup = {"name": "auth", "type": "auth_http", "urls": [service.url(), gone],
+                  "timeout": "20s"}  # fmt: skip
+        redis = {"name": "homes", "type": "redis", "servers": [refused], "key": "home:{user}",
+                 "timeout": "20s"}  # fmt: skip
+        config = only({"address": farm.servers["mail1"].address()}, lookup=[lookup, redis])
+        config["route"] = [{"lookup": "auth"}, {"lookup": "homes"}] + config["route"]
+        code, text = doctor(config)
+        # A user, a password and a client that are nobody's.
+        (asked,) = service.requests
+        assert asked.get("Auth-User") == "postern-doctor" and asked.get("Client-IP") == "192.0.2.1"
+        # Each server by itself: one that answers hides none that does not.
+        assert f"ok     auth ({service.url()}): answers in " in text and ": refuses a user that" in text
+        assert f"BAD    auth ({gone}): " in text and text.count("is the service running") == 2, text
+        assert f"BAD    homes ({refused}): " in text
+        assert code == 1 and "2 problems" in text
+        lookup["urls"].pop()
+        service.answer = lambda request: reply(Auth_Server="mail1")
+        code, text = doctor(only({"address": farm.servers["mail1"].address()}, lookup=[lookup]))
+        assert code == 0 and ": found, even a user that nobody has" in text, text
+        assert "note   auth (" in text and "says yes to a password that nobody has" in text
+
+
+def test_lookups_that_say_nothing_cost_one_timeout(doctor, farm):
+    """All are asked at the same time, each for as long as it may take."""
+    with AuthService(lambda request: time.sleep(60)) as service:
+        lookups = [{"name": f"auth{i}", "type": "auth_http", "urls": [service.url(f"/{i}")],
+                    "timeout": "10s"} for i in range(4)]  # fmt: skip
+        config = only({"address": farm.servers["mail1"].address()}, lookup=lookups)
+        began = time.monotonic()
+        code, text = doctor(config)
+        assert code == 1 and "4 problems" in text and text.count("is the service overloaded") == 4, text
+        assert 9 < time.monotonic() - began < 30
+
+
+def test_the_policy_service_is_asked_and_told_nothing(doctor, farm, tmp):
+    nonce = os.path.join(tmp, "nonce")
+    with open(os.open(nonce, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+        file.write("a nonce\n")
+    with PolicyService() as service:
+
+        def run(allow, **more):
+            service.allow = lambda request: allow
+            policy = {"urls": [service.url()], "hash_nonce_file": nonce, "timeout": "20s", **more}
+            return doctor(only({"address": farm.servers["mail1"].address()}, guard={"policy": policy}))
+
+        code, text = run(verdict(0))
+        assert code == 0 and f"ok     [guard.policy] ({service.url()}): answers in " in text, text
+        assert "a login may go on" in text
+        (asked,) = service.asked("allow")
+        assert asked.json["login"] == "postern-doctor" and asked.json["remote"] == "192.0.2.1"
+        code, text = run(verdict(-1, "no"))
+        assert code == 0 and "would refuse a user that nobody has" in text
+        code, text = run(Reply(status=401))
+        assert code == 1 and "HTTP status 401 (logins go on without it) -> it does not accept who we" in text
+        assert "come back until it answers" in run(Reply(b"no JSON"), fail="closed")[1]
+        assert not service.asked("report")
 
 
 # -- route

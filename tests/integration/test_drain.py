@@ -91,7 +91,7 @@ def test_wait_for_the_last_session(start_proxy, farm, tmp):
         )  # fmt: skip
         try:
             assert waiting.stdout.readline() == f"{busy}: draining\n"
-            assert waiting.stdout.readline() == f"{busy}: 1 sessions\n"
+            assert waiting.stdout.readline() == f"{busy}: 1 session\n"
             assert client.command("NOOP").startswith(b"+OK"), "the session goes on"
             assert waiting.poll() is None
             client.quit()

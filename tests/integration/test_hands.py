@@ -279,7 +279,7 @@ def test_undrain_ends_no_more(proxy):
         verb(proxy, "undrain", "mail1")
         verb(proxy, "drain", "mail1")
         assert client.command("NOOP").startswith(b"+OK")
-        assert "at most 24h" in verb(proxy, "drain", "mail1", "--over", "soon", code=1)
+        assert "at most 24h" in verb(proxy, "drain", "mail1", "--over", "soon", code=2)
         client.quit()
 
 
@@ -324,7 +324,7 @@ def test_hold_and_release(start_proxy, census, tmp):
         waits.command("USER a@x.test")
         waits.send(f"PASS {PASSWORD}\r\n".encode())
         proxy.wait_for_metric(1, "postern_held_logins")
-        assert "1 on hold, 1 logins wait" in verb(proxy, "status")
+        assert "1 on hold, 1 login waits" in verb(proxy, "status")
         assert census.of("a@x.test") == [], "nothing is sent upstream"
         assert verb(proxy, "release", "a@x.test") == "a@x.test: released\n"
         assert waits.line().startswith(b"+OK")
@@ -450,9 +450,9 @@ def test_move_one_user(proxy, census, user):
     logged(proxy, f"user {user} moved to mail2, 0 failed, 0 sessions ended")
     assert re.search(rf"USER +BACKEND\n{user} +mail2\n", verb(proxy, "moves"))
     assert "moved      to backend mail2 by an operator" in verb(proxy, "route", user)
-    assert "1 moved users" in verb(proxy, "status")
+    assert "1 moved user\n" in verb(proxy, "status")
     assert proxy.metrics().get("postern_moved_users") == 1
-    assert verb(proxy, "move", user, "--to", "mail2") == f"{user}: is already mail2\n"
+    assert verb(proxy, "move", user, "--to", "mail2") == f"{user}: is already at mail2\n"
     # A reload forgets nothing.
     proxy.reload()
     connect(proxy, user).quit()
@@ -564,7 +564,7 @@ def test_move_many_at_once(proxy, census, by_hash):
     assert "a@x.test  mail2" in verb(proxy, "moves", "--user", "a@x.test")
     assert "moved      to backend mail2 by an operator" in verb(proxy, "route", "a@x.test")
     assert f"is where {name} was moved" in verb(proxy, "remove", "mail2", code=1)
-    assert verb(proxy, "move", *who, "--to", "mail2") == f"{name}: is already mail2\n"
+    assert verb(proxy, "move", *who, "--to", "mail2") == f"{name}: is already at mail2\n"
     # Who was moved by name stays there.
     verb(proxy, "move", "a@x.test", "--to", "mail1")
     proxy.reload()
@@ -732,6 +732,73 @@ def test_a_start_in_vain_leaves_the_state_alone(start_proxy, census, tmp):
     os.mkdir(state + ".new")
     done = run_postern("serve", "--config", proxy.config_path)
     assert done.returncode == 1 and f"{state}.new" in done.stderr, done.stderr
+
+
+def test_route_knows_what_was_done_by_hand(start_proxy, census, tmp):
+    proxy = launch(start_proxy, census, tmp)
+    login = "login      at 127.0.0.1:%d,"
+    told = verb(proxy, "route", "a@x.test")
+    assert "running    the server sends the user to mail1\n" in told
+    assert login % census.ports["mail1"] in told and "\nnow" not in told and "on hold" not in told
+    verb(proxy, "weight", "mail2", "100", "--reason", "it has room")
+    verb(proxy, "weight", "mail1", "0")
+    told = verb(proxy, "route", "a@x.test")
+    assert re.search(r"now +mail1: weight 0 by 127\.0\.0\.1:\d+\n", told), told
+    assert re.search(r"now +mail2: weight 100 by 127\.0\.0\.1:\d+: it has room\n", told), told
+    assert "the server sends the user to mail2\n" in told
+    assert login % census.ports["mail2"] in told
+    connect(proxy, "a@x.test").quit()
+    assert census.of("a@x.test") == ["mail2"]
+    # As a dry run of a move says.
+    assert "a@x.test: from mail2 to mail1, " in verb(proxy, "move", "a@x.test", "--to", "mail1", "--dry-run")
+    verb(proxy, "hold", "@x.test", "--reason", "disks")
+    verb(proxy, "disable", "mail1")
+    assert re.search(r"on hold +by 127\.0\.0\.1:\d+: disks; new logins wait\n", verb(proxy, "route", "a@x.test"))
+    told = verb(proxy, "route", "a@direct.test")
+    assert "on hold" not in told and re.search(r"now +mail1: disabled by .*; weight 0 by ", told), told
+    assert "does not send the user to mail1, and to nobody else" in told
+    # A backend that the file does not have.
+    verb(proxy, "add", "mail3", "--pool", "mail", "--address", f"127.0.0.1:{census.ports['mail1']}")
+    verb(proxy, "weight", "mail2", "0")
+    told = verb(proxy, "route", "a@x.test")
+    assert re.search(r"now +mail3: added by ", told) and "sends the user to mail3\n" in told, told
+    assert "login      the file does not have this backend" in told
+    proxy.stop()
+    told = verb(proxy, "route", "a@x.test")
+    assert "running    the above is by the file alone: no answer from the admin endpoint" in told
+    assert login % census.ports["mail1"] in told
+
+
+def test_where_a_user_moves_from(proxy, census):
+    """The backend of the user's sessions, then that of a login now."""
+    def dry(user, to):
+        return verb(proxy, "move", user, "--to", to, "--dry-run")
+
+    with connect(proxy, "a@x.test") as client:
+        verb(proxy, "weight", "mail2", "100")
+        verb(proxy, "weight", "mail1", "0")
+        assert dry("a@x.test", "mail2") == "a@x.test: from mail1 to mail2, sessions: 1\n"
+        assert dry("b@x.test", "mail1") == "b@x.test: from mail2 to mail1, sessions: 0\n"
+        client.quit()
+    verb(proxy, "disable", "mail1")
+    assert dry("c@direct.test", "mail2") == "c@direct.test: from mail1 to mail2, sessions: 0\n"
+
+
+def test_words_for_who_mistypes(proxy):
+    for arguments, words in {
+        ("weight", "mail1", "99999"): "the weight must be a number from 0 to 10000, or the word configured",
+        ("weight", "mail1", "-1"): "",
+        ("weight", "mail 1", "5"): '"mail 1" is no name of a backend: ',
+        ("drain", ""): '"" is no name of a backend: ',
+        ("drain", "mail1", "--over", "25h"): "--over must be a time, such as 90s, 10m or 2h, at most 24h",
+        ("drain", "mail1", "--over", "5"): "--over must be a time",
+        ("drain", "mail1", "--over", "0s"): "--over must be a time",
+        ("remove", "mail1", "--over", "25h"): "--over must be a time",
+        ("remove", "mail/1"): '"mail/1" is no name of a backend: ',
+        ("add", "m 6"): '"m 6" is no name of a backend: ',
+    }.items():
+        told = verb(proxy, *arguments, code=2)
+        assert words in told and "body" not in told and "page" not in told, told
 
 
 def test_names_are_for_who_has_the_token(start_proxy, census, tmp):

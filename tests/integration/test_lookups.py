@@ -554,6 +554,27 @@ def test_route_asks_and_check_does_not(start_proxy, farm, service, tmp):
     assert "Invalid login or password" in done.stdout
 
 
+def test_route_shows_the_service_the_client_that_is_asked_about(start_proxy, farm, service):
+    service.answer = lambda request: reply(
+        Auth_Server="mail1" if request.get("Client-IP") == "203.0.113.9" else "mail2")
+    proxy = start_proxy(config(farm, [service.url()]))
+
+    def route(*arguments):
+        done = run_postern("route", USER, "--config", proxy.config_path, *arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout, service.requests[-1]
+
+    told, request = route("--from", "203.0.113.9", "--listener", "plain")
+    assert f"login      at {farm.servers['mail1'].address()}" in told
+    assert request.get("Client-IP") == "203.0.113.9" and request.get("Auth-SSL") is None
+    told, request = route("--listener", "pop3s", "--sni", "pop.example.net")
+    assert f"login      at {farm.servers['mail2'].address()}" in told
+    assert request.get("Client-IP") == "192.0.2.1" and request.get("Auth-SSL") == "on"
+    # Who judges is said, and nothing of what nobody can do here.
+    assert "verified   lookup auth judges what the client shows, and the backend the password" in told
+    assert "APOP" not in told
+
+
 def test_no_secret_is_told_anywhere(start_proxy, farm, service):
     secret = "pst-secret-81f2"
     service.answer = lambda request: reply(Auth_Server="mail1", Auth_Pass=secret)
