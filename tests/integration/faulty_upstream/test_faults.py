@@ -151,7 +151,7 @@ EXPECTED = {
     "close-notify-between-responses": Breaks(b"NOOP\r\n", b"+OK\r\n", False, "upstream_closed"),
     "reset-between-responses": Breaks(b"NOOP\r\n", b"+OK\r\n", False, "upstream_closed"),
     "fin-instead-of-response": Breaks(b"NOOP\r\n", b"", False, "upstream_closed"),
-    "fin-on-quit": Breaks(b"QUIT\r\n", b"", False, "quit"),
+    "fin-on-quit": Breaks(b"QUIT\r\n", b"", False, "upstream_closed"),
     "reset-on-quit": Breaks(b"QUIT\r\n", b"", False, "upstream_closed"),
     "stall-on-quit": Breaks(b"QUIT\r\n", b"", False, "idle_timeout"),
 }
