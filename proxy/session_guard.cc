@@ -31,7 +31,13 @@ bool Session::JudgesCredentials(absl::string_view reply) {
   absl::ConsumeSuffix(&reply, "\r\n");
   const absl::string_view code = pop3::ParseStatusLine(reply).code;
   return !absl::EqualsIgnoreCase(code, "IN-USE") && !absl::EqualsIgnoreCase(code, "LOGIN-DELAY") &&
-         !absl::StartsWithIgnoreCase(code, "SYS/");
+         !TellsOfTrouble(reply);
+}
+
+// Whether a backend says that it is not well itself: RFC 3206 section 4.
+bool Session::TellsOfTrouble(absl::string_view reply) {
+  absl::ConsumeSuffix(&reply, "\r\n");
+  return absl::StartsWithIgnoreCase(pop3::ParseStatusLine(reply).code, "SYS/");
 }
 
 void Session::NoteGuardRefusal(GuardRefusal refusal) {
