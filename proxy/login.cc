@@ -52,7 +52,7 @@ coro::Task<bool> Session::LogIn() {
     // comes of the login, comes on top: otherwise a long wait would leave nothing of the delay.
     const DurationNs delay =
         std::max(config().timeouts.refused_delay, lookup_ != nullptr ? lookup_->refused_delay : 0);
-    co_await Pause(asked_at + delay + GuardDelay() + PolicyDelay() - io_->Now());
+    co_await AnswerAndPause(asked_at + delay + GuardDelay() + PolicyDelay() - io_->Now());
     if (reason_ != CloseReason::kNone) co_return false;
     EnterPhase(Phase::kLogin);
     client_.Queue(refusal_);

@@ -270,6 +270,8 @@ class Session : public ListNode<Session> {
   }
   bool ReachesUnnamedServer() const { return lookup_ != nullptr && lookup_->addresses != nullptr; }
   coro::Task<void> Pause(DurationNs duration);
+  // The same for waits that are meant for the client.
+  coro::Task<void> AnswerAndPause(DurationNs duration);
   // session.cc
   coro::Task<void> RelayBytes();
   coro::Task<void> CloseUp();

@@ -98,7 +98,7 @@ coro::Task<bool> Session::AskGuard() {
   if (delay == 0) co_return true;
   listener_stats().guard_delays.Add();
   listener_stats().guard_delay_ns.Add(static_cast<uint64_t>(delay));
-  co_await Pause(delay);
+  co_await AnswerAndPause(delay);
   if (expire_reason_ == CloseReason::kNone && reason_ == CloseReason::kNone) co_return true;
   shared.guard->EndLogin(options, /*wrong=*/false, io_->Now(), visit_.get());
   co_return false;
