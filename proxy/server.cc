@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "proxy/backend_facts.h"
 #include "proxy/base/check.h"
 #include "proxy/base/log.h"
@@ -36,6 +37,7 @@ constexpr DurationNs kStallAfter = 10 * kSecond;
 // A login that meets a host name before its first look-up gets [SYS/TEMP]; better to let the new
 // configuration wait a moment for the addresses.
 constexpr DurationNs kResolvePatience = 3 * kSecond;
+constexpr absl::Duration kLogPatience = absl::Seconds(1);
 // What the process before us had open is gone by then.
 constexpr DurationNs kPortPatience = 2 * kSecond;
 
@@ -360,6 +362,18 @@ void Server::Stop() {
 
 void Server::ReopenLogs() {
   if (session_lines_ != nullptr) session_lines_->Reopen();
+}
+
+int64_t Server::OpenSessions() const {
+  int64_t sessions = 0;
+  for (const metrics::StatusSummary::Listener& listener : Summary().listeners) {
+    sessions += listener.totals.sessions;
+  }
+  return sessions;
+}
+
+void Server::FlushSessionLog() {
+  if (session_lines_ != nullptr) session_lines_->Flush(kLogPatience);
 }
 
 std::string Server::MetricsText() const { return collector_->Collect(); }

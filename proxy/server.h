@@ -73,6 +73,11 @@ class Server {
   const config::Config& config() const { return snapshot_->config; }
   void ReopenLogs();
 
+  // For who ends the process without Stop() having returned; any thread, after Start().
+  int64_t OpenSessions() const;
+  // Waits a moment until what the session log was given is written.
+  void FlushSessionLog();
+
  private:
   struct WorkerThread {
     int index = 0;
