@@ -9,9 +9,9 @@ namespace {
 
 // The tables are in the order of the enums; each count is tied to the last enumerator, so that a
 // new one without a word does not compile.
-constexpr absl::string_view kLoginResultNames[] = {"accepted", "refused", "unknown_user",
-                                                   "unavailable", "limited"};
-static_assert(static_cast<int>(LoginResult::kLimited) + 1 == kLoginResultCount);
+constexpr absl::string_view kLoginResultNames[] = {"accepted",    "refused", "unknown_user",
+                                                   "unavailable", "limited", "sys"};
+static_assert(static_cast<int>(LoginResult::kSys) + 1 == kLoginResultCount);
 static_assert(std::size(kLoginResultNames) == kLoginResultCount);
 
 constexpr absl::string_view kUpstreamErrorNames[] = {

@@ -21,8 +21,9 @@ enum class LoginResult {
   kUnknownUser,  // no route knows the user
   kUnavailable,  // no candidate could be reached or would talk
   kLimited,      // the guard refused it
+  kSys,          // the backend answered -ERR [SYS/TEMP] or [SYS/PERM]: its own trouble, no verdict
 };
-inline constexpr int kLoginResultCount = 5;
+inline constexpr int kLoginResultCount = 6;
 absl::string_view LoginResultName(LoginResult result);
 
 // What went wrong with a backend before a session was joined to it. Label `reason`.

@@ -53,12 +53,14 @@ coro::Task<bool> Session::LogIn() {
     // comes of the login, comes on top: otherwise a long wait would leave nothing of the delay.
     const TimeNs tell_at = asked_at + config().timeouts.refused_delay + GuardDelay() +
                            PolicyDelay() + (lookup_ != nullptr ? lookup_->waited : 0);
-    co_await Pause(std::max(tell_at, lookup_ != nullptr ? lookup_->refuse_at : 0) - io_->Now());
+    co_await AnswerAndPause(std::max(tell_at, lookup_ != nullptr ? lookup_->refuse_at : 0) -
+                            io_->Now());
     if (reason_ != CloseReason::kNone) co_return false;
     EnterPhase(Phase::kLogin);
     client_.Queue(refusal_);
-    if (!dialogue_->OnLoginRefused()) {
-      End(CloseReason::kTooManyLogins);
+    const bool may_go_on = troubled_ ? dialogue_->OnLoginTroubled() : dialogue_->OnLoginRefused();
+    if (!may_go_on) {
+      End(troubled_ ? CloseReason::kUpstreamUnavailable : CloseReason::kTooManyLogins);
       co_return false;
     }
   }
@@ -68,7 +70,7 @@ coro::Task<Session::Attempt> Session::TryLogin(pop3::Credentials* credentials) {
   refusal_ = config().auth.refused_reply;
   method_ = credentials->method_name();
   backend_ = -1;
-  password_sent_ = false;
+  password_sent_ = troubled_ = false;
   lookup_ = nullptr;
   policy_ = nullptr;
   claim_ = nullptr;
@@ -260,8 +262,9 @@ coro::Task<Session::Attempt> Session::TryRoute(const pop3::Credentials* credenti
     stays_for_ = of_pool ? config().routing.pools[static_cast<size_t>(route.pool)].affinity_for : 0;
   }
   if (attempt == Attempt::kRefused) {
-    CountLogin(guard_refusal_ == GuardRefusal::kNone ? metrics::LoginResult::kRefused
-                                                     : metrics::LoginResult::kLimited);
+    CountLogin(troubled_                               ? metrics::LoginResult::kSys
+               : guard_refusal_ == GuardRefusal::kNone ? metrics::LoginResult::kRefused
+                                                       : metrics::LoginResult::kLimited);
   }
   co_return attempt;
 }
@@ -409,10 +412,12 @@ coro::Task<Session::Attempt> Session::TryCandidates(const routing::Decision* rou
   co_return Attempt::kUnavailable;
 }
 
-// Its words are in refusal_.
+// The backend's words are in refusal_.
 Session::Attempt Session::RefuseHere() {
   metrics::BackendStats& stats = backend_stats(static_cast<size_t>(backend_));
-  stats.logins[static_cast<size_t>(metrics::LoginResult::kRefused)].Add();
+  troubled_ = TellsOfTrouble(refusal_);
+  const auto result = troubled_ ? metrics::LoginResult::kSys : metrics::LoginResult::kRefused;
+  stats.logins[static_cast<size_t>(result)].Add();
   return Attempt::kRefused;
 }
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <utility>
 
-#include "proxy/base/status_macros.h"
+#include "proxy/base/all_errors.h"
 #include "proxy/config/secrets.h"
 #include "proxy/config/small_file.h"
 #include "proxy/lookups.h"
@@ -19,16 +19,18 @@ constexpr size_t kCaFileBytesMax = 16 << 20;
 
 absl::Status LoadPolicyFiles(const config::Config& config, Snapshot* snapshot) {
   if (!config.policy.on()) return absl::OkStatus();
-  ASSIGN_OR_RETURN(snapshot->policy_nonce, config::ReadPasswordFile(config.policy.nonce_file));
+  AllErrors errors;
+  absl::StatusOr<Secret> nonce = config::ReadPasswordFile(config.policy.nonce_file);
+  errors.Add(nonce.status());
+  if (nonce.ok()) snapshot->policy_nonce = *std::move(nonce);
   const config::Lookup& asker = config.policy.askers[0];
   if (!asker.password_file.empty()) {
-    RETURN_IF_ERROR(config::ReadPasswordFile(asker.password_file).status());
+    errors.Add(config::ReadPasswordFile(asker.password_file).status());
   }
   for (const std::string& file : asker.files) {
-    RETURN_IF_ERROR(
-        config::ReadSmallFile(file, kCaFileBytesMax, config::FilePrivacy::kAnyone).status());
+    errors.Add(config::ReadSmallFile(file, kCaFileBytesMax, config::FilePrivacy::kAnyone).status());
   }
-  return absl::OkStatus();
+  return errors.ToStatus();
 }
 
 void DescribePolicy(const Snapshot& snapshot, metrics::ServerFacts* facts) {

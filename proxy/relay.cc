@@ -214,7 +214,7 @@ void Relay::SourceFailed(Pipe& pipe, bool tls) {
       pipe.state = State::kWriting;
       return pipe.target->StartSend();
     }
-    return UpstreamEnded(/*orderly=*/false);
+    return UpstreamEnded();
   }
   client_broken_ = true;
   client_failed_tls_ = tls;
@@ -252,8 +252,7 @@ void Relay::PipeEnded(Pipe& pipe) {
   if (&pipe == &pipes_[kUp]) {
     ClientEnded();
   } else {
-    // The error that ended it may have been told to a write.
-    UpstreamEnded(/*orderly=*/!upstream_broken_);
+    UpstreamEnded();
   }
 }
 
@@ -305,14 +304,16 @@ bool Relay::between_responses() const {
          pipes_[kDown].target->output_empty() && pipes_[kUp].target->output_empty();
 }
 
-void Relay::UpstreamEnded(bool orderly) {
+void Relay::UpstreamEnded() {
   pipes_[kDown].state = State::kEnded;
   if (InsideResponse() && !client_broken_) {
     return End(CloseReason::kUpstreamTruncated, /*abort_client=*/true);
   }
   CloseReason reason = CloseReason::kUpstreamClosed;
-  if (counter_.quit_sent() && (orderly || !counter_.response_pending())) {
-    reason = CloseReason::kQuit;
+  if (counter_.quit_sent()) {
+    // Deletions happen at QUIT: a backend that is gone without having answered it is a broken one,
+    // however orderly its end, and whether or not the client waited for the answer.
+    if (!counter_.quit_pending()) reason = CloseReason::kQuit;
   } else if (client_broken_) {
     reason = client_failed_tls_ ? CloseReason::kClientTls : CloseReason::kClientReset;
   } else if (half_closed_ || half_close_due_) {
@@ -334,8 +335,10 @@ void Relay::OnLinger(io::Timer&, void* owner) {
     relay->abort_client_ = true;
     return relay->ContinueEnding();
   }
-  const bool quit = relay->counter_.quit_sent() &&
-                    (!relay->upstream_broken_ || !relay->counter_.response_pending());
+  // A client that has left behind its QUIT, and a backend that is still silent: whether it carries
+  // the QUIT out cannot be known. One that takes nothing any more does not.
+  const bool quit =
+      relay->counter_.quit_sent() && (!relay->upstream_broken_ || !relay->counter_.quit_pending());
   relay->Cancel(quit                  ? CloseReason::kQuit
                 : relay->half_closed_ ? CloseReason::kClientClosed
                                       : CloseReason::kUpstreamClosed);

@@ -16,12 +16,16 @@
 //     end, QUIT delivered        wait for the upstream's answer and end      -> kQuit
 //     end, answers outstanding   hold the end back until they are delivered, then as below
 //     end                        half-close the upstream, wait for its end   -> kClientClosed
-//     error, QUIT delivered      drop what is meant for the client, wait for the upstream's end
+//     error, QUIT delivered      drop what is meant for the client, wait for the upstream's end,
+//                                at most the linger                         -> kQuit
 //     error                      close the upstream without QUIT             -> kClientReset
 //   Endings, upstream's side:
 //     end or error inside a response   deliver what came, then reset the client, also on TLS
 //                                                                            -> kUpstreamTruncated
-//     end between responses            deliver, close_notify, FIN
+//     end or error instead of the answer to QUIT
+//                                      close_notify, FIN; nobody knows whether the QUIT was carried
+//                                      out                                   -> kUpstreamClosed
+//     end or error between responses   deliver, close_notify, FIN
 //                                             -> kQuit, kClientClosed or kUpstreamClosed
 //   Impossible: kReading or kWriting without its operation in flight; any operation in flight when
 //   the relay is done.
@@ -123,7 +127,7 @@ class Relay {
   void TargetFailed(Pipe& pipe);
   void PipeEnded(Pipe& pipe);
   void ClientEnded();
-  void UpstreamEnded(bool orderly);
+  void UpstreamEnded();
   void HalfCloseUpstream();
   bool InsideResponse() const;
   void ArmLinger();

@@ -11,10 +11,12 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "proxy/backend_facts.h"
 #include "proxy/base/check.h"
 #include "proxy/base/log.h"
 #include "proxy/base/status_macros.h"
+#include "proxy/config/places.h"
 #include "proxy/coro/frame_pool.h"
 #include "proxy/guard_facts.h"
 #include "proxy/io/make_io.h"
@@ -35,6 +37,7 @@ constexpr DurationNs kStallAfter = 10 * kSecond;
 // A login that meets a host name before its first look-up gets [SYS/TEMP]; better to let the new
 // configuration wait a moment for the addresses.
 constexpr DurationNs kResolvePatience = 3 * kSecond;
+constexpr absl::Duration kLogPatience = absl::Seconds(1);
 // What the process before us had open is gone by then.
 constexpr DurationNs kPortPatience = 2 * kSecond;
 
@@ -93,8 +96,11 @@ absl::Status Server::Start(config::Config config) {
   RaiseDescriptorLimit();
   tickets_ = std::make_shared<tls::TicketKeys>();
   guard_ = MakeGuard(config);
+  since_start_.Begin(config);
   if (!config.log.sessions.empty()) {
-    ASSIGN_OR_RETURN(session_lines_, LineLog::Open(config.log.sessions));
+    absl::StatusOr<std::unique_ptr<LineLog>> opened = LineLog::Open(config.log.sessions);
+    if (!opened.ok()) return config::WithPlaces(opened.status(), config.file);
+    session_lines_ = *std::move(opened);
     session_log_ = std::make_unique<SessionLog>(session_lines_.get(), config.log.format);
   }
   if (!config.admin.state_file.empty()) {
@@ -291,6 +297,7 @@ absl::Status Server::Apply(config::Config config) {
   }
   registry_.SetActive(snapshot->listener_stats, snapshot->backend_stats);
   snapshot_ = snapshot;
+  since_start_.Use(snapshot->config);
   PutInUse(*snapshot);
   WatchNames();
   resolver_.WaitForFirstAnswers(kResolvePatience);
@@ -314,32 +321,9 @@ void Server::WatchNames() {
                   absl::StrJoin(snapshot_->config.name_servers, ","));
 }
 
-void Server::WarnAboutRestart(const config::Config& next) const {
-  const config::Config& now = snapshot_->config;
-  const auto warn = [](absl::string_view key) {
+void Server::WarnAboutRestart() const {
+  for (const std::string& key : since_start_.WaitingForRestart(snapshot_->config)) {
     log::Warning(absl::StrCat("reload: a new ", key, " takes effect at the next start only"));
-  };
-  if (next.workers != now.workers) warn("workers");
-  if (next.io != now.io) warn("io");
-  if (next.admin.address != now.admin.address) warn("admin.address");
-  if (next.admin.token_file != now.admin.token_file) warn("admin.token_file");
-  if (next.admin.state_file != now.admin.state_file) warn("admin.state_file");
-  if (next.log.sessions != now.log.sessions) warn("log.sessions");
-  if (next.log.format != now.log.format) warn("log.format");
-  if (next.limits.sessions_max != now.limits.sessions_max) warn("limits.sessions");
-  if (next.guard.entries != now.guard.entries) warn("guard.entries");
-  for (const config::Listener& listener : next.listeners) {
-    for (const config::Listener& open : now.listeners) {
-      if (!(open.address == listener.address)) continue;
-      if (listener.v6only != open.v6only) warn(absl::StrCat("v6only of listener ", listener.name));
-      if (listener.backlog != open.backlog) {
-        warn(absl::StrCat("backlog of listener ", listener.name));
-      }
-    }
-  }
-  if (next.limits.receive_buffers != now.limits.receive_buffers ||
-      next.limits.receive_buffer_bytes != now.limits.receive_buffer_bytes) {
-    warn("limits.receive_buffers or receive_buffer_bytes");
   }
 }
 
@@ -378,6 +362,18 @@ void Server::Stop() {
 
 void Server::ReopenLogs() {
   if (session_lines_ != nullptr) session_lines_->Reopen();
+}
+
+int64_t Server::OpenSessions() const {
+  int64_t sessions = 0;
+  for (const metrics::StatusSummary::Listener& listener : Summary().listeners) {
+    sessions += listener.totals.sessions;
+  }
+  return sessions;
+}
+
+void Server::FlushSessionLog() {
+  if (session_lines_ != nullptr) session_lines_->Flush(kLogPatience);
 }
 
 std::string Server::MetricsText() const { return collector_->Collect(); }

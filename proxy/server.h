@@ -25,6 +25,7 @@
 #include "proxy/operator_desk.h"
 #include "proxy/resolver.h"
 #include "proxy/session_log.h"
+#include "proxy/since_start.h"
 #include "proxy/snapshot.h"
 #include "proxy/worker.h"
 #include "routing/backend_state.h"
@@ -72,6 +73,11 @@ class Server {
   const config::Config& config() const { return snapshot_->config; }
   void ReopenLogs();
 
+  // For who ends the process without Stop() having returned; any thread, after Start().
+  int64_t OpenSessions() const;
+  // Waits a moment until what the session log was given is written.
+  void FlushSessionLog();
+
  private:
   struct WorkerThread {
     int index = 0;
@@ -108,8 +114,7 @@ class Server {
   void TellOfHands(metrics::ServerFacts* facts) const;
   void WatchNames();
   metrics::ServerFacts Facts() const;
-  // Of a configured backend, or null. Any thread.
-  void WarnAboutRestart(const config::Config& next) const;
+  void WarnAboutRestart() const;
 
   metrics::Registry registry_;
   std::shared_ptr<tls::TicketKeys> tickets_;
@@ -125,6 +130,7 @@ class Server {
   std::unique_ptr<OperatorDesk> desk_;
   std::unique_ptr<metrics::Collector> collector_;
   std::shared_ptr<Snapshot> snapshot_;
+  SinceStart since_start_;
   Secret text_;  // of the configuration file, when it was last taken into use
   uint64_t generation_ = 0;
   std::atomic<bool> draining_{false};

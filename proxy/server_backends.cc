@@ -8,6 +8,7 @@
 #include "proxy/base/escape.h"
 #include "proxy/base/log.h"
 #include "proxy/base/status_macros.h"
+#include "proxy/config/places.h"
 #include "proxy/server.h"
 #include "proxy/snapshot_builder.h"
 
@@ -71,7 +72,11 @@ absl::Status Server::Judge(config::Config config) {
 absl::Status Server::UseFile(const std::string& file, Secret text, const config::Overlay& wanted) {
   ASSIGN_OR_RETURN(config::Fitted fitted, config::ParseFitting(text.view(), file, wanted));
   const std::shared_ptr<const Snapshot> before = snapshot_;
-  if (before != nullptr) WarnAboutRestart(fitted.config);
+  // A file that only the next start would open.
+  const std::string& session_log = fitted.config.log.sessions;
+  if (before != nullptr && !session_log.empty() && session_log != since_start_.log().sessions) {
+    RETURN_IF_ERROR(config::WithPlaces(LineLog::Check(session_log), text.view(), file));
+  }
   absl::Status status = Apply(std::move(fitted.config));
   // Maps and certificates may not go together with it, either. Then the file wins, but only at a
   // start: a reload that fails, perhaps for another reason that passes, keeps what is running.
@@ -81,7 +86,8 @@ absl::Status Server::UseFile(const std::string& file, Secret text, const config:
     ASSIGN_OR_RETURN(fitted, config::ParseFitting(text.view(), file, wanted, judge));
     status = Apply(std::move(fitted.config));
   }
-  RETURN_IF_ERROR(status);
+  RETURN_IF_ERROR(config::WithPlaces(status, text.view(), file));
+  if (before != nullptr) WarnAboutRestart();
   for (const std::string& sentence : fitted.settled) log::Info(sentence);
   for (const std::string& sentence : fitted.warnings) log::Warning(sentence);
   if (before != nullptr) TellOfSpokenFor(before->config);

@@ -231,6 +231,20 @@ coro::Task<void> Session::Pause(DurationNs duration) {
   co_await pause_wake_.Wait();
 }
 
+// Whoever has asked several things at once gets the answers that are there before the wait for the
+// next one. A client that is found to be gone ends the session.
+coro::Task<void> Session::AnswerAndPause(DurationNs duration) {
+  const TimeNs until = io_->Now() + duration;
+  if (duration > 0) {
+    const Outcome told = co_await client_.Flush();
+    if (told != Outcome::kOk) {
+      EndOnClient(told);
+      co_return;
+    }
+  }
+  co_await Pause(until - io_->Now());
+}
+
 void Session::OnPause(io::Timer&, void* owner) {
   auto* session = static_cast<Session*>(owner);
   if (session->pause_wake_.waiting()) return session->pause_wake_.Fire();

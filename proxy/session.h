@@ -222,6 +222,7 @@ class Session : public ListNode<Session> {
   bool GuardAccepts(const routing::Decision& route);
   void EndGuardedLogin(Attempt attempt);
   static bool JudgesCredentials(absl::string_view reply);
+  static bool TellsOfTrouble(absl::string_view reply);
   // session_policy.cc: a service that is asked about logins, and told how they went.
   bool AsksPolicy() const;
   coro::Task<Attempt> AskPolicy(const pop3::Credentials* credentials);
@@ -281,6 +282,8 @@ class Session : public ListNode<Session> {
   }
   bool ReachesUnnamedServer() const { return lookup_ != nullptr && lookup_->addresses != nullptr; }
   coro::Task<void> Pause(DurationNs duration);
+  // The same for waits that are meant for the client.
+  coro::Task<void> AnswerAndPause(DurationNs duration);
   // session.cc
   coro::Task<void> RelayBytes();
   coro::Task<void> CloseUp();
@@ -327,6 +330,7 @@ class Session : public ListNode<Session> {
   DurationNs stays_for_ = 0;                          // how long its backend is remembered after it
   GuardRefusal guard_refusal_ = GuardRefusal::kNone;  // the last one
   bool password_sent_ = false;  // in this attempt, to a backend that gave no verdict
+  bool troubled_ = false;       // refusal_ is a backend's word on itself, not on the credentials
   int backend_ = -1;            // of the last attempt
   int own_backend_ = -1;        // of all who come in this way; -1: the routes say
   int seat_ = -1;               // the backend where this session has one

@@ -31,7 +31,13 @@ bool Session::JudgesCredentials(absl::string_view reply) {
   absl::ConsumeSuffix(&reply, "\r\n");
   const absl::string_view code = pop3::ParseStatusLine(reply).code;
   return !absl::EqualsIgnoreCase(code, "IN-USE") && !absl::EqualsIgnoreCase(code, "LOGIN-DELAY") &&
-         !absl::StartsWithIgnoreCase(code, "SYS/");
+         !TellsOfTrouble(reply);
+}
+
+// Whether a backend says that it is not well itself: RFC 3206 section 4.
+bool Session::TellsOfTrouble(absl::string_view reply) {
+  absl::ConsumeSuffix(&reply, "\r\n");
+  return absl::StartsWithIgnoreCase(pop3::ParseStatusLine(reply).code, "SYS/");
 }
 
 void Session::NoteGuardRefusal(GuardRefusal refusal) {
@@ -92,7 +98,7 @@ coro::Task<bool> Session::AskGuard() {
   if (delay == 0) co_return true;
   listener_stats().guard_delays.Add();
   listener_stats().guard_delay_ns.Add(static_cast<uint64_t>(delay));
-  co_await Pause(delay);
+  co_await AnswerAndPause(delay);
   if (expire_reason_ == CloseReason::kNone && reason_ == CloseReason::kNone) co_return true;
   shared.guard->EndLogin(options, /*wrong=*/false, io_->Now(), visit_.get());
   co_return false;

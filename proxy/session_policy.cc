@@ -71,7 +71,7 @@ coro::Task<Session::Attempt> Session::AskPolicy(const pop3::Credentials* credent
   const Attempt taken = TakePolicyAnswer(*answer);
   policy_->took = io_->Now() - began;
   if (taken != Attempt::kJoined || policy_->tarpit == 0) co_return taken;
-  co_await Pause(policy_->tarpit);
+  co_await AnswerAndPause(policy_->tarpit);
   policy_->took = io_->Now() - began;
   if (reason_ != CloseReason::kNone) co_return Attempt::kGone;
   if (expire_reason_ != CloseReason::kNone) co_return Attempt::kUnavailable;

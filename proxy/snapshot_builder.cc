@@ -5,8 +5,10 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "proxy/base/all_errors.h"
 #include "proxy/base/log.h"
 #include "proxy/base/own_addresses.h"
+#include "proxy/base/secret.h"
 #include "proxy/base/status_macros.h"
 #include "proxy/config/secrets.h"
 #include "proxy/config/small_file.h"
@@ -62,31 +64,107 @@ void AddQueues(routing::BackendStates* states, Snapshot* snapshot) {
   }
 }
 
+// The value, or null with the error noted.
+template <typename T>
+T Noted(absl::StatusOr<T> value, AllErrors* errors) {
+  errors->Add(value.status());
+  return value.ok() ? *std::move(value) : T();
+}
+
 absl::Status AddClientContexts(const config::Config& config, tls::Library* library,
                                WorkerSnapshot* snapshot) {
+  AllErrors errors;
   for (const config::Backend& backend : config.backends) {
     std::unique_ptr<tls::ClientContext> context;
     if (backend.tls != config::UpstreamTls::kOff) {
-      ASSIGN_OR_RETURN(context, tls::ClientContext::Create(backend.tls_options, library));
+      context = Noted(tls::ClientContext::Create(backend.tls_options, library), &errors);
     }
     snapshot->client_tls.push_back(std::move(context));
   }
-  return absl::OkStatus();
+  return errors.ToStatus();
 }
 
 absl::Status AddListenerContexts(const config::Config& config, tls::Library* library,
                                  WorkerSnapshot* snapshot) {
+  AllErrors errors;
   for (const config::Listener& listener : config.listeners) {
     std::unique_ptr<tls::ServerContext> context;
     if (listener.client_certificate != tls::ClientCertificate::kNone) {
       tls::ServerOptions options = config.tls;
       options.client_certificate = listener.client_certificate;
       options.client_ca_file = listener.client_ca;
-      ASSIGN_OR_RETURN(context, tls::ServerContext::Create(options, library));
+      context = Noted(tls::ServerContext::Create(options, library), &errors);
     }
     snapshot->listener_tls.push_back(std::move(context));
   }
-  return absl::OkStatus();
+  return errors.ToStatus();
+}
+
+// All that has to do with certificates, on both sides of sessions.
+absl::Status AddContexts(const config::Config& config, tls::Library* library,
+                         std::shared_ptr<tls::TicketKeys> tickets, WorkerSnapshot* snapshot) {
+  AllErrors errors;
+  if (!config.tls.certificates.empty()) {
+    snapshot->server_tls =
+        Noted(tls::ServerContext::Create(config.tls, library, std::move(tickets)), &errors);
+  }
+  errors.Add(AddListenerContexts(config, library, snapshot));
+  errors.Add(AddClientContexts(config, library, snapshot));
+  return errors.ToStatus();
+}
+
+// Those of lookups are read again by whoever asks.
+absl::Status CheckLookupFiles(const config::Config& config) {
+  AllErrors errors;
+  for (const config::Lookup& lookup : config.lookups) {
+    for (const std::string& file : lookup.files) {
+      errors.Add(
+          config::ReadSmallFile(file, kLookupFileBytesMax, config::FilePrivacy::kAnyone).status());
+    }
+    if (lookup.password_file.empty()) continue;
+    errors.Add(config::ReadPasswordFile(lookup.password_file).status());
+  }
+  return errors.ToStatus();
+}
+
+absl::Status ReadPasswords(const config::Config& config, Snapshot* snapshot) {
+  AllErrors errors;
+  for (const config::Backend& backend : config.backends) {
+    Secret password;
+    if (backend.login == config::UpstreamLogin::kMaster) {
+      password = Noted(config::ReadPasswordFile(backend.master_password_file), &errors);
+    }
+    snapshot->master_passwords.push_back(std::move(password));
+    Secret canary;
+    if (!backend.health.password_file.empty()) {
+      canary = Noted(config::ReadPasswordFile(backend.health.password_file), &errors);
+    }
+    snapshot->canary_passwords.push_back(std::move(canary));
+  }
+  return errors.ToStatus();
+}
+
+// Everything that stands in files but for certificates.
+absl::Status ReadFiles(const config::Config& config, Snapshot* snapshot) {
+  AllErrors errors;
+  snapshot->router = Noted(LoadRouter(config.routing), &errors);
+  if (!config.auth.secrets_file.empty()) {
+    config::SecretsFile::Normalise normalise;
+    if (snapshot->router != nullptr) {
+      normalise = [snapshot](absl::string_view user) {
+        return snapshot->router->NormaliseUser(user);
+      };
+    }
+    snapshot->secrets =
+        Noted(config::SecretsFile::Load(config.auth.secrets_file, normalise), &errors);
+  }
+  if (config.guard.has_lists()) {
+    snapshot->address_lists = Noted(guard::LoadAddressLists(config.guard), &errors);
+  }
+  errors.Add(CheckLookupFiles(config));
+  errors.Add(LoadPolicyFiles(config, snapshot));
+  errors.Add(ReadPasswords(config, snapshot));
+  return errors.ToStatus();
 }
 
 }  // namespace
@@ -99,26 +177,7 @@ absl::StatusOr<std::shared_ptr<Snapshot>> BuildSnapshot(config::Config config,
   if (states == nullptr) states = &fresh;
   auto snapshot = std::make_shared<Snapshot>();
   snapshot->generation = generation;
-  ASSIGN_OR_RETURN(snapshot->router, LoadRouter(config.routing));
-  if (!config.auth.secrets_file.empty()) {
-    const auto normalise = [&](absl::string_view user) {
-      return snapshot->router->NormaliseUser(user);
-    };
-    ASSIGN_OR_RETURN(snapshot->secrets,
-                     config::SecretsFile::Load(config.auth.secrets_file, normalise));
-  }
-  if (config.guard.has_lists()) {
-    ASSIGN_OR_RETURN(snapshot->address_lists, guard::LoadAddressLists(config.guard));
-  }
-  for (const config::Lookup& lookup : config.lookups) {
-    for (const std::string& file : lookup.files) {
-      RETURN_IF_ERROR(
-          config::ReadSmallFile(file, kLookupFileBytesMax, config::FilePrivacy::kAnyone).status());
-    }
-    if (lookup.password_file.empty()) continue;
-    RETURN_IF_ERROR(config::ReadPasswordFile(lookup.password_file).status());
-  }
-  RETURN_IF_ERROR(LoadPolicyFiles(config, snapshot.get()));
+  RETURN_IF_ERROR(ReadFiles(config, snapshot.get()));
   snapshot->affinity = states->affinity();
   snapshot->recent_homes = states->recent_homes();
   snapshot->overrides = states->overrides();
@@ -133,16 +192,6 @@ absl::StatusOr<std::shared_ptr<Snapshot>> BuildSnapshot(config::Config config,
       config.backends.size(), OwnAddresses(std::move(listeners), InterfaceAddresses()));
   for (size_t i = 0; i < config.backends.size(); ++i) {
     const config::Backend& backend = config.backends[i];
-    Secret password;
-    if (backend.login == config::UpstreamLogin::kMaster) {
-      ASSIGN_OR_RETURN(password, config::ReadPasswordFile(backend.master_password_file));
-    }
-    snapshot->master_passwords.push_back(std::move(password));
-    Secret canary;
-    if (!backend.health.password_file.empty()) {
-      ASSIGN_OR_RETURN(canary, config::ReadPasswordFile(backend.health.password_file));
-    }
-    snapshot->canary_passwords.push_back(std::move(canary));
     ASSIGN_OR_RETURN(const size_t id,
                      registry->BackendId(backend.name, snapshot->backend_pools[i]));
     snapshot->backend_stats.push_back(id);
@@ -190,17 +239,17 @@ absl::StatusOr<std::shared_ptr<const WorkerSnapshot>> BuildHealthSnapshot(
   return absl::StatusOr<std::shared_ptr<const WorkerSnapshot>>(std::move(snapshot));
 }
 
+absl::Status CheckTlsFiles(const config::Config& config, tls::Library* library) {
+  WorkerSnapshot snapshot;
+  return AddContexts(config, library, nullptr, &snapshot);
+}
+
 absl::StatusOr<std::shared_ptr<const WorkerSnapshot>> BuildWorkerSnapshot(
     std::shared_ptr<const Snapshot> shared, tls::Library* library,
     std::shared_ptr<tls::TicketKeys> tickets) {
   auto snapshot = std::make_shared<WorkerSnapshot>();
   const config::Config& config = shared->config;
-  if (!config.tls.certificates.empty()) {
-    ASSIGN_OR_RETURN(snapshot->server_tls,
-                     tls::ServerContext::Create(config.tls, library, std::move(tickets)));
-  }
-  RETURN_IF_ERROR(AddListenerContexts(config, library, snapshot.get()));
-  RETURN_IF_ERROR(AddClientContexts(config, library, snapshot.get()));
+  RETURN_IF_ERROR(AddContexts(config, library, std::move(tickets), snapshot.get()));
   snapshot->shared = std::move(shared);
   return absl::StatusOr<std::shared_ptr<const WorkerSnapshot>>(std::move(snapshot));
 }

@@ -15,9 +15,9 @@
 
 namespace postern {
 
-// Loads the map files, secrets and passwords. Backends with literal addresses can be reached at
-// once; host names wait for the resolver. What is known of backends comes from `states`; null for
-// whoever looks at a configuration only.
+// Loads the map files, secrets and passwords; an error has a line for each that is wrong. Backends
+// with literal addresses can be reached at once; host names wait for the resolver. What is known of
+// backends comes from `states`; null for whoever looks at a configuration only.
 absl::StatusOr<std::shared_ptr<Snapshot>> BuildSnapshot(config::Config config,
                                                         metrics::Registry* registry,
                                                         uint64_t generation,
@@ -30,6 +30,9 @@ void PutInUse(const Snapshot& snapshot);
 // What health checks need: the backends' side only.
 absl::StatusOr<std::shared_ptr<const WorkerSnapshot>> BuildHealthSnapshot(
     std::shared_ptr<const Snapshot> shared, tls::Library* library);
+
+// Whether all certificates and CAs can be used, for whoever has no snapshot.
+absl::Status CheckTlsFiles(const config::Config& config, tls::Library* library);
 
 // Loads the certificates into `library`, which is the worker's.
 absl::StatusOr<std::shared_ptr<const WorkerSnapshot>> BuildWorkerSnapshot(

@@ -21,6 +21,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "proxy/base/escape.h"
+#include "proxy/base/file_error.h"
 #include "proxy/base/status_macros.h"
 #include "routing/user_key.h"
 
@@ -47,11 +48,11 @@ std::optional<absl::string_view> ValueOf(const struct cdb& database, absl::strin
 absl::StatusOr<int> CopyToMemory(const std::string& file, const MapProgress& progress) {
   // Without O_NONBLOCK a FIFO would hold us until somebody writes to it.
   const int from = open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (from < 0) return absl::ErrnoToStatus(errno, absl::StrCat(file, ": cannot be opened"));
+  if (from < 0) return FileError(file, "cannot be opened", errno);
   const auto close_from = absl::MakeCleanup([from] { close(from); });
   struct stat status;
   if (fstat(from, &status) != 0) {
-    return absl::ErrnoToStatus(errno, absl::StrCat(file, ": cannot be read"));
+    return FileError(file, "cannot be read", errno);
   }
   if (!S_ISREG(status.st_mode)) {
     return absl::FailedPreconditionError(absl::StrCat(file, ": is not a regular file"));
@@ -66,7 +67,7 @@ absl::StatusOr<int> CopyToMemory(const std::string& file, const MapProgress& pro
   while (true) {
     const ssize_t got = read(from, piece.data(), piece.size());
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return absl::ErrnoToStatus(errno, absl::StrCat(file, ": cannot be read"));
+    if (got < 0) return FileError(file, "cannot be read", errno);
     for (ssize_t put = 0; put < got;) {
       const ssize_t wrote =
           write(to, piece.data() + put, static_cast<size_t>(got) - static_cast<size_t>(put));

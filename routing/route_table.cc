@@ -45,10 +45,9 @@ class RouteTableBuilder {
     const absl::Status status =
         options.lookup.empty() ? Fill(options, &route) : FillLookupRoute(options, &route);
     if (!status.ok()) {
-      // Mistakes in a file name their own place.
+      // What is about a file names it, and the place in it.
       const std::string& file = FileOf(options);
-      if (!file.empty() && absl::StartsWith(status.message(), absl::StrCat(file, ":")) &&
-          absl::IsInvalidArgument(status)) {
+      if (!file.empty() && absl::StartsWith(status.message(), absl::StrCat(file, ":"))) {
         mistakes_.emplace_back(status.message());
       } else {
         mistakes_.push_back(

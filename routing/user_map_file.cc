@@ -19,6 +19,7 @@
 #include "absl/strings/strip.h"
 #include "proxy/base/escape.h"
 #include "proxy/base/file_descriptor.h"
+#include "proxy/base/file_error.h"
 #include "proxy/base/status_macros.h"
 #include "routing/user_key.h"
 
@@ -304,7 +305,7 @@ Source FileSource(int fd, const std::string& file, size_t bytes_total,
     do {
       got = pread(fd, to, bytes, static_cast<off_t>(done));
     } while (got < 0 && errno == EINTR);
-    if (got < 0) return absl::ErrnoToStatus(errno, absl::StrCat(file, ": cannot be read"));
+    if (got < 0) return FileError(file, "cannot be read", errno);
     done += static_cast<size_t>(got);
     if (progress != nullptr && (got == 0 || done - told >= kProgressBytes)) {
       told = done;
@@ -322,10 +323,10 @@ absl::StatusOr<std::unique_ptr<const UserMap>> LoadUserMap(const std::string& fi
                                                            const MapProgress& progress) {
   // Without O_NONBLOCK a FIFO would hold us until somebody writes to it.
   const FileDescriptor fd(open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (fd.get() < 0) return absl::ErrnoToStatus(errno, absl::StrCat(file, ": cannot be opened"));
+  if (fd.get() < 0) return FileError(file, "cannot be opened", errno);
   struct stat status;
   if (fstat(fd.get(), &status) != 0) {
-    return absl::ErrnoToStatus(errno, absl::StrCat(file, ": cannot be read"));
+    return FileError(file, "cannot be read", errno);
   }
   if (!S_ISREG(status.st_mode)) {
     return absl::FailedPreconditionError(absl::StrCat(file, ": is not a regular file"));

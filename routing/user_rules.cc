@@ -19,6 +19,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "proxy/base/escape.h"
+#include "proxy/base/file_error.h"
 #include "proxy/base/log.h"
 #include "proxy/base/status_macros.h"
 
@@ -240,11 +241,11 @@ absl::StatusOr<std::unique_ptr<const UserRules>> UserRules::Load(
     const std::string& file, std::shared_ptr<const TargetNames> targets) {
   // Without O_NONBLOCK a FIFO would hold us until somebody writes to it.
   const int fd = open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat(file, ": cannot be opened"));
+  if (fd < 0) return FileError(file, "cannot be opened", errno);
   const auto closer = absl::MakeCleanup([fd] { close(fd); });
   struct stat status;
   if (fstat(fd, &status) != 0) {
-    return absl::ErrnoToStatus(errno, absl::StrCat(file, ": cannot be read"));
+    return FileError(file, "cannot be read", errno);
   }
   if (!S_ISREG(status.st_mode)) {
     return absl::FailedPreconditionError(absl::StrCat(file, ": is not a regular file"));
@@ -254,7 +255,7 @@ absl::StatusOr<std::unique_ptr<const UserRules>> UserRules::Load(
   while (true) {
     const ssize_t got = read(fd, piece.data(), piece.size());
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return absl::ErrnoToStatus(errno, absl::StrCat(file, ": cannot be read"));
+    if (got < 0) return FileError(file, "cannot be read", errno);
     if (got == 0) break;
     text.append(piece.data(), static_cast<size_t>(got));
     if (text.size() > kRuleFileBytesMax) {

@@ -45,11 +45,11 @@ class TicketKeys;
 
 class ServerContext {
  public:
-  // Loads and checks every certificate. An error is one sentence that names the file and says how
-  // to mend it: unreadable, not PEM, key does not match, expired, not yet valid, no names.
-  // `tickets` may be shared by the contexts of all workers and of later configurations, so that a
-  // ticket works on each of them; without it the context makes its own (tls/session_tickets.h).
-  // `library` must outlive the context.
+  // Loads and checks every certificate. An error has a line for each that cannot be used, which
+  // names the file and says how to mend it: unreadable, not PEM, key does not match, expired, not
+  // yet valid, no names. `tickets` may be shared by the contexts of all workers and of later
+  // configurations, so that a ticket works on each of them; without it the context makes its own
+  // (tls/session_tickets.h). `library` must outlive the context.
   static absl::StatusOr<std::unique_ptr<ServerContext>> Create(
       const ServerOptions& options, Library* library,
       std::shared_ptr<TicketKeys> tickets = nullptr);

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "proxy/base/all_errors.h"
 #include "proxy/base/check.h"
 #include "proxy/base/status_macros.h"
 #include "tls/certificate_files.h"
@@ -290,12 +291,16 @@ absl::StatusOr<std::unique_ptr<ServerContext>> ServerContext::Create(
   impl->tickets_tls12 = resumable && options.tickets_tls12;
 
   std::vector<LoadedCertificate> certificates;
+  AllErrors errors;
   for (const CertificateFiles& files : options.certificates) {
-    ASSIGN_OR_RETURN(LoadedCertificate loaded,
-                     LoadCertificate(files, impl->library, &impl->warnings));
-    impl->infos.push_back(loaded.info);
-    certificates.push_back(std::move(loaded));
+    absl::StatusOr<LoadedCertificate> loaded =
+        LoadCertificate(files, impl->library, &impl->warnings);
+    errors.Add(loaded.status());
+    if (!loaded.ok()) continue;
+    impl->infos.push_back(loaded->info);
+    certificates.push_back(*std::move(loaded));
   }
+  RETURN_IF_ERROR(errors.ToStatus());
   std::vector<CertificateSet> sets;
   impl->BuildNames(certificates, &sets);
   for (const CertificateSet& set : sets) {

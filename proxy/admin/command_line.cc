@@ -18,8 +18,11 @@
 #include "proxy/admin/route_verb.h"
 #include "proxy/admin/serve.h"
 #include "proxy/admin/service_verbs.h"
+#include "proxy/base/all_errors.h"
 #include "proxy/base/escape.h"
+#include "proxy/base/line_log.h"
 #include "proxy/config/config.h"
+#include "proxy/config/places.h"
 #include "proxy/config/secrets.h"
 #include "proxy/snapshot_builder.h"
 #include "proxy/state_file.h"
@@ -37,17 +40,40 @@ int Complain(const absl::Status& status) {
   return 1;
 }
 
+// What only the process itself reads or writes, and no session.
+absl::Status CheckOwnFiles(const config::Config& config) {
+  AllErrors errors;
+  if (!config.admin.state_file.empty()) errors.Add(LoadStateFile(config.admin.state_file).status());
+  if (!config.admin.token_file.empty()) {
+    errors.Add(config::ReadPasswordFile(config.admin.token_file).status());
+  }
+  if (!config.log.sessions.empty()) errors.Add(LineLog::Check(config.log.sessions));
+  return errors.ToStatus();
+}
+
 // Everything `serve` would read, without opening a port: the configuration, maps, secrets and
-// certificates.
+// certificates. One run tells all that is wrong with files.
 absl::StatusOr<std::shared_ptr<const WorkerSnapshot>> LoadEverything(const std::string& file,
                                                                      tls::Library* library) {
   absl::StatusOr<config::Config> config = config::LoadConfig(file);
   if (!config.ok()) return config.status();
+  AllErrors errors;
   metrics::Registry registry;
-  absl::StatusOr<std::shared_ptr<Snapshot>> snapshot =
-      BuildSnapshot(*std::move(config), &registry, 1);
-  if (!snapshot.ok()) return snapshot.status();
-  return BuildWorkerSnapshot(*std::move(snapshot), library, nullptr);
+  absl::StatusOr<std::shared_ptr<Snapshot>> snapshot = BuildSnapshot(*config, &registry, 1);
+  errors.Add(snapshot.status());
+  std::shared_ptr<const WorkerSnapshot> loaded;
+  if (snapshot.ok()) {
+    absl::StatusOr<std::shared_ptr<const WorkerSnapshot>> built =
+        BuildWorkerSnapshot(*std::move(snapshot), library, nullptr);
+    errors.Add(built.status());
+    if (built.ok()) loaded = *std::move(built);
+  } else {
+    errors.Add(CheckTlsFiles(*config, library));
+  }
+  errors.Add(CheckOwnFiles(*config));
+  const absl::Status status = config::WithPlaces(errors.ToStatus(), file);
+  if (!status.ok()) return status;
+  return loaded;
 }
 
 int Check(const std::string& file) {
@@ -56,16 +82,6 @@ int Check(const std::string& file) {
       LoadEverything(file, &library);
   if (!loaded.ok()) return Complain(loaded.status());
   const Snapshot& snapshot = *(*loaded)->shared;
-  const std::string& state_file = snapshot.config.admin.state_file;
-  if (!state_file.empty()) {
-    const absl::StatusOr<SavedState> saved = LoadStateFile(state_file);
-    if (!saved.ok()) return Complain(saved.status());
-  }
-  const std::string& token_file = snapshot.config.admin.token_file;
-  if (!token_file.empty()) {
-    const absl::StatusOr<Secret> token = config::ReadPasswordFile(token_file);
-    if (!token.ok()) return Complain(token.status());
-  }
   std::printf("%s: good\n", file.c_str());
   std::printf("  %zu listeners, %zu pools, %zu backends, %zu routes, %zu mapped users\n",
               snapshot.config.listeners.size(), snapshot.config.routing.pools.size(),

@@ -5,7 +5,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "absl/time/time.h"
+#include "proxy/base/line_log.h"
+#include "proxy/config/places.h"
 #include "proxy/config/secrets.h"
 #include "proxy/router_loader.h"
 #include "tls/server_names.h"
@@ -16,20 +19,29 @@ namespace {
 constexpr int64_t kDay = 86400;
 constexpr int64_t kSoon = 14 * kDay;
 
-// Errors of the loaders are "what; how to mend it".
-void BadStatus(const absl::Status& status, DoctorReport* report) {
-  const std::string text(status.message());
-  const size_t mend = text.find("; ");
-  if (mend == std::string::npos) return report->Bad(text, "");
-  report->Bad(text.substr(0, mend), text.substr(mend + 2));
+// Errors of the loaders are lines of "what; how to mend it".
+void BadStatus(const absl::Status& status, const std::string& config_file, DoctorReport* report) {
+  const absl::Status placed = config::WithPlaces(status, config_file);
+  for (const absl::string_view line : absl::StrSplit(placed.message(), '\n', absl::SkipEmpty())) {
+    const size_t mend = line.find("; ");
+    report->Bad(line.substr(0, mend), mend == absl::string_view::npos ? "" : line.substr(mend + 2));
+  }
 }
 
-void CheckPasswordFile(const std::string& path, absl::string_view what, std::set<std::string>* seen,
-                       DoctorReport* report) {
+void CheckPasswordFile(const config::Config& config, const std::string& path,
+                       absl::string_view what, std::set<std::string>* seen, DoctorReport* report) {
   if (path.empty() || !seen->insert(path).second) return;
   const absl::StatusOr<Secret> password = config::ReadPasswordFile(path);
-  if (!password.ok()) return BadStatus(password.status(), report);
+  if (!password.ok()) return BadStatus(password.status(), config.file, report);
   report->Good(absl::StrCat(path, ": ", what, ", for its owner only"));
+}
+
+void CheckSessionLog(const config::Config& config, DoctorReport* report) {
+  const std::string& file = config.log.sessions;
+  if (file.empty() || file == "-") return;
+  const absl::Status status = LineLog::Check(file);
+  if (!status.ok()) return BadStatus(status, config.file, report);
+  report->Good(absl::StrCat(file, ": the session log, can be written"));
 }
 
 }  // namespace
@@ -49,7 +61,7 @@ bool EndsSoon(int64_t not_after_unix, int64_t now_unix) {
 void CheckFiles(const config::Config& config, DoctorReport* report) {
   const absl::StatusOr<std::shared_ptr<const routing::Router>> router = LoadRouter(config.routing);
   if (!router.ok()) {
-    BadStatus(router.status(), report);
+    BadStatus(router.status(), config.file, report);
   } else if ((*router)->mapped_users() > 0) {
     report->Good(absl::StrCat("maps: ", (*router)->mapped_users(), " users"));
   }
@@ -64,23 +76,27 @@ void CheckFiles(const config::Config& config, DoctorReport* report) {
                                 (*secrets)->size() == 1 ? " secret" : " secrets",
                                 ", for its owner only"));
     } else {
-      BadStatus(secrets.status(), report);
+      BadStatus(secrets.status(), config.file, report);
     }
   }
   std::set<std::string> seen;
   for (const config::Backend& backend : config.backends) {
-    CheckPasswordFile(backend.master_password_file, "a master password", &seen, report);
-    CheckPasswordFile(backend.health.password_file, "a password of health checks", &seen, report);
-  }
-  for (const config::Lookup& lookup : config.lookups) {
-    CheckPasswordFile(lookup.password_file, "a password of lookups", &seen, report);
-  }
-  if (config.policy.on()) {
-    CheckPasswordFile(config.policy.nonce_file, "the nonce of [guard.policy]", &seen, report);
-    CheckPasswordFile(config.policy.askers[0].password_file, "the key of [guard.policy]", &seen,
+    CheckPasswordFile(config, backend.master_password_file, "a master password", &seen, report);
+    CheckPasswordFile(config, backend.health.password_file, "a password of health checks", &seen,
                       report);
   }
-  CheckPasswordFile(config.admin.token_file, "the token of the admin endpoint", &seen, report);
+  for (const config::Lookup& lookup : config.lookups) {
+    CheckPasswordFile(config, lookup.password_file, "a password of lookups", &seen, report);
+  }
+  if (config.policy.on()) {
+    CheckPasswordFile(config, config.policy.nonce_file, "the nonce of [guard.policy]", &seen,
+                      report);
+    CheckPasswordFile(config, config.policy.askers[0].password_file, "the key of [guard.policy]",
+                      &seen, report);
+  }
+  CheckPasswordFile(config, config.admin.token_file, "the token of the admin endpoint", &seen,
+                    report);
+  CheckSessionLog(config, report);
 }
 
 std::vector<int64_t> CheckCertificates(const config::Config& config, int64_t now_unix,
@@ -92,7 +108,7 @@ std::vector<int64_t> CheckCertificates(const config::Config& config, int64_t now
     options.certificates = {files};
     const auto context = tls::ServerContext::Create(options, library);
     if (!context.ok()) {
-      BadStatus(context.status(), report);
+      BadStatus(context.status(), config.file, report);
       continue;
     }
     const tls::CertificateInfo& info = (*context)->certificates().front();
@@ -129,7 +145,7 @@ std::vector<int64_t> CheckCertificates(const config::Config& config, int64_t now
     if (context.ok()) {
       report->Good(absl::StrCat(listener.client_ca, ": signs the clients of ", listener.name));
     } else if (!ends.empty()) {
-      BadStatus(context.status(), report);
+      BadStatus(context.status(), config.file, report);
     }
   }
   return ends;

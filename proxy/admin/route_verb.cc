@@ -21,6 +21,7 @@
 #include "proxy/base/escape.h"
 #include "proxy/base/log.h"
 #include "proxy/config/master_format.h"
+#include "proxy/config/places.h"
 #include "proxy/config/reachable.h"
 #include "proxy/config/secrets.h"
 #include "proxy/config/value_syntax.h"
@@ -289,7 +290,7 @@ int ExplainUser(const std::string& config_file, const RouteQuestion& question) {
     return Complain(absl::StrCat("--from \"", question.from, "\" is no IP address"));
   }
   const absl::StatusOr<std::shared_ptr<const routing::Router>> router = LoadRouter(config->routing);
-  if (!router.ok()) return Complain(router.status().message());
+  if (!router.ok()) return Complain(config::WithPlaces(router.status(), config->file).message());
   AskedLogin login{listener, question.from, question.sni, Secret()};
   if (!question.password_file.empty()) {
     absl::StatusOr<Secret> read = config::ReadPasswordFile(question.password_file);
@@ -345,7 +346,7 @@ int CompareConfigurations(const std::string& config_file, const RouteQuestion& q
     absl::StatusOr<config::Config> config = config::LoadConfig(file);
     if (!config.ok()) return Complain(config.status().message());
     absl::StatusOr<std::shared_ptr<const routing::Router>> router = LoadRouter(config->routing);
-    if (!router.ok()) return Complain(router.status().message());
+    if (!router.ok()) return Complain(config::WithPlaces(router.status(), config->file).message());
     configs.push_back(*std::move(config));
     routers.push_back(*std::move(router));
   }

@@ -6,6 +6,7 @@
 
 #include <cstdio>
 #include <memory>
+#include <mutex>
 #include <thread>
 #include <utility>
 
@@ -107,13 +108,32 @@ void Reload(Server* server) {
   }
 }
 
+// The server while sessions drain; null once it has stopped by itself. Outlives Serve(), since the
+// thread below does.
+struct DrainingServer {
+  std::mutex mutex;
+  Server* server = nullptr;
+};
+
+// Nobody writes the lines of the sessions that are cut, so how many they are is said.
+void StopAtOnce(DrainingServer* draining) {
+  // Serve() is not to return meanwhile, and take the server away.
+  const std::lock_guard<std::mutex> lock(draining->mutex);
+  if (draining->server == nullptr) return;
+  const int64_t cut = draining->server->OpenSessions();
+  log::Warning(absl::StrCat("stopped at once, ", cut, cut == 1 ? " session" : " sessions", " cut"));
+  draining->server->FlushSessionLog();
+  log::Flush();
+  _exit(1);
+}
+
 // A second SIGTERM while sessions drain means now.
-void ExitOnSecondSignal(const sigset_t& signals) {
-  std::thread([signals] {
+void ExitOnSecondSignal(const sigset_t& signals, std::shared_ptr<DrainingServer> draining) {
+  std::thread([signals, draining = std::move(draining)] {
     for (;;) {
       int number = 0;
       if (sigwait(&signals, &number) != 0) continue;
-      if (number != SIGHUP && number != MainThread::kSignal) _exit(1);
+      if (number != SIGHUP && number != MainThread::kSignal) StopAtOnce(draining.get());
     }
   }).detach();
 }
@@ -165,9 +185,15 @@ int Serve(const std::string& config_file) {
     break;
   }
   main_thread.Close();
-  ExitOnSecondSignal(signals);
+  const auto draining = std::make_shared<DrainingServer>();
+  draining->server = &server;
+  ExitOnSecondSignal(signals, draining);
   server.Stop();
   if (admin != nullptr) admin->Stop();
+  {
+    const std::lock_guard<std::mutex> lock(draining->mutex);
+    draining->server = nullptr;
+  }
   log::Info("stopped");
   log::Flush();
   return 0;

@@ -11,7 +11,7 @@ namespace postern {
 // Exactly one per session. The first reason given wins.
 enum class CloseReason : uint8_t {
   kNone,                 // still alive
-  kQuit,                 // QUIT went upstream and its answer (or the upstream's end) came back
+  kQuit,                 // QUIT went upstream and was answered, or the client did not wait for that
   kQuitBeforeLogin,      // the client said QUIT before it was logged in
   kClientClosed,         // orderly end by the client without QUIT
   kClientReset,          // transport error on the client's side
@@ -29,7 +29,7 @@ enum class CloseReason : uint8_t {
   kLineTooLong,          // a command line over its limit
   kStlsInjection,        // bytes behind STLS in the clear (RFC 2595 section 4)
   kUpstreamUnavailable,  // no candidate could be connected or logged in to
-  kUpstreamClosed,       // upstream ended between responses without QUIT
+  kUpstreamClosed,       // upstream ended between responses without QUIT, or without answering it
   kUpstreamTruncated,    // upstream lost inside a response: the client was reset
   kUpstreamTls,          // a TLS record from upstream failed after login
   kAdmission,            // a limit of connections was reached

@@ -32,11 +32,17 @@ constexpr absl::Duration kPatienceAtEnd = absl::Seconds(1);
 // The level of the record that asks the writing thread to open the file anew.
 constexpr auto kReopenRecord = spdlog::level::critical;
 
-// -1 and errno when it fails. O_NONBLOCK is for FIFOs: opening one without a reader fails instead
-// of waiting, and a full one says EAGAIN.
-int OpenForAppend(const std::string& path) {
-  return open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
-              0640);
+// O_NONBLOCK is for FIFOs: opening one without a reader fails instead of waiting, and a full one
+// says EAGAIN.
+constexpr int kAppend = O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+
+// -1 and errno when it fails.
+int OpenForAppend(const std::string& path) { return open(path.c_str(), kAppend | O_CREAT, 0640); }
+
+absl::Status CannotOpen(const std::string& path, int error) {
+  return absl::FailedPreconditionError(
+      absl::StrCat(path, ": cannot be opened for writing: ", std::strerror(error),
+                   "; create its directory and let the user that runs postern write there"));
 }
 
 // Writes lines to a descriptor that may block for ever, and can be told to give up. spdlog's pool
@@ -225,11 +231,7 @@ absl::StatusOr<std::unique_ptr<LineLog>> LineLog::Open(const std::string& path_o
                                                        size_t queue_lines) {
   const bool is_file = path_or_dash != "-";
   const int fd = is_file ? OpenForAppend(path_or_dash) : STDERR_FILENO;
-  if (fd < 0) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(path_or_dash, ": cannot be opened for writing: ", std::strerror(errno),
-                     "; create its directory and let the user that runs postern write there"));
-  }
+  if (fd < 0) return CannotOpen(path_or_dash, errno);
   const int wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (wake_fd < 0) {
     const int error = errno;
@@ -247,6 +249,27 @@ absl::StatusOr<std::unique_ptr<LineLog>> LineLog::Open(const std::string& path_o
   // spdlog's own handler prints to stderr, which may be what is stuck.
   impl->logger->set_error_handler([sink = impl->sink.get()](const std::string&) { sink->Lose(); });
   return std::unique_ptr<LineLog>(new LineLog(std::move(impl)));
+}
+
+absl::Status LineLog::Check(const std::string& path_or_dash) {
+  if (path_or_dash == "-") return absl::OkStatus();
+  const int fd = open(path_or_dash.c_str(), kAppend);
+  if (fd >= 0) {
+    close(fd);
+    return absl::OkStatus();
+  }
+  if (errno != ENOENT) return CannotOpen(path_or_dash, errno);
+  // A link to nowhere is created behind it, in a directory that we do not look for.
+  struct stat info {};
+  if (lstat(path_or_dash.c_str(), &info) == 0) return absl::OkStatus();
+  const size_t slash = path_or_dash.rfind('/');
+  const std::string directory = slash == std::string::npos ? "."
+                                : slash == 0               ? "/"
+                                                           : path_or_dash.substr(0, slash);
+  if (faccessat(AT_FDCWD, directory.c_str(), W_OK | X_OK, AT_EACCESS) != 0) {
+    return CannotOpen(path_or_dash, errno);
+  }
+  return absl::OkStatus();
 }
 
 LineLog::~LineLog() {

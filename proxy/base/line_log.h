@@ -11,6 +11,7 @@
 #include <memory>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 
@@ -26,6 +27,10 @@ class LineLog {
   // and says why it cannot be written.
   static absl::StatusOr<std::unique_ptr<LineLog>> Open(const std::string& path_or_dash,
                                                        size_t queue_lines = kQueueLines);
+  // Whether Open() would do, as far as can be told without leaving anything behind: a file that is
+  // not there is not created, its directory is looked at instead. The same error.
+  static absl::Status Check(const std::string& path_or_dash);
+
   // Waits a moment for queued lines; a writer that is stuck loses them.
   ~LineLog();
   LineLog(const LineLog&) = delete;

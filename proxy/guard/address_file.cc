@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "proxy/base/escape.h"
 #include "proxy/base/file_descriptor.h"
+#include "proxy/base/file_error.h"
 #include "proxy/base/ip_network.h"
 #include "proxy/base/status_macros.h"
 
@@ -25,10 +26,10 @@ constexpr size_t kShownBytes = 64;
 absl::StatusOr<std::string> ReadFile(const std::string& file) {
   // Without O_NONBLOCK a FIFO would hold us until somebody writes to it.
   const FileDescriptor fd(open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (fd.get() < 0) return absl::ErrnoToStatus(errno, absl::StrCat(file, ": cannot be opened"));
+  if (fd.get() < 0) return FileError(file, "cannot be opened", errno);
   struct stat status {};
   if (fstat(fd.get(), &status) != 0) {
-    return absl::ErrnoToStatus(errno, absl::StrCat(file, ": cannot be read"));
+    return FileError(file, "cannot be read", errno);
   }
   if (!S_ISREG(status.st_mode)) {
     return absl::FailedPreconditionError(absl::StrCat(file, ": is not a regular file"));
@@ -44,7 +45,7 @@ absl::StatusOr<std::string> ReadFile(const std::string& file) {
     if (used == text.size()) text.resize(std::min(2 * used, kListBytesMax + 1));
     const ssize_t got = read(fd.get(), text.data() + used, text.size() - used);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return absl::ErrnoToStatus(errno, absl::StrCat(file, ": cannot be read"));
+    if (got < 0) return FileError(file, "cannot be read", errno);
     if (got == 0) break;
     used += static_cast<size_t>(got);
   }

@@ -5,6 +5,7 @@
 #include <thread>
 #include <utility>
 
+#include "proxy/base/all_errors.h"
 #include "proxy/base/status_macros.h"
 #include "proxy/guard/address_file.h"
 
@@ -30,12 +31,14 @@ void LetGo(const AddressLists* lists) {
 
 absl::StatusOr<std::shared_ptr<const AddressLists>> LoadAddressLists(const Options& options) {
   auto lists = std::make_unique<AddressLists>();
+  AllErrors errors;
   for (const std::string& file : options.allow_files) {
-    RETURN_IF_ERROR(LoadAddressFile(file, &lists->allow));
+    errors.Add(LoadAddressFile(file, &lists->allow));
   }
   for (const std::string& file : options.deny_files) {
-    RETURN_IF_ERROR(LoadAddressFile(file, &lists->deny));
+    errors.Add(LoadAddressFile(file, &lists->deny));
   }
+  RETURN_IF_ERROR(errors.ToStatus());
   lists->allow.Finish();
   lists->deny.Finish();
   return std::shared_ptr<const AddressLists>(lists.release(), &LetGo);

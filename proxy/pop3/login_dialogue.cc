@@ -127,6 +127,11 @@ bool LoginDialogue::OnLoginRefused() {
   return refused_logins_ < options_->logins_max;
 }
 
+bool LoginDialogue::OnLoginTroubled() {
+  ++troubled_logins_;
+  return troubled_logins_ < options_->logins_max;
+}
+
 bool LoginDialogue::IsOffered(Mechanism mechanism) const {
   // RFC 4422 appendix A: EXTERNAL means something to who has shown a certificate only.
   if (mechanism == Mechanism::kExternal && certificate_user_.empty()) return false;

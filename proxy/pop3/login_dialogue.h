@@ -153,6 +153,9 @@ class LoginDialogue {
   // The login just tried was refused. The session sends the reply itself (it may be the
   // backend's); this returns whether the client may try again.
   bool OnLoginRefused();
+  // Likewise when there was no verdict on the credentials: the backend told of trouble of its own.
+  // That is no refused login, but there is an end to such answers too, after as many.
+  bool OnLoginTroubled();
 
   int bad_commands() const { return bad_commands_; }
   int refused_logins() const { return refused_logins_; }
@@ -210,6 +213,7 @@ class LoginDialogue {
   std::string user_;              // from USER, or from the first half of AUTH LOGIN
   int bad_commands_ = 0;
   int refused_logins_ = 0;
+  int troubled_logins_ = 0;
   bool tls_active_;
   bool xclient_trusted_ = false;
   bool neighbour_has_tls_ = false;  // XCLIENT said that the client speaks TLS with the neighbour

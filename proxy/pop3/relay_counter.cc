@@ -111,8 +111,11 @@ void RelayCounter::EndCommand() {
   const RelayCommand command =
       verb_letters_ == kVerbTooLong ? RelayCommand::kOther : CommandOf(verb_);
   ++counts_.commands[static_cast<size_t>(command)];
-  if (command == RelayCommand::kQuit && client_at_ != ClientAt::kArgument) quit_sent_ = true;
   Push(ResponseTo(command));
+  if (command == RelayCommand::kQuit && client_at_ != ClientAt::kArgument && !quit_sent_) {
+    quit_sent_ = true;
+    until_quit_answered_ = pending_count_;
+  }
   verb_ = 0;
   verb_letters_ = 0;
   client_at_ = ClientAt::kVerb;
@@ -137,6 +140,7 @@ RelayCounter::Response RelayCounter::Pop() {
   const unsigned shift = static_cast<unsigned>(slot % 4) * 2;
   pending_first_ = static_cast<uint8_t>((slot + 1) % kPendingMax);
   --pending_count_;
+  if (until_quit_answered_ > 0) --until_quit_answered_;
   return static_cast<Response>((pending_[slot / 4] >> shift) & 3U);
 }
 

@@ -74,6 +74,10 @@ class RelayCounter {
   // client says behind it, since the server acts on the QUIT.
   bool quit_sent() const { return quit_sent_; }
 
+  // That QUIT is not wholly answered yet, so that nobody knows whether the deletions were carried
+  // out. Always false once the boundary is unknown.
+  bool quit_pending() const { return !lost_ && until_quit_answered_ > 0; }
+
   Boundary boundary() const;
 
   // A whole command is not yet wholly answered. Always false once the boundary is unknown.
@@ -113,6 +117,7 @@ class RelayCounter {
   uint8_t verb_letters_ = 0;  // 5: more than four
   uint8_t pending_first_ = 0;
   uint8_t pending_count_ = 0;
+  uint8_t until_quit_answered_ = 0;  // responses that are outstanding, QUIT's the last of them
   ClientAt client_at_ = ClientAt::kVerb;
   ServerAt server_at_ = ServerAt::kStart;
   Response response_ = Response::kSingle;  // the one in whose body we are

@@ -118,6 +118,29 @@ TEST_F(LineLogTest, ReopenFollowsLogrotate) {
   EXPECT_EQ(Contents(Path("log")), "after\n");
 }
 
+TEST_F(LineLogTest, CheckSaysWhatOpenWouldAndLeavesNothingBehind) {
+  EXPECT_TRUE(LineLog::Check("-").ok());
+  EXPECT_TRUE(LineLog::Check(Path("log")).ok());
+  struct stat info {};
+  EXPECT_NE(stat(Path("log").c_str(), &info), 0);
+  {
+    auto log = LineLog::Open(Path("log"));
+    ASSERT_TRUE(log.ok()) << log.status();
+    (*log)->Write("line");
+  }
+  EXPECT_TRUE(LineLog::Check(Path("log")).ok());
+  EXPECT_EQ(Contents(Path("log")), "line\n");
+  // A file for a directory, no directory, a directory for a file, and a pipe that nobody reads.
+  ASSERT_EQ(mkfifo(Path("fifo").c_str(), 0600), 0);
+  for (const std::string& path : {Path("log/x"), Path("none/x"), directory_, Path("fifo")}) {
+    const absl::Status status = LineLog::Check(path);
+    EXPECT_EQ(status, LineLog::Open(path).status());
+    EXPECT_THAT(std::string(status.message()),
+                ::testing::StartsWith(path + ": cannot be opened for writing: "));
+  }
+  EXPECT_TRUE(LineLog::Check("/postern-no-such-file").ok() == (geteuid() == 0));
+}
+
 TEST_F(LineLogTest, ReopenThatFailsKeepsTheOldFile) {
   auto log = LineLog::Open(Path("log"));
   ASSERT_TRUE(log.ok()) << log.status();

@@ -139,9 +139,10 @@ class ManTest(unittest.TestCase):
                 self.assertIn(name, words)
 
     def test_keys_that_need_a_restart(self):
-        with open(os.path.join(ROOT, "proxy", "server.cc"), encoding="utf-8") as file:
-            warned = re.findall(r'warn\("([a-z_.]+)', file.read())
+        with open(os.path.join(ROOT, "proxy", "since_start.cc"), encoding="utf-8") as file:
+            warned = re.findall(r'compare\([^;]*?,\s+"([a-z_.]+)', file.read())
         self.assertIn("workers", warned)
+        self.assertIn("limits.receive_buffers", warned)
         with open(os.path.join(ROOT, "deploy", "man", "postern.1"), encoding="utf-8") as file:
             sentence = re.search(r"disconnected\.\n(.*?)take effect", file.read(), re.DOTALL).group(1)
         told = re.findall(r"[a-z_.]+", sentence)

@@ -25,11 +25,13 @@ void CheckSame(const RelayCounter& a, const RelayCounter& b) {
   CHECK(a.counts().commands == b.counts().commands);
   CHECK(a.counts().messages_retrieved == b.counts().messages_retrieved);
   CHECK(a.quit_sent() == b.quit_sent());
+  CHECK(a.quit_pending() == b.quit_pending());
   CHECK(a.boundary() == b.boundary());
   CHECK(a.response_pending() == b.response_pending());
   const RelayCounts& counts = a.counts();
   CHECK(counts.messages_retrieved <= counts.of(RelayCommand::kRetr));
   CHECK(!a.quit_sent() || counts.of(RelayCommand::kQuit) > 0);
+  if (a.quit_pending()) CHECK(a.quit_sent() && a.response_pending());
   if (a.boundary() == RelayCounter::Boundary::kInside) CHECK(a.response_pending());
 }
 

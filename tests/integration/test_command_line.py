@@ -119,6 +119,50 @@ def test_check_reads_all_other_files(written, farm, tmp):
     expect_mistake(written(config), told_to_all, "others", verb="serve")
 
 
+def place_of(path, word):
+    """Where the configuration says `word`, as mistakes are told."""
+    with open(path) as file:
+        for number, line in enumerate(file, 1):
+            if (column := line.find(f'"{word}"')) >= 0:
+                return f"{path}:{number}:{column + 1}: {word}: "
+    raise AssertionError(word)
+
+
+def test_check_names_all_files_that_are_wrong_in_one_run(written, farm, leaf, tmp):
+    gone = {name: os.path.join(tmp, f"no-{name}") for name in ("map", "one", "two", "log", "token", "secrets")}
+    config = farm.config()
+    config["route"][0]["map"] = gone["map"]
+    config["tls"] = {
+        "certificates": [{"chain": gone["one"], "key": leaf.key}, {"chain": leaf.chain, "key": gone["two"]}]
+    }
+    config["auth"] = {"apop": True, "secrets": gone["secrets"]}
+    config["log"] = {"sessions": os.path.join(gone["log"], "sessions.log")}
+    config["admin"] = {"address": f"127.0.0.1:{free_port()}", "token_file": gone["token"]}
+    path = written(config)
+    text = expect_mistake(path)
+    words = [*(gone[name] for name in ("map", "secrets", "one", "two", "token")), config["log"]["sessions"]]
+    lines = text.splitlines()
+    assert len(lines) == len(words), text
+    for line, word in zip(lines, words):
+        assert line.startswith(place_of(path, word)), text
+        # What is wrong, and how to mend it.
+        assert "No such file or directory; " in line, text
+
+
+@pytest.mark.parametrize("verb", ["check", "serve"])
+def test_a_session_log_that_cannot_be_written(verb, written, farm, tmp):
+    log = os.path.join(tmp, "nowhere", "q.log")
+    path = written({**farm.config(), "log": {"sessions": log}})
+    text = expect_mistake(path, place_of(path, log), verb=verb)
+    assert "cannot be opened for writing: No such file or directory; create its directory" in text
+
+
+def test_check_does_not_create_the_session_log(written, farm, tmp):
+    log = os.path.join(tmp, "q.log")
+    assert run_postern("check", "--config", written({**farm.config(), "log": {"sessions": log}})).returncode == 0
+    assert not os.path.exists(log)
+
+
 @pytest.mark.parametrize("verb", ["check", "serve"])
 def test_passwords_of_lookups_are_read_beforehand(verb, written, farm, tmp):
     told_to_all = private(os.path.join(tmp, "password"), "word\n", 0o644)

@@ -94,6 +94,15 @@ def test_the_third_refusal_ends_the_session(user, proxy):
     assert metrics.labels("postern_listener_sessions_closed_total", "reason") == {"too_many_logins": 1}
 
 
+@pytest.mark.parametrize(("listener", "tls"), [("plain", "off"), ("pop3", "stls"), ("pop3s", "implicit")])
+def test_answers_do_not_wait_behind_a_refusal(listener, tls, start_proxy, farm):
+    """The delay is for the answer that it delays, not for those in front of it."""
+    proxy = start_proxy({**farm.config(), "timeouts": {"refused_delay": "30s"}})
+    with Pop3Connection(proxy.ports[listener], tls, timeout=15) as client:
+        client.send(b"NOOP\r\nUSER x@nowhere.test\r\nPASS wrong\r\n" * 3)
+        assert client.line().startswith(b"+OK") and client.line().startswith(b"+OK")
+
+
 def test_nobody_learns_who_exists(start_proxy, farm):
     delay = 1.0  # Dovecot's own answer to a wrong password takes half a second
     proxy = start_proxy(

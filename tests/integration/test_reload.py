@@ -2,6 +2,7 @@
 
 import copy
 import os
+import re
 import shutil
 
 import pytest
@@ -209,6 +210,23 @@ def test_what_needs_a_restart_is_named(start_proxy, farm):
     assert "new configuration is in use" in text
     # What has not changed is not named.
     assert text.count("at the next start only") == 2, text
+    # It is still not in use.
+    assert "a new workers takes effect at the next start only" in proxy.reload()
+    # What is wanted now is in use since the start.
+    proxy.write_config({**farm.config(), "listener": [{**listener, "address": address}]})
+    text = proxy.reload()
+    assert "new configuration is in use" in text and "next start only" not in text, text
+
+
+def test_a_session_log_that_the_next_start_would_refuse(start_proxy, farm, tmp):
+    proxy = start_proxy(farm.config())
+    path = os.path.join(tmp, "nowhere", "sessions.log")
+    proxy.write_config({**farm.config(), "log": {"sessions": path}})
+    text = proxy.reload()
+    assert "stays in use" in text and f"{path}: cannot be opened for writing: No such file" in text
+    assert re.search(rf"{proxy.config_path}:\d+:\d+: {path}: .*; create its directory", text), text
+    os.mkdir(os.path.dirname(path))
+    assert "a new log.sessions takes effect at the next start only" in proxy.reload()
 
 
 def test_the_session_log_is_opened_anew(start_proxy, farm):

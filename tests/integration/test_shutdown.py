@@ -97,11 +97,19 @@ def test_a_second_signal_ends_it_at_once(start_proxy, farm):
     proxy = start_proxy({**farm.config(), "timeouts": {"drain": "300s"}})
     with Pop3Connection(proxy.ports["plain"]) as client:
         assert client.login(USER, PASSWORD).startswith(b"+OK")
+        client.quit()
+    proxy.wait_for_metric_to_fall(0, "postern_listener_sessions")
+    with Pop3Connection(proxy.ports["plain"]) as client:
+        assert client.login(USER, PASSWORD).startswith(b"+OK")
         proxy.terminate()
         wait_until(lambda: "draining" in proxy.log(), what="the drain")
         wait_until(lambda: proxy.http("/readyz")[0] == 503, what="the drain")
         proxy.terminate()
         assert proxy.process.wait(60) == 1
+    assert proxy.log().count("stopped at once, 1 session cut\n") == 1, proxy.log()
+    # What had ended before has its line.
+    (line,) = proxy.session_lines()
+    assert "reason=quit " in line
 
 
 def test_after_a_kill_it_starts_again_at_once(start_proxy, farm):

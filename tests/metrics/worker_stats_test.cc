@@ -32,6 +32,7 @@ TEST(WorkerStatsNames, AreUnique) {
 
 TEST(WorkerStatsNames, SayWhatTheEnumeratorSays) {
   EXPECT_EQ(LoginResultName(LoginResult::kUnknownUser), "unknown_user");
+  EXPECT_EQ(LoginResultName(LoginResult::kSys), "sys");
   EXPECT_EQ(UpstreamErrorName(UpstreamError::kRefused), "refused");
   EXPECT_EQ(UpstreamErrorName(UpstreamError::kExtraLines), "extra_lines");
   EXPECT_EQ(UpstreamErrorName(UpstreamError::kStlsRefused), "stls_refused");

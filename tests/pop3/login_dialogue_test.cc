@@ -379,6 +379,18 @@ TEST(UserPass, RefusedLoginsAreCounted) {
   EXPECT_EQ(dialogue.bad_commands(), 0);
 }
 
+TEST(UserPass, TroubleOfTheBackendIsNoRefusedLogin) {
+  const DialogueOptions options = TestOptions();
+  LoginDialogue dialogue(&options, true, "");
+  EXPECT_TRUE(dialogue.OnLoginTroubled());
+  EXPECT_TRUE(dialogue.OnLoginRefused());
+  EXPECT_TRUE(dialogue.OnLoginRefused());
+  EXPECT_TRUE(dialogue.OnLoginTroubled());
+  EXPECT_FALSE(dialogue.OnLoginTroubled());
+  EXPECT_EQ(dialogue.refused_logins(), 2);
+  EXPECT_EQ(dialogue.bad_commands(), 0);
+}
+
 TEST(Apop, TheDigestIsTheLastWordAndHas32HexDigits) {
   const std::string digest = kDigest;
   const std::string upper = absl::AsciiStrToUpper(digest);

@@ -231,6 +231,27 @@ TEST(RelayCounter, RemembersExactlySoManyCommandsAndThenSaysSo) {
   EXPECT_TRUE(counter.quit_sent());
 }
 
+TEST(RelayCounter, QuitIsPendingUntilItsOwnAnswerIsWhole) {
+  RelayCounter counter;
+  counter.OnClientBytes("NOOP\r\nQUIT x\r\n");
+  EXPECT_FALSE(counter.quit_pending());
+  counter.OnClientBytes("UIDL\r\nQUIT\r\nQUIT\r\nNOOP\r\n");
+  EXPECT_TRUE(counter.quit_pending());
+  counter.OnServerBytes("+OK\r\n-ERR\r\n+OK\r\n1 a\r\n.\r\n+OK by");
+  EXPECT_TRUE(counter.quit_pending());
+  counter.OnServerBytes("e\r\n");
+  EXPECT_FALSE(counter.quit_pending());
+  EXPECT_TRUE(counter.response_pending());
+  // What the server says without having been asked answers nothing.
+  RelayCounter other;
+  other.OnServerBytes("-ERR idle\r\n");
+  other.OnClientBytes("QUIT\r\n");
+  EXPECT_TRUE(other.quit_pending());
+  other.OnServerBytes("nonsense");
+  EXPECT_EQ(other.boundary(), Boundary::kUnknown);
+  EXPECT_FALSE(other.quit_pending());
+}
+
 TEST(RelayCounter, LongLinesInBothDirections) {
   RelayCounter counter;
   const std::string long_line(10 << 20, 'x');
@@ -250,7 +271,8 @@ TEST(RelayCounter, LongLinesInBothDirections) {
 // cuts are.
 TEST(RelayCounter, FindsTheEndBehindSkippedBytes) {
   const std::string body =
-      "Subject: x\r\n\r\n..\r\n.\r" "x\r\n.. a dot\r\n\n.\nlone\r\n..\r\n\r\n.\r\n";
+      "Subject: x\r\n\r\n..\r\n.\r"
+      "x\r\n.. a dot\r\n\n.\nlone\r\n..\r\n\r\n.\r\n";
   for (size_t arrived = 1; arrived <= body.size(); ++arrived) {
     for (size_t skip_from = 0; skip_from <= arrived; ++skip_from) {
       RelayCounter counter;

@@ -203,6 +203,49 @@ TEST_P(RelayRow, AQuitThatMeetsAResetIsNoQuit) {
   }
 }
 
+// It would look like a session that went well, at the very moment at which mail is deleted.
+TEST_P(RelayRow, ABackendThatEndsInsteadOfAnsweringQuitIsNoQuit) {
+  Ask("DELE 1\r\n");
+  Answer("+OK\r\n");
+  Ask("QUIT\r\n");
+  world_.upstream().Close();
+  EXPECT_EQ(world_.Finish(), CloseReason::kUpstreamClosed);
+  EXPECT_TRUE(world_.relay().counter().quit_sent());
+  EXPECT_EQ(world_.client().heard(), "+OK\r\n");
+  EXPECT_EQ(world_.client().end(), orderly());
+}
+
+TEST_P(RelayRow, NorIsItForAClientThatDidNotWait) {
+  world_.client().Say("QUIT\r\n");
+  world_.client().HalfClose();
+  world_.Run([&] { return world_.upstream().heard() == "QUIT\r\n"; });
+  world_.upstream().Close();
+  EXPECT_EQ(world_.Finish(), CloseReason::kUpstreamClosed);
+}
+
+TEST_P(RelayRow, NorForOneThatResetItsConnection) {
+  Ask("QUIT\r\n");
+  world_.client().Reset();
+  for (int turn = 0; turn < 50; ++turn) world_.io().RunOnce(10 * kMillisecond);
+  world_.upstream().Close();
+  EXPECT_EQ(world_.Finish(), CloseReason::kUpstreamClosed);
+}
+
+TEST_P(RelayRow, ABackendThatIsSilentAfterTheClientHasGoneWithQuitIsQuit) {
+  Ask("QUIT\r\n");
+  world_.client().Reset();
+  EXPECT_EQ(world_.Finish(), CloseReason::kQuit);
+  EXPECT_EQ(world_.upstream().heard(), "QUIT\r\n");
+}
+
+// What a client says behind its QUIT nobody answers, and nobody needs to.
+TEST_P(RelayRow, WhatStandsBehindQuitNeedsNoAnswer) {
+  Ask("NOOP\r\nQUIT\r\nNOOP\r\n");
+  Answer("+OK\r\n+OK bye\r\n");
+  world_.upstream().Close();
+  EXPECT_EQ(world_.Finish(), CloseReason::kQuit);
+}
+
 TEST_P(RelayRow, ClientEndWithQuitIsNotPassedOnBeforeTheAnswer) {
   world_.client().Say("QUIT\r\n");
   world_.client().HalfClose();
@@ -324,6 +367,7 @@ TEST_P(RelayRow, OutputNobodyReadsStopsOurReading) {
   EXPECT_EQ(world_.client().heard(), body);
   world_.client().Say("QUIT\r\n");
   world_.Run([&] { return world_.upstream().heard() == "RETR 1\r\nQUIT\r\n"; });
+  Answer("+OK\r\n");
   world_.upstream().Close();
   EXPECT_EQ(world_.Finish(), CloseReason::kQuit);
 }

@@ -217,7 +217,7 @@ TEST(UserMapFileTest, UnreadableFilesSayWhy) {
   const auto missing = LoadUserMap("/nonexistent/users.map", {}, Targets());
   EXPECT_TRUE(absl::IsNotFound(missing.status()));
   EXPECT_EQ(missing.status().message(),
-            "/nonexistent/users.map: cannot be opened: No such file or directory");
+            "/nonexistent/users.map: cannot be opened: No such file or directory; check the path");
   const auto directory = LoadUserMap("/tmp", {}, Targets());
   EXPECT_EQ(directory.status().message(), "/tmp: is not a regular file");
   // A FIFO nobody writes to must not hold the reload.

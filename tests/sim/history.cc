@@ -220,6 +220,12 @@ class Checker {
     if (client.reason == CloseReason::kQuit && !record.quit && Calm(client, server)) {
       Fail(client.name, "has reason quit, and its backend never heard QUIT");
     }
+    // Until a client that has left is forgotten, what its backend does is seen.
+    if (client.reason == CloseReason::kQuit && server.struck &&
+        server.fault == ServerFault::kCloseAtQuit && !history_.errors_injected &&
+        !client.left_by_reset && !client.broken) {
+      Fail(client.name, "has reason quit, and its backend went without an answer to it");
+    }
   }
 
   void CheckAnswers(const ClientStory& client, const ServerStory& server) {

@@ -99,6 +99,12 @@ const Lie kLies[] = {
        h->clients[0].wants_quit = h->clients[0].quit_said = false;
      },
      "QUIT nobody said"},
+    {"QuitThatWasNeverAnswered",
+     [](History* h) {
+       h->servers[0].fault = ServerFault::kCloseAtQuit;
+       h->servers[0].struck = true;
+     },
+     "went without an answer"},
     {"DeletionWithoutQuit", [](History* h) { h->servers[0].record.quit = false; },
      "deleted without QUIT"},
     {"SilentTruncation", [](History* h) { h->clients[0].heard_after_login.resize(9); },

@@ -84,6 +84,16 @@ TEST_F(ServerContextTest, NoCertificate) {
   EXPECT_THAT(context.status().message(), HasSubstr("needs a certificate"));
 }
 
+TEST_F(ServerContextTest, EveryBadCertificateIsTold) {
+  const CertificateFiles good = Issue("good", {"a.example.net"});
+  server_options_.certificates = {{"/none/1.pem", good.key}, good, {good.chain, "/none/2.pem"}};
+  const auto context = ServerContext::Create(server_options_, &library_);
+  ASSERT_FALSE(context.ok());
+  EXPECT_EQ(context.status().message(),
+            "/none/1.pem: cannot be read: No such file or directory; check the path\n"
+            "/none/2.pem: cannot be read: No such file or directory; check the path");
+}
+
 TEST_F(ServerContextTest, BadFilesAreNamedAndExplained) {
   const CertificateFiles good = Issue("good", {"a.example.net"});
   const CertificateFiles other = Issue("other", {"a.example.net"});

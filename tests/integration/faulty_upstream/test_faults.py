@@ -151,7 +151,7 @@ EXPECTED = {
     "close-notify-between-responses": Breaks(b"NOOP\r\n", b"+OK\r\n", False, "upstream_closed"),
     "reset-between-responses": Breaks(b"NOOP\r\n", b"+OK\r\n", False, "upstream_closed"),
     "fin-instead-of-response": Breaks(b"NOOP\r\n", b"", False, "upstream_closed"),
-    "fin-on-quit": Breaks(b"QUIT\r\n", b"", False, "quit"),
+    "fin-on-quit": Breaks(b"QUIT\r\n", b"", False, "upstream_closed"),
     "reset-on-quit": Breaks(b"QUIT\r\n", b"", False, "upstream_closed"),
     "stall-on-quit": Breaks(b"QUIT\r\n", b"", False, "idle_timeout"),
 }
@@ -252,7 +252,27 @@ def test_a_refusal_keeps_the_words_of_the_backend(world, fault, mode):
         assert client.command("QUIT") == b"+OK bye\r\n"
     world.wait_until_nobody_is_left()
     assert world.errors(cell) == {}
-    assert world.changes("postern_backend_logins_total", "result", backend=cell) == {"refused": 1}
+    # Trouble of the backend's own is told from wrong passwords.
+    result = "sys" if fault == "err-sys-temp" else "refused"
+    assert world.changes("postern_backend_logins_total", "result", backend=cell) == {result: 1}
+
+
+@pytest.mark.parametrize(
+    ("fault", "mode"), cells(["err-sys-temp"]), ids=lambda value: str(value)
+)
+def test_trouble_of_the_backend_is_no_wrong_password(world, fault, mode):
+    """A refused login in between does not count with it; as many of them end the session."""
+    cell = f"{fault}.{mode}"
+    world.begin(cell)
+    with Wire(world.port("plain")) as client:
+        for number, user in enumerate((cell, cell, f"err-pass.{mode}", cell)):
+            answer = client.log_in(f"bert@{user}.direct", PASSWORD, greeted=number > 0)
+            assert answer.startswith(b"-ERR ["), answer
+        assert client.rest() == b"" and client.end == "fin"
+    world.wait_until_nobody_is_left()
+    assert world.closed() == {"upstream_unavailable": 1}
+    assert world.changes("postern_backend_logins_total", "result", backend=cell) == {"sys": 3}
+    assert world.changes("postern_listener_logins_total", "result") == {"sys": 3, "refused": 1}
 
 
 @pytest.mark.parametrize("client_tls", [False, True], ids=["client-plain", "client-tls"])
