@@ -184,6 +184,9 @@ void TellLookup(absl::string_view subject, absl::string_view server, const confi
     case Kind::kForbidden:
       return report->Good(absl::StrCat(answers, policy ? ": would refuse" : ": refuses",
                                        " a user that nobody has"));
+    case Kind::kWait:
+      return report->Good(
+          absl::StrCat(answers, ": wants to be asked again, about a user that nobody has"));
     case Kind::kTemporary:
       break;
   }
