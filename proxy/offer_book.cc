@@ -77,6 +77,8 @@ void OfferBook::Reconcile() {
   for (size_t i = 0; i < config_->listeners.size(); ++i) {
     pop3::Offer offer = common;
     if (const pop3::CapabilityLines* fixed = FixedList(*config_, i)) offer.capabilities = *fixed;
+    // Ours, whatever backends say, and whoever wrote the list.
+    pop3::AddLoginDelay(config_->listeners[i].login_delay, &offer.capabilities);
     offers_.push_back(std::make_shared<const pop3::Offer>(std::move(offer)));
   }
   differences_.clear();

@@ -1,7 +1,8 @@
 // What each listener promises its clients before the login (CAPA), out of what its backends were
 // heard to say: by health checks that ask CAPA, and by logins.
 //
-// A listener with a list of its own, or a configuration with one, promises that list. Any other
+// The proxy's own LOGIN-DELAY is in all of them. Beside it,
+// a listener with a list of its own, or a configuration with one, promises that list. Any other
 // promises what every backend holds that some route leads to; one that was not heard yet counts as
 // holding the default list, so that before anything is known the default list is promised. A
 // mechanism that is carried to the backend is withheld where a backend was heard not to offer it.

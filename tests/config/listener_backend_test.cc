@@ -60,8 +60,12 @@ TEST(ListenerBackend, MeetsTheGeneralLoginDelay) {
   EXPECT_FALSE(Parse(parts)->guard.login_delays);
   parts.listener = "backend = \"mail1\"";
   EXPECT_TRUE(Parse(parts)->guard.login_delays);
+  EXPECT_EQ(Parse(parts)->listeners[0].login_delay.seconds, 300u);
+  EXPECT_FALSE(Parse(parts)->listeners[0].login_delay.varies);
   parts.listener = "server_names = [{ name = \"a.example\", backend = \"mail1\" }]";
   EXPECT_TRUE(Parse(parts)->guard.login_delays);
+  EXPECT_EQ(Parse(parts)->listeners[0].login_delay.seconds, 300u);
+  EXPECT_TRUE(Parse(parts)->listeners[0].login_delay.varies);
 }
 
 TEST(ListenerBackend, IsOffByDefault) {

@@ -93,6 +93,28 @@ TEST_F(OfferBookTest, TheOperatorsListIsFixedAndMechanismsAreStillWithheld) {
   EXPECT_FALSE(OfferBook(&config_, list_).learns());
 }
 
+// RFC 2449 section 6.5.
+TEST_F(OfferBookTest, OurLoginDelayIsPromisedWhoeverMadeTheList) {
+  config_.listeners.resize(3);
+  config_.listeners[0].login_delay = {60, false};
+  config_.listeners[1].login_delay = {60, true};
+  config_.listeners[1].capabilities = {"TOP", "login-delay 90", "EXPIRE 5"};
+  OfferBook book(&config_, list_);
+  EXPECT_THAT(book.Get(0)->capabilities, ElementsAre("TOP", "UIDL", "LOGIN-DELAY 60"));
+  EXPECT_THAT(book.Get(1)->capabilities, ElementsAre("TOP", "EXPIRE 5", "LOGIN-DELAY 90"));
+  EXPECT_THAT(book.Get(2)->capabilities, ElementsAre("TOP", "UIDL"));
+  book.Learn(0, {"TOP", "UIDL"});
+  book.Learn(1, {"TOP", "LOGIN-DELAY 30"});
+  EXPECT_THAT(book.Get(0)->capabilities, ElementsAre("TOP", "LOGIN-DELAY 60"));
+  EXPECT_THAT(book.Get(2)->capabilities, ElementsAre("TOP", "LOGIN-DELAY 30 USER"));
+  // Some users meet the backend's, the others ours.
+  book.Learn(1, {"TOP", "LOGIN-DELAY 90"});
+  EXPECT_THAT(book.Get(0)->capabilities, ElementsAre("TOP", "LOGIN-DELAY 90 USER"));
+  config_.capabilities_written = true;
+  const OfferBook written(&config_, list_);
+  EXPECT_THAT(written.Get(0)->capabilities, ElementsAre("TOP", "UIDL", "LOGIN-DELAY 60"));
+}
+
 TEST_F(OfferBookTest, DifferencesAreToldOnce) {
   log::Configure(log::Level::kError);
   auto snapshot = std::make_shared<Snapshot>();
