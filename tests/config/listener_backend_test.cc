@@ -49,8 +49,7 @@ TEST(ListenerBackend, IsReadAndFound) {
   EXPECT_EQ(listener.server_names[0].name, "s1.pop.example.net");
   EXPECT_EQ(listener.server_names[0].backend, 0);
   EXPECT_TRUE(listener.relays_greeting);
-  // What a listener leads to is reached as much as what a route leads to.
-  EXPECT_THAT(ReachableBackends(*config), ElementsAre(0u, 1u));
+  EXPECT_THAT(ReachableBackends(*config, listener), ElementsAre(0u, 1u));
 }
 
 TEST(ListenerBackend, MeetsTheGeneralLoginDelay) {

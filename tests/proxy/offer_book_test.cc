@@ -93,6 +93,42 @@ TEST_F(OfferBookTest, TheOperatorsListIsFixedAndMechanismsAreStillWithheld) {
   EXPECT_FALSE(OfferBook(&config_, list_).learns());
 }
 
+TEST_F(OfferBookTest, AListenerPromisesWhatItsOwnBackendsHave) {
+  config_.listeners.resize(3);
+  config_.listeners[1].backend = 2;
+  config_.listeners[2].backend = 2;
+  config_.listeners[2].mechanisms = {{pop3::Mechanism::kPlain}};
+  OfferBook book(&config_, list_);
+  book.Learn(0, {"TOP", "SASL PLAIN"});
+  book.Learn(1, {"TOP", "UIDL", "SASL PLAIN"});
+  book.Learn(2, {"TOP", "PIPELINING", "SASL PLAIN XOAUTH2"});
+  EXPECT_THAT(book.Get(0)->capabilities, ElementsAre("TOP"));
+  EXPECT_THAT(book.Get(0)->withheld, ElementsAre(pop3::Mechanism::kXoauth2));
+  EXPECT_THAT(book.Get(1)->capabilities, ElementsAre("TOP", "PIPELINING"));
+  EXPECT_THAT(book.Get(1)->withheld, IsEmpty());
+  // One of its names leads to a backend without it.
+  config_.listeners[1].server_names = {{"s1.example", 0}};
+  const OfferBook named(&config_, list_);
+  EXPECT_THAT(named.Get(1)->capabilities, ElementsAre("TOP"));
+  EXPECT_THAT(named.Get(1)->withheld, ElementsAre(pop3::Mechanism::kXoauth2));
+  EXPECT_THAT(named.Get(2)->withheld, IsEmpty());
+}
+
+TEST_F(OfferBookTest, LearnsForTheMechanismsOfAnyListener) {
+  config_.capabilities_written = true;
+  config_.listeners.resize(2);
+  config_.listeners[0].mechanisms = {{pop3::Mechanism::kPlain}};
+  EXPECT_TRUE(OfferBook(&config_, list_).learns());
+  config_.listeners[1].mechanisms = {{pop3::Mechanism::kLogin}};
+  EXPECT_FALSE(OfferBook(&config_, list_).learns());
+  config_.listeners[1].mechanisms = {{pop3::Mechanism::kScramSha256}};
+  OfferBook book(&config_, list_);
+  EXPECT_TRUE(book.learns());
+  book.Learn(0, {"SASL PLAIN"});
+  EXPECT_THAT(book.Get(0)->withheld, IsEmpty());
+  EXPECT_THAT(book.Get(1)->withheld, ElementsAre(pop3::Mechanism::kScramSha256));
+}
+
 // RFC 2449 section 6.5.
 TEST_F(OfferBookTest, OurLoginDelayIsPromisedWhoeverMadeTheList) {
   config_.listeners.resize(3);
