@@ -466,6 +466,11 @@ coro::Task<Session::Attempt> Session::TryBackend(const routing::Decision* route,
   const config::Backend& target = config().backends[backend];
   metrics::BackendStats& stats = backend_stats(backend);
   backend_ = static_cast<int>(backend);
+  if (credentials->carried() && target.login != config::UpstreamLogin::kSasl) {
+    // A listener offers what its backends take; whoever was moved by hand may be elsewhere.
+    upstream_error_ = target.name + ": does not take the client's own SASL exchange";
+    co_return Attempt::kUnavailable;
+  }
   UpstreamAttempt attempt = AttemptAt(backend);
   attempt.user = LoginUser();
   attempt.password = password;

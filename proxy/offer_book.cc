@@ -1,6 +1,7 @@
 #include "proxy/offer_book.h"
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "proxy/base/check.h"
@@ -18,18 +19,27 @@ const pop3::CapabilityLines* FixedList(const config::Config& config, size_t list
   return config.capabilities_written ? &config.dialogue.capabilities : nullptr;
 }
 
-bool CarriesAny(const config::Config& config) {
-  return std::any_of(config.dialogue.mechanisms.begin(), config.dialogue.mechanisms.end(),
-                     [](pop3::Mechanism mechanism) { return pop3::InfoOf(mechanism).carried; });
+bool Contains(const std::vector<pop3::Mechanism>& list, pop3::Mechanism mechanism) {
+  return std::find(list.begin(), list.end(), mechanism) != list.end();
 }
 
 }  // namespace
 
 OfferBook::OfferBook(const config::Config* config, routing::BackendStateList states)
-    : config_(config), states_(std::move(states)), reachable_(config::ReachableBackends(*config)) {
-  learns_ = CarriesAny(*config_);
+    : config_(config), states_(std::move(states)) {
+  std::map<std::vector<size_t>, size_t> known;
   for (size_t i = 0; i < config_->listeners.size(); ++i) {
+    const config::Listener& listener = config_->listeners[i];
     learns_ = learns_ || FixedList(*config_, i) == nullptr;
+    for (const pop3::Mechanism mechanism : config::MechanismsOf(*config_, listener)) {
+      if (!pop3::InfoOf(mechanism).carried) continue;
+      learns_ = true;
+      if (!Contains(carried_, mechanism)) carried_.push_back(mechanism);
+    }
+    std::vector<size_t> reachable = config::ReachableBackends(*config_, listener);
+    const auto [place, is_new] = known.emplace(reachable, groups_.size());
+    if (is_new) groups_.push_back({std::move(reachable), {}});
+    group_of_.push_back(place->second);
   }
   Reconcile();
 }
@@ -58,25 +68,19 @@ void OfferBook::Reconcile() {
   for (const std::shared_ptr<routing::BackendState>& state : states_) {
     heard.push_back(state->capabilities());
   }
-  std::vector<const pop3::CapabilityLines*> servers;
-  for (const size_t backend : reachable_) {
-    servers.push_back(heard[backend] != nullptr ? heard[backend].get()
-                                                : &config_->dialogue.capabilities);
-  }
-  pop3::Offer common;
-  common.capabilities = pop3::CommonCapabilities(servers);
-  for (const pop3::Mechanism mechanism : config_->dialogue.mechanisms) {
-    if (!pop3::InfoOf(mechanism).carried) continue;
-    const bool everywhere = std::all_of(reachable_.begin(), reachable_.end(), [&](size_t backend) {
-      return heard[backend] == nullptr ||
-             pop3::OffersMechanism(*heard[backend], pop3::InfoOf(mechanism).name);
-    });
-    if (!everywhere) common.withheld.push_back(mechanism);
-  }
+  for (Group& group : groups_) FindCommon(heard, &group);
   offers_.clear();
   for (size_t i = 0; i < config_->listeners.size(); ++i) {
-    pop3::Offer offer = common;
-    if (const pop3::CapabilityLines* fixed = FixedList(*config_, i)) offer.capabilities = *fixed;
+    const config::Listener& listener = config_->listeners[i];
+    const pop3::Offer& common = groups_[group_of_[i]].common;
+    const pop3::CapabilityLines* fixed = FixedList(*config_, i);
+    pop3::Offer offer;
+    offer.capabilities = fixed != nullptr ? *fixed : common.capabilities;
+    // Ours, whatever backends say, and whoever wrote the list.
+    pop3::AddLoginDelay(listener.login_delay, &offer.capabilities);
+    for (const pop3::Mechanism mechanism : config::MechanismsOf(*config_, listener)) {
+      if (Contains(common.withheld, mechanism)) offer.withheld.push_back(mechanism);
+    }
     offers_.push_back(std::make_shared<const pop3::Offer>(std::move(offer)));
   }
   differences_.clear();
@@ -90,6 +94,24 @@ void OfferBook::Reconcile() {
       members.push_back(heard[index].get());
     }
     differences_.push_back(pop3::DescribeDifferences(names, members));
+  }
+}
+
+void OfferBook::FindCommon(const std::vector<HeardLines>& heard, Group* group) const {
+  std::vector<const pop3::CapabilityLines*> servers;
+  for (const size_t backend : group->reachable) {
+    servers.push_back(heard[backend] != nullptr ? heard[backend].get()
+                                                : &config_->dialogue.capabilities);
+  }
+  group->common.capabilities = pop3::CommonCapabilities(servers);
+  group->common.withheld.clear();
+  for (const pop3::Mechanism mechanism : carried_) {
+    const absl::string_view name = pop3::InfoOf(mechanism).name;
+    const bool everywhere =
+        std::all_of(group->reachable.begin(), group->reachable.end(), [&](size_t backend) {
+          return heard[backend] == nullptr || pop3::OffersMechanism(*heard[backend], name);
+        });
+    if (!everywhere) group->common.withheld.push_back(mechanism);
   }
 }
 

@@ -2,9 +2,10 @@
 // heard to say: by health checks that ask CAPA, and by logins.
 //
 // A listener with a list of its own, or a configuration with one, promises that list. Any other
-// promises what every backend holds that some route leads to; one that was not heard yet counts as
-// holding the default list, so that before anything is known the default list is promised. A
-// mechanism that is carried to the backend is withheld where a backend was heard not to offer it.
+// promises what every backend holds that it can lead to; one that was not heard yet counts as
+// holding the default list, so that before anything is known the default list is promised. The
+// proxy's own LOGIN-DELAY is merged into all of them. A mechanism that is carried to the backend is
+// withheld where a backend of the listener was heard not to offer it.
 //
 // Any thread. Taking an offer is a pointer copy under a lock; they are made when a backend says
 // something new.
@@ -40,11 +41,21 @@ class OfferBook {
   std::string Differences(size_t pool) const;
 
  private:
+  // Listeners that lead to the same backends, and what these have in common.
+  struct Group {
+    std::vector<size_t> reachable;
+    pop3::Offer common;  // withheld: of carried_
+  };
+
   void Reconcile();
+  void FindCommon(const std::vector<std::shared_ptr<const pop3::CapabilityLines>>& heard,
+                  Group* group) const;
 
   const config::Config* const config_;
   const routing::BackendStateList states_;
-  std::vector<size_t> reachable_;
+  std::vector<Group> groups_;
+  std::vector<size_t> group_of_;          // by listener
+  std::vector<pop3::Mechanism> carried_;  // that any listener may offer
   bool learns_ = false;
   mutable std::mutex mutex_;
   std::vector<std::shared_ptr<const pop3::Offer>> offers_;  // by listener

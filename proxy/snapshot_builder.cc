@@ -10,6 +10,7 @@
 #include "proxy/base/own_addresses.h"
 #include "proxy/base/secret.h"
 #include "proxy/base/status_macros.h"
+#include "proxy/config/reachable.h"
 #include "proxy/config/secrets.h"
 #include "proxy/config/small_file.h"
 #include "proxy/guard/address_lists.h"
@@ -29,6 +30,7 @@ pop3::DialogueOptions DialogueFor(const config::Config& config, const config::Li
   options.stls = listener.tls == config::ListenerTls::kStls;
   options.plaintext_logins = listener.plaintext_logins;
   if (listener.capabilities.has_value()) options.capabilities = *listener.capabilities;
+  options.mechanisms = config::MechanismsOf(config, listener);
   return options;
 }
 

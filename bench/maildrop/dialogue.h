@@ -39,8 +39,8 @@ struct Answer {
 
 class Dialogue {
  public:
-  // RFC 2449 allows 255; a SASL response may need 12 KiB (RFC 5034).
-  static constexpr size_t kLineBytesMax = 12288;
+  // RFC 2449 allows 255; a SASL response may need more (RFC 5034): 12 KiB in base64, and a name.
+  static constexpr size_t kLineBytesMax = 20480;
 
   // `fault` is what this session does wrong. `challenge` is the APOP one, empty when not offered.
   // All pointers outlive the dialogue.

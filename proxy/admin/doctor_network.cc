@@ -13,6 +13,7 @@
 #include "proxy/admin/doctor_files.h"
 #include "proxy/base/escape.h"
 #include "proxy/base/ip_network.h"
+#include "proxy/config/reachable.h"
 #include "proxy/config/secrets.h"
 #include "proxy/listener.h"
 #include "proxy/name_client.h"
@@ -95,6 +96,28 @@ std::string MendFailure(const config::Backend& backend, const BackendFindings& f
   }
 }
 
+// What listeners that lead to the backend would carry there, and it does not have.
+std::vector<absl::string_view> LackingMechanisms(const config::Config& config,
+                                                 const config::Backend& backend,
+                                                 const pop3::CapabilityLines& lines) {
+  std::vector<absl::string_view> lacking;
+  for (const config::Listener& listener : config.listeners) {
+    const std::vector<size_t> reachable = config::ReachableBackends(config, listener);
+    const bool leads_here = std::any_of(reachable.begin(), reachable.end(), [&](size_t i) {
+      return config.backends[i].name == backend.name;
+    });
+    if (!leads_here) continue;
+    for (const pop3::Mechanism mechanism : config::MechanismsOf(config, listener)) {
+      const pop3::MechanismInfo& info = pop3::InfoOf(mechanism);
+      if (!info.carried || pop3::OffersMechanism(lines, info.name)) continue;
+      if (std::find(lacking.begin(), lacking.end(), info.name) == lacking.end()) {
+        lacking.push_back(info.name);
+      }
+    }
+  }
+  return lacking;
+}
+
 // Capabilities that the configuration counts on.
 void TellCapabilities(const config::Config& config, const config::Backend& backend,
                       const SocketAddress& address, const std::string& subject,
@@ -116,15 +139,11 @@ void TellCapabilities(const config::Config& config, const config::Backend& backe
                     : "allow them there, or set mechanism = \"auth-plain\"");
   }
   if (backend.login == config::UpstreamLogin::kSasl) {
-    std::vector<absl::string_view> lacking;
-    for (const pop3::Mechanism mechanism : config.dialogue.mechanisms) {
-      const pop3::MechanismInfo& info = pop3::InfoOf(mechanism);
-      if (info.carried && !pop3::OffersMechanism(lines, info.name)) lacking.push_back(info.name);
-    }
+    const std::vector<absl::string_view> lacking = LackingMechanisms(config, backend, lines);
     if (!lacking.empty()) {
       report->Warn(absl::StrCat(subject, " does not offer ", absl::StrJoin(lacking, ", "),
                                 ", which clients are therefore not offered"),
-                   "switch it on there, or take it out of [auth] mechanisms");
+                   "switch it on there, or take it out of mechanisms in [auth] or at the listener");
     }
   }
   if (backend.tls == config::UpstreamTls::kOff && has("STLS") && !IsLocal(address)) {

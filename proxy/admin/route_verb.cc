@@ -54,7 +54,7 @@ std::string ClientWays(const config::Config& config, const config::Listener& lis
   } else if (dialogue.apop) {
     ways.push_back("APOP");
   }
-  for (const pop3::Mechanism mechanism : dialogue.mechanisms) {
+  for (const pop3::Mechanism mechanism : config::MechanismsOf(config, listener)) {
     if (mechanism == pop3::Mechanism::kExternal) {
       if (listener.client_certificate == tls::ClientCertificate::kNone) continue;
       ways.push_back("AUTH EXTERNAL with a certificate");

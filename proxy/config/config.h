@@ -14,6 +14,7 @@
 #include "proxy/config/lookup.h"
 #include "proxy/config/policy.h"
 #include "proxy/guard/options.h"
+#include "proxy/pop3/common_capabilities.h"
 #include "proxy/pop3/forward_fields.h"
 #include "proxy/pop3/login_dialogue.h"
 #include "routing/options.h"
@@ -59,6 +60,10 @@ struct Listener {
   std::string client_ca;  // unless kNone
   CertificateUser certificate_user = CertificateUser::kCommonName;
   std::optional<std::vector<std::string>> capabilities;  // of its CAPA; none: see OfferBook
+  // SASL that its clients are offered, as far as the configuration decides it; none: that of
+  // Config::dialogue. See MechanismsOf().
+  std::optional<std::vector<pop3::Mechanism>> mechanisms;
+  pop3::LoginDelay login_delay;  // that its clients may meet, by [guard], pools and routes
   // Index of the backend of all who come in here, whatever the routes say; -1: the routes say. Who
   // asks for one of `server_names` is at that one's.
   int backend = -1;

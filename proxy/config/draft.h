@@ -28,6 +28,14 @@ struct Setting {
   Position position;  // of the value, or of its table when it is not written
 };
 
+// `mechanisms` of [auth] or of a listener.
+struct MechanismsDraft {
+  bool written = false;
+  bool good = false;  // every word is a mechanism, once
+  Position position;
+  std::vector<std::pair<pop3::Mechanism, Position>> list;  // the good ones, in their order
+};
+
 struct ServerNameDraft {
   std::string name;
   Setting<std::string> backend;
@@ -51,6 +59,7 @@ struct ListenerDraft {
   std::vector<ServerNameDraft> server_names;
   Position server_names_at;
   Setting<bool> greeting;  // the backend's
+  MechanismsDraft mechanisms;
 };
 
 // A health = { ... } table.
@@ -146,8 +155,8 @@ struct Draft {
   std::vector<PoolDraft> pools;
   std::vector<RouteDraft> routes;
   bool certificates_written = false;
-  Position auth;                                                 // the [auth] table
-  std::vector<std::pair<pop3::Mechanism, Position>> mechanisms;  // as written
+  Position auth;               // the [auth] table
+  MechanismsDraft mechanisms;  // in it
   Setting<bool> apop;
   bool secrets_written = false;
   Setting<std::string> admin;
@@ -169,6 +178,8 @@ void ParseClientCertificates(TableReader* reader, const std::string& file_name,
 void ParseListenerBackend(TableReader* reader, Diagnostics* diagnostics, ListenerDraft* listener);
 // The `capabilities` of a listener, or of the whole file.
 bool ReadCapabilities(TableReader* reader, std::vector<std::string>* lines);
+// mechanisms.cc: the `mechanisms` of a listener or of [auth].
+void ReadMechanisms(TableReader* reader, MechanismsDraft* draft);
 // Reads `master_format`.
 bool ReadMasterFormat(TableReader* reader, std::string* format);
 // The keys of a backend or pool about what it is told of the client.
@@ -220,8 +231,12 @@ bool LookupsJudgePasswords(const Draft& draft);
 
 // Compares the parts with each other and completes draft->config.
 void Validate(Draft* draft, Diagnostics* diagnostics);
-// The part of it about mechanisms and the backends that must take them; after ValidateUpstreams().
-void ValidateMechanisms(const Draft& draft, Diagnostics* diagnostics);
+// The part of it about mechanisms and the backends that must take them, with which it completes the
+// listeners; after ValidateListenerBackends().
+void ValidateMechanisms(Draft* draft, Diagnostics* diagnostics);
+// Whether a certificate is all that clients can show, which needs no secret of the user's. Before
+// any validation of backends.
+bool OnlyByCertificate(const Draft& draft);
 // The part of it about clients' certificates.
 void ValidateClientCertificates(ListenerDraft* listener, Diagnostics* diagnostics);
 // The part of it about listeners that lead to a backend of their own; after ValidateUpstreams().

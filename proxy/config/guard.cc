@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "proxy/config/draft.h"
@@ -104,19 +103,11 @@ bool LeadsAnywhere(const RouteDraft& route) {
          route.lookup.written;
 }
 
-// RFC 2449 section 6.5: whole seconds, the most that any user may meet, and USER where it differs.
-void AnnounceLoginDelay(const std::vector<DurationNs>& delays, Config* config) {
+// RFC 2449 section 6.5: whole seconds, the most that any user may meet.
+pop3::LoginDelay Announced(const std::vector<DurationNs>& delays) {
   const auto [least, most] = std::minmax_element(delays.begin(), delays.end());
-  if (most == delays.end() || *most == 0) return;
-  std::vector<std::string>* lines = &config->dialogue.capabilities;
-  lines->erase(std::remove_if(lines->begin(), lines->end(),
-                              [](const std::string& line) {
-                                return absl::EqualsIgnoreCase(line.substr(0, line.find(' ')),
-                                                              "LOGIN-DELAY");
-                              }),
-               lines->end());
-  lines->push_back(absl::StrCat("LOGIN-DELAY ", (*most + kSecond - 1) / kSecond,
-                                *least == *most ? "" : " USER"));
+  if (most == delays.end()) return {};
+  return {static_cast<uint32_t>((*most + kSecond - 1) / kSecond), *least != *most};
 }
 
 }  // namespace
@@ -185,14 +176,20 @@ void ValidateGuard(Draft* draft) {
       }
     }
   }
-  for (const ListenerDraft& listener : draft->listeners) {
-    if (listener.backend.written || !listener.server_names.empty()) delays.push_back(general);
-  }
-  // Users who are moved by hand meet the pool of their new home, to which no route need lead.
   const auto is_delay = [](DurationNs delay) { return delay > 0; };
+  // Users who are moved by hand meet the pool of their new home, to which no route need lead.
   config->guard.login_delays = std::any_of(delays.begin(), delays.end(), is_delay) ||
                                std::any_of(of_pools.begin(), of_pools.end(), is_delay);
-  AnnounceLoginDelay(delays, config);
+  for (size_t i = 0; i < draft->listeners.size(); ++i) {
+    const ListenerDraft& listener = draft->listeners[i];
+    std::vector<DurationNs> here;
+    if (!listener.backend.written) here = delays;
+    if (listener.backend.written || !listener.server_names.empty()) {
+      here.push_back(general);
+      if (general > 0) config->guard.login_delays = true;
+    }
+    config->listeners[i].login_delay = Announced(here);
+  }
 }
 
 }  // namespace postern::config

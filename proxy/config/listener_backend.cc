@@ -136,7 +136,7 @@ void ParseListenerBackend(TableReader* reader, Diagnostics* diagnostics, Listene
 }
 
 void ValidateListenerBackends(Draft* draft, Diagnostics* diagnostics) {
-  const std::vector<size_t> by_routes = ReachableBackends(draft->config);
+  const std::vector<size_t> by_routes = RouteBackends(draft->config);
   for (size_t i = 0; i < draft->listeners.size(); ++i) {
     ValidateListenerBackend(draft->listeners[i], by_routes, *draft, &draft->config.listeners[i],
                             diagnostics);

@@ -6,7 +6,6 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "proxy/config/draft.h"
 #include "proxy/config/value_syntax.h"
 
@@ -105,6 +104,7 @@ void ParseListeners(TableReader* top, Draft* draft, Diagnostics* diagnostics) {
     ParseListenerBackend(&reader, diagnostics, &listener);
     std::vector<std::string> capabilities;
     if (ReadCapabilities(&reader, &capabilities)) listener.value.capabilities = capabilities;
+    ReadMechanisms(&reader, &listener.mechanisms);
     reader.Finish();
     draft->listeners.push_back(std::move(listener));
   }
@@ -150,32 +150,6 @@ void ParseTls(TableReader* top, Draft* draft, Diagnostics* diagnostics) {
   reader.Finish();
 }
 
-void ParseMechanisms(TableReader* reader, Draft* draft) {
-  std::vector<LocatedText> words;
-  if (!reader->Strings("mechanisms", &words)) return;
-  std::vector<pop3::Mechanism>* mechanisms = &draft->config.dialogue.mechanisms;
-  mechanisms->clear();
-  std::vector<std::string> known;
-  for (const pop3::MechanismInfo& info : pop3::kMechanisms) known.emplace_back(info.word);
-  for (const LocatedText& word : words) {
-    const auto found = std::find(known.begin(), known.end(), word.text);
-    if (found == known.end()) {
-      reader->Add(word.position,
-                  absl::StrCat("mechanism \"", word.text, "\" is not one of \"",
-                               absl::StrJoin(known, "\", \""), "\"", DidYouMean(word.text, known)));
-      continue;
-    }
-    const auto mechanism = static_cast<pop3::Mechanism>(found - known.begin());
-    if (std::find(mechanisms->begin(), mechanisms->end(), mechanism) != mechanisms->end()) {
-      reader->Add(word.position,
-                  absl::StrCat("mechanism \"", word.text, "\" stands twice; remove one"));
-      continue;
-    }
-    mechanisms->push_back(mechanism);
-    draft->mechanisms.emplace_back(mechanism, word.position);
-  }
-}
-
 // One line for the clients, written without its line end.
 void ParseRefusedReply(TableReader* reader, std::string* reply) {
   constexpr size_t kLineBytesMax = 510;  // RFC 2449 section 4: 512 octets with CRLF
@@ -199,7 +173,13 @@ void ParseAuth(TableReader* top, Draft* draft, Diagnostics* diagnostics) {
   TableReader reader(*table, "[auth]", diagnostics, &TopLevelKeys());
   Config* config = &draft->config;
   draft->auth = table->position;
-  ParseMechanisms(&reader, draft);
+  ReadMechanisms(&reader, &draft->mechanisms);
+  if (draft->mechanisms.written) {
+    config->dialogue.mechanisms.clear();
+    for (const auto& [mechanism, position] : draft->mechanisms.list) {
+      config->dialogue.mechanisms.push_back(mechanism);
+    }
+  }
   reader.Bool("user_pass", &config->dialogue.user_pass);
   ReadSetting(reader, "apop", &draft->apop, [&](bool* out) { return reader.Bool("apop", out); });
   config->dialogue.apop = draft->apop.value;

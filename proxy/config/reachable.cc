@@ -7,7 +7,7 @@
 
 namespace postern::config {
 
-std::vector<size_t> ReachableBackends(const Config& config) {
+std::vector<size_t> RouteBackends(const Config& config) {
   std::set<size_t> reachable;
   for (const routing::RouteOptions& route : config.routing.routes) {
     // Maps, databases, rules and lookups may name any.
@@ -20,13 +20,25 @@ std::vector<size_t> ReachableBackends(const Config& config) {
       for (const int backend : pool.backends) reachable.insert(static_cast<size_t>(backend));
     }
   }
-  for (const Listener& listener : config.listeners) {
-    if (listener.backend >= 0) reachable.insert(static_cast<size_t>(listener.backend));
-    for (const ServerName& name : listener.server_names) {
-      reachable.insert(static_cast<size_t>(name.backend));
-    }
+  return std::vector<size_t>(reachable.begin(), reachable.end());
+}
+
+std::vector<size_t> ReachableBackends(const Config& config, const Listener& listener) {
+  std::set<size_t> reachable;
+  if (listener.backend >= 0) {
+    reachable.insert(static_cast<size_t>(listener.backend));
+  } else {
+    // Clients who asked for none of the names.
+    for (const size_t backend : RouteBackends(config)) reachable.insert(backend);
+  }
+  for (const ServerName& name : listener.server_names) {
+    reachable.insert(static_cast<size_t>(name.backend));
   }
   return std::vector<size_t>(reachable.begin(), reachable.end());
+}
+
+const std::vector<pop3::Mechanism>& MechanismsOf(const Config& config, const Listener& listener) {
+  return listener.mechanisms.has_value() ? *listener.mechanisms : config.dialogue.mechanisms;
 }
 
 int OwnBackend(const Listener& listener, absl::string_view server_name) {

@@ -1,6 +1,8 @@
 // Compares the parts of a Draft with each other: everything but backends, pools and routes.
 #include <netinet/in.h>
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "proxy/config/draft.h"
 
@@ -112,7 +114,10 @@ void ValidateAuth(const Draft& draft, Diagnostics* diagnostics) {
                      "\"/etc/postern/secrets\", or apop = false");
   }
   const bool apop_maybe = draft.apop.value || (draft.apop.written && !draft.apop.good);
-  if (!dialogue.user_pass && dialogue.mechanisms.empty() && !apop_maybe) {
+  const bool used =
+      std::any_of(draft.listeners.begin(), draft.listeners.end(),
+                  [](const ListenerDraft& listener) { return !listener.mechanisms.written; });
+  if (used && !dialogue.user_pass && dialogue.mechanisms.empty() && !apop_maybe) {
     diagnostics->Add(draft.auth,
                      "[auth] leaves clients no way to log in; allow user_pass, a mechanism or "
                      "apop");
@@ -159,7 +164,7 @@ void Validate(Draft* draft, Diagnostics* diagnostics) {
   ValidateUpstreams(draft, diagnostics);
   ValidateListenerBackends(draft, diagnostics);
   ValidateGuard(draft);
-  ValidateMechanisms(*draft, diagnostics);
+  ValidateMechanisms(draft, diagnostics);
 }
 
 }  // namespace postern::config

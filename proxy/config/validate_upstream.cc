@@ -101,13 +101,6 @@ void ResolveTls(const BackendDraft& draft, const UpstreamDraft& pool, Resolved* 
   }
 }
 
-// Whether the only way in is a certificate, which needs no secret of the user's.
-bool OnlyByCertificate(const pop3::DialogueOptions& dialogue) {
-  return !dialogue.user_pass && !dialogue.apop && !dialogue.mechanisms.empty() &&
-         std::all_of(dialogue.mechanisms.begin(), dialogue.mechanisms.end(),
-                     [](pop3::Mechanism way) { return way == pop3::Mechanism::kExternal; });
-}
-
 // `verified`: whether we can tell who the user is by ourselves.
 void ResolveLogin(const BackendDraft& draft, const UpstreamDraft& pool, bool verified,
                   bool secrets_written, Resolved* resolved, Diagnostics* diagnostics) {
@@ -175,8 +168,8 @@ void ValidateNotOurselves(const Draft& draft, const BackendDraft& backend,
 void ResolveBackends(Draft* draft, Diagnostics* diagnostics) {
   std::vector<bool> pool_tls(draft->pools.size()), pool_master(draft->pools.size());
   std::vector<bool> pool_has_own(draft->pools.size());
-  const bool verified = draft->secrets_written || LookupsJudgePasswords(*draft) ||
-                        OnlyByCertificate(draft->config.dialogue);
+  const bool verified =
+      draft->secrets_written || LookupsJudgePasswords(*draft) || OnlyByCertificate(*draft);
   for (const BackendDraft& from : draft->backends) {
     ValidateNotOurselves(*draft, from, diagnostics);
     Resolved resolved;

@@ -37,13 +37,6 @@ std::optional<int64_t> ParseWithUnit(absl::string_view text, const Unit (&units)
 
 bool IsAlphanumeric(char c) { return absl::ascii_isalnum(static_cast<unsigned char>(c)); }
 
-bool IsDnsLabel(absl::string_view label) {
-  if (label.empty() || label.size() > 63) return false;
-  if (label.front() == '-' || label.back() == '-') return false;
-  return std::all_of(label.begin(), label.end(),
-                     [](char c) { return IsAlphanumeric(c) || c == '-'; });
-}
-
 }  // namespace
 
 std::optional<DurationNs> ParseDuration(absl::string_view text) {
@@ -61,18 +54,6 @@ std::string DurationText(DurationNs duration) {
 
 std::optional<int64_t> ParseByteSize(absl::string_view text) {
   return ParseWithUnit(text, kSizeUnits);
-}
-
-bool IsDnsName(absl::string_view text) {
-  if (text.empty() || text.size() > 253) return false;
-  absl::string_view last;
-  for (absl::string_view label : absl::StrSplit(text, '.')) {
-    if (!IsDnsLabel(label)) return false;
-    last = label;
-  }
-  // A name whose last label is a number is a mistyped IPv4 address.
-  return !std::all_of(last.begin(), last.end(),
-                      [](char c) { return absl::ascii_isdigit(static_cast<unsigned char>(c)); });
 }
 
 bool IsUserDomain(absl::string_view text) {

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
+#include "proxy/base/dns_name.h"
 #include "proxy/base/time.h"
 
 namespace postern::config {
@@ -19,9 +20,7 @@ std::string DurationText(DurationNs duration);
 // A whole number and a unit, B, KiB or MiB: "512B", "16KiB", "1MiB".
 std::optional<int64_t> ParseByteSize(absl::string_view text);
 
-// A DNS name in ASCII without a trailing dot (RFC 1123 section 2.1): labels of 1 to 63 letters,
-// digits and inner hyphens, at most 253 characters. An IPv4 address is not one.
-bool IsDnsName(absl::string_view text);
+using postern::IsDnsName;
 
 // What may stand behind the @ of a login name. Mail systems put more there than DNS names, so only
 // what could not be one domain is refused: nothing, '@', '*', spaces, more than 253 bytes.

@@ -145,6 +145,24 @@ CapabilityLines CommonCapabilities(absl::Span<const CapabilityLines* const> serv
   return common;
 }
 
+void AddLoginDelay(const LoginDelay& own, CapabilityLines* lines) {
+  if (own.seconds == 0) return;
+  Policy theirs = ReadPolicy(Find(*lines, "LOGIN-DELAY")).value_or(Policy());
+  if (theirs.value == kNever) theirs = Policy();
+  lines->erase(std::remove_if(lines->begin(), lines->end(),
+                              [](const std::string& line) {
+                                return absl::EqualsIgnoreCase(FirstWord(line), "LOGIN-DELAY");
+                              }),
+               lines->end());
+  Policy most;
+  most.value = std::max<uint64_t>(own.seconds, theirs.value);
+  // Where the longest one is the same for everybody, nobody meets another.
+  const bool ours_for_all = !own.varies && own.seconds == most.value;
+  const bool theirs_for_all = !theirs.varies && theirs.value == most.value;
+  most.varies = !ours_for_all && !theirs_for_all;
+  AddLine("LOGIN-DELAY", most, lines);
+}
+
 bool OffersMechanism(const CapabilityLines& server, absl::string_view mechanism) {
   const std::string* line = Find(server, "SASL");
   if (line == nullptr) return false;

@@ -3,6 +3,7 @@
 #ifndef POSTERN_PROXY_POP3_COMMON_CAPABILITIES_H_
 #define POSTERN_PROXY_POP3_COMMON_CAPABILITIES_H_
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -27,9 +28,17 @@ bool IsCapabilityText(absl::string_view line);
 //  * EXPIRE (RFC 2449 section 6.7) where all have it, with the shortest time; "USER" behind it says
 //    that it may be another after the login.
 //  * LOGIN-DELAY (section 6.5) where any has it, with the longest time: the server must announce
-//  the
-//    largest value that any user may meet. "USER" likewise.
+//    the largest value that any user may meet. "USER" likewise.
 CapabilityLines CommonCapabilities(absl::Span<const CapabilityLines* const> servers);
+
+// The proxy's own delay between two logins of a user.
+struct LoginDelay {
+  uint32_t seconds = 0;  // the most that any user may meet; 0: there is none
+  bool varies = false;   // by user
+};
+
+// Merges it into the LOGIN-DELAY of `lines`, or adds one: a user waits for the longer of the two.
+void AddLoginDelay(const LoginDelay& own, CapabilityLines* lines);
 
 // Whether the SASL line names the mechanism.
 bool OffersMechanism(const CapabilityLines& server, absl::string_view mechanism);

@@ -43,7 +43,7 @@ struct DialogueOptions {
   std::vector<std::string> capabilities = {"TOP", "UIDL", "RESP-CODES", "PIPELINING",
                                            "AUTH-RESP-CODE"};
   size_t line_bytes_max = 512;         // a command, with its line end
-  size_t sasl_bytes_max = 12288;       // a SASL line or an AUTH command, with its line end
+  size_t sasl_bytes_max = 20480;       // a SASL line or an AUTH command, with its line end
   size_t credential_bytes_max = 1000;  // a user or a password out of SASL: what fits upstream
   int bad_commands_max = 10;           // the one that reaches it ends the session
   int logins_max = 3;                  // the refused login that reaches it ends the session

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "proxy/base/check.h"
+#include "proxy/base/dns_name.h"
 #include "proxy/pop3/reply.h"
 
 namespace postern::pop3 {
@@ -62,7 +63,11 @@ bool ReadPair(absl::string_view key, absl::string_view value, End* client, End* 
   if (is("DESTPORT")) return ReadPort(value, &destination->port);
   if (is("TTL")) return ReadTtl(value, &facts->ttl);
   if (is("SESSION") && IsSessionName(value)) facts->session = std::string(value);
-  if (is("DESTNAME")) facts->server_name = std::string(value);
+  if (is("DESTNAME")) {
+    // As Dovecot does: it stands in logs, and chooses backends.
+    facts->server_name = std::string(value);
+    return IsDnsName(value);
+  }
   if (is("FORWARD")) {
     std::optional<ForwardFields> fields = ReadForward(value);
     if (!fields.has_value()) return false;

@@ -32,7 +32,7 @@ struct XclientFacts {
   SocketAddress client;  // ADDR and PORT; port 0 without PORT
   SocketAddress destination;
   std::string session;      // visible ASCII, at most kSessionBytesMax; any other is ignored
-  std::string server_name;  // any text without spaces and control bytes
+  std::string server_name;  // a DNS name (DESTNAME)
   std::optional<bool> tls;  // CLIENT-TRANSPORT
   std::optional<int> ttl;   // at most kTtlMax
   ForwardFields forward;

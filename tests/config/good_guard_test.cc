@@ -106,28 +106,29 @@ TEST(GuardConfig, LoginDelaysOfWhateverUsersMayMeet) {
   EXPECT_TRUE(config->guard.login_delays);
 }
 
-// RFC 2449 section 6.5: the largest one, and USER where another may hold.
-TEST(GuardConfig, LoginDelayInTheCapabilities) {
-  const auto line = [](absl::string_view guard, absl::string_view of_pool,
-                       absl::string_view target) {
+// RFC 2449 section 6.5: the largest one, and whether another may hold.
+TEST(GuardConfig, LoginDelayThatIsAnnounced) {
+  const auto delay = [](absl::string_view guard, absl::string_view of_pool,
+                        absl::string_view target) {
     const absl::StatusOr<Config> config = Parse(guard, of_pool, target);
     EXPECT_TRUE(config.ok()) << config.status().message();
-    EXPECT_EQ(config->dialogue.capabilities.size(), 2u);
-    return config->dialogue.capabilities.back();
+    // The operator's own word stays: it is of the backends.
+    EXPECT_EQ(config->dialogue.capabilities.back(), "LOGIN-DELAY 7");
+    const pop3::LoginDelay announced = config->listeners[0].login_delay;
+    return absl::StrCat(announced.seconds, announced.varies ? " USER" : "");
   };
   constexpr absl::string_view kPool = "pool = \"mail\"";
   constexpr absl::string_view kBackend = "backend = \"mail1\"";
-  EXPECT_EQ(line("", "", kPool), "LOGIN-DELAY 7") << "the operator's own word";
-  EXPECT_EQ(line("login_delay = \"1m\"", "", kPool), "LOGIN-DELAY 60");
-  EXPECT_EQ(line("", "login_delay = \"90s\"", kPool), "LOGIN-DELAY 90");
-  EXPECT_EQ(line("", "login_delay = \"90s\"", kBackend), "LOGIN-DELAY 7") << "no way to the pool";
-  EXPECT_EQ(line("login_delay = \"1m\"", "login_delay = \"0s\"", kBackend), "LOGIN-DELAY 60");
+  EXPECT_EQ(delay("", "", kPool), "0");
+  EXPECT_EQ(delay("login_delay = \"1m\"", "", kPool), "60");
+  EXPECT_EQ(delay("", "login_delay = \"90s\"", kPool), "90");
+  EXPECT_EQ(delay("", "login_delay = \"90s\"", kBackend), "0") << "no way to the pool";
+  EXPECT_EQ(delay("login_delay = \"1m\"", "login_delay = \"0s\"", kBackend), "60");
   const std::string own = absl::StrCat(kPool, "\nlogin_delay = \"1500ms\"");
-  EXPECT_EQ(line("", "", own), "LOGIN-DELAY 2");
-  EXPECT_EQ(line("login_delay = \"1m\"", "login_delay = \"90s\"", own), "LOGIN-DELAY 2");
-  EXPECT_EQ(line("", "login_delay = \"90s\"\n[[route]]\nmap = \"users.map\"", kPool),
-            "LOGIN-DELAY 90 USER");
-  EXPECT_EQ(line("login_delay = \"1m\"", "login_delay = \"0s\"", kPool), "LOGIN-DELAY 7");
+  EXPECT_EQ(delay("", "", own), "2");
+  EXPECT_EQ(delay("login_delay = \"1m\"", "login_delay = \"90s\"", own), "2");
+  EXPECT_EQ(delay("", "login_delay = \"90s\"\n[[route]]\nmap = \"users.map\"", kPool), "90 USER");
+  EXPECT_EQ(delay("login_delay = \"1m\"", "login_delay = \"0s\"", kPool), "0");
 }
 
 // Whatever names pools, a pool's delay may be met.
@@ -142,7 +143,8 @@ TEST(GuardConfig, LoginDelayBehindEveryKindOfRoute) {
     const absl::StatusOr<Config> config = Parse("", of_pool, "backend = \"mail1\"");
     ASSERT_TRUE(config.ok()) << config.status().message();
     EXPECT_TRUE(config->guard.login_delays) << route;
-    EXPECT_EQ(config->dialogue.capabilities.back(), "LOGIN-DELAY 90 USER") << route;
+    EXPECT_EQ(config->listeners[0].login_delay.seconds, 90u) << route;
+    EXPECT_TRUE(config->listeners[0].login_delay.varies) << route;
   }
 }
 

@@ -142,15 +142,36 @@ TEST(Reachable, WhatRoutesLeadTo) {
   route.users = "*@a.test";
   route.backend = "a";
   config.routing.routes = {route};
-  EXPECT_THAT(ReachableBackends(config), ElementsAre(0u));
+  EXPECT_THAT(RouteBackends(config), ElementsAre(0u));
   route.backend.clear();
   route.pool = "mail";
   config.routing.routes.push_back(route);
-  EXPECT_THAT(ReachableBackends(config), ElementsAre(0u, 2u));
+  EXPECT_THAT(RouteBackends(config), ElementsAre(0u, 2u));
   route = {};
   route.map_file = "map";
   config.routing.routes.push_back(route);
-  EXPECT_THAT(ReachableBackends(config), ElementsAre(0u, 1u, 2u));
+  EXPECT_THAT(RouteBackends(config), ElementsAre(0u, 1u, 2u));
+}
+
+TEST(Reachable, WhatAListenerLeadsTo) {
+  Config config;
+  config.backends.resize(3);
+  for (size_t i = 0; i < 3; ++i)
+    config.backends[i].name = std::string(1, static_cast<char>('a' + i));
+  routing::RouteOptions route;
+  route.users = "*";
+  route.backend = "c";
+  config.routing.routes = {route};
+  Listener listener;
+  EXPECT_THAT(ReachableBackends(config, listener), ElementsAre(2u));
+  // Who asks for another name goes where the routes say ...
+  listener.server_names = {{"s.example", 0}};
+  EXPECT_THAT(ReachableBackends(config, listener), ElementsAre(0u, 2u));
+  // ... or to the listener's own.
+  listener.backend = 1;
+  EXPECT_THAT(ReachableBackends(config, listener), ElementsAre(0u, 1u));
+  listener.server_names.clear();
+  EXPECT_THAT(ReachableBackends(config, listener), ElementsAre(1u));
 }
 
 }  // namespace

@@ -49,8 +49,7 @@ TEST(ListenerBackend, IsReadAndFound) {
   EXPECT_EQ(listener.server_names[0].name, "s1.pop.example.net");
   EXPECT_EQ(listener.server_names[0].backend, 0);
   EXPECT_TRUE(listener.relays_greeting);
-  // What a listener leads to is reached as much as what a route leads to.
-  EXPECT_THAT(ReachableBackends(*config), ElementsAre(0u, 1u));
+  EXPECT_THAT(ReachableBackends(*config, listener), ElementsAre(0u, 1u));
 }
 
 TEST(ListenerBackend, MeetsTheGeneralLoginDelay) {
@@ -60,8 +59,12 @@ TEST(ListenerBackend, MeetsTheGeneralLoginDelay) {
   EXPECT_FALSE(Parse(parts)->guard.login_delays);
   parts.listener = "backend = \"mail1\"";
   EXPECT_TRUE(Parse(parts)->guard.login_delays);
+  EXPECT_EQ(Parse(parts)->listeners[0].login_delay.seconds, 300u);
+  EXPECT_FALSE(Parse(parts)->listeners[0].login_delay.varies);
   parts.listener = "server_names = [{ name = \"a.example\", backend = \"mail1\" }]";
   EXPECT_TRUE(Parse(parts)->guard.login_delays);
+  EXPECT_EQ(Parse(parts)->listeners[0].login_delay.seconds, 300u);
+  EXPECT_TRUE(Parse(parts)->listeners[0].login_delay.varies);
 }
 
 TEST(ListenerBackend, IsOffByDefault) {

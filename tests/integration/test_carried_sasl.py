@@ -266,6 +266,21 @@ def test_a_token_goes_through_unchanged(mechanism, start_proxy, scripted):
     assert TOKEN not in proxy.log() + "".join(proxy.session_lines(2))
 
 
+def test_a_token_of_twelve_kibibytes(start_proxy, scripted):
+    """Base64 makes 16 KiB of it, with the name and the command around it."""
+    server = scripted(*[[b"+ \r\n", b"+OK logged in\r\n"]] * 2)
+    proxy = start_proxy(config(server.address))
+    first = b64(f"user={USER}\x01auth=Bearer {'t' * 12288}\x01\x01")
+    assert len(first) > 16384
+    for at_once in (True, False):
+        with Pop3Connection(proxy.ports["plain"]) as client:
+            if not at_once:
+                assert client.command("AUTH XOAUTH2") == b"+ "
+            answer = client.command(f"AUTH XOAUTH2 {first}" if at_once else first)
+            assert answer == b"+OK logged in"
+    assert server.heard == [b"AUTH XOAUTH2", first.encode()] * 2
+
+
 @pytest.mark.parametrize("mechanism", FIRST)
 def test_the_reason_of_a_refused_token_reaches_the_client(mechanism, start_proxy, scripted):
     reason = b64('{"status":"invalid_token","scope":"' + "s" * 6000 + '"}').encode()

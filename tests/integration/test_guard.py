@@ -411,6 +411,27 @@ def test_login_delay(world):
     assert here.refusals("login_delay", 2) == 2
 
 
+def test_the_login_delay_is_announced_whatever_is_known_of_the_backends(world):
+    """RFC 2449 section 6.5: also once CAPA was learnt, and at a listener with a list of its own."""
+    listeners = [
+        {"name": "plain", "tls": "off", "plaintext_logins": True},
+        {"name": "fixed", "tls": "off", "plaintext_logins": True, "capabilities": ["TOP", "EXPIRE 5"]},
+    ]
+    here = world({"login_delay": "90s"}, listener=listeners)
+
+    def capabilities(name):
+        with Pop3Connection(here.proxy.ports[name]) as client:
+            return client.capabilities()
+
+    assert {"RESP-CODES", "LOGIN-DELAY 90"} <= set(capabilities("plain"))
+    assert {"EXPIRE 5", "LOGIN-DELAY 90"} <= set(capabilities("fixed"))
+    assert here.log_in().startswith(b"+OK")
+    # The backend has been asked by now: it has no RESP-CODES, nor a LOGIN-DELAY.
+    learnt = capabilities("plain")
+    assert "RESP-CODES" not in learnt and "UIDL" in learnt and "LOGIN-DELAY 90" in learnt
+    assert {"EXPIRE 5", "LOGIN-DELAY 90"} <= set(capabilities("fixed"))
+
+
 def test_the_login_delay_of_a_route(world):
     routes = [{"users": "owner@known.test", "pool": "mail", "login_delay": "0s"},
               {"users": "*", "pool": "mail"}]

@@ -107,7 +107,7 @@ TEST_F(CarriedExchange, WhatIsNoAnswerEndsIt) {
     EXPECT_THAT(decision.reply, StartsWith("-ERR "));
   }
   EXPECT_EQ(dialogue_.bad_commands(), 5);
-  EXPECT_EQ(Answer(std::string(20000, 'A')).reason, CloseReason::kLineTooLong);
+  EXPECT_EQ(Answer(std::string(options_.sasl_bytes_max, 'A')).reason, CloseReason::kLineTooLong);
 }
 
 TEST_F(CarriedExchange, TheLastOfTooManyEndsTheSession) {

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_join.h"
+
 namespace postern::pop3 {
 namespace {
 
@@ -67,6 +69,24 @@ TEST(CommonCapabilities, ClientsAreToldTheLongestDelay) {
               ElementsAre("LOGIN-DELAY 900 USER"));
   EXPECT_THAT(Common({{"TOP"}, {"LOGIN-DELAY 10"}}), ElementsAre("LOGIN-DELAY 10 USER"));
   EXPECT_THAT(Common({{"LOGIN-DELAY NEVER"}, {"LOGIN-DELAY 0"}}), IsEmpty());
+}
+
+TEST(CommonCapabilities, OurOwnDelayIsMergedIntoTheirs) {
+  const auto merged = [](const LoginDelay& own, CapabilityLines lines) {
+    AddLoginDelay(own, &lines);
+    return absl::StrJoin(lines, ",");
+  };
+  EXPECT_EQ(merged({0, false}, {"TOP", "LOGIN-DELAY 7"}), "TOP,LOGIN-DELAY 7");
+  EXPECT_EQ(merged({60, false}, {"TOP"}), "TOP,LOGIN-DELAY 60");
+  EXPECT_EQ(merged({60, true}, {"TOP"}), "TOP,LOGIN-DELAY 60 USER");
+  EXPECT_EQ(merged({60, false}, {"login-delay 7", "TOP"}), "TOP,LOGIN-DELAY 60");
+  EXPECT_EQ(merged({60, false}, {"LOGIN-DELAY 7 USER"}), "LOGIN-DELAY 60");
+  EXPECT_EQ(merged({60, true}, {"LOGIN-DELAY 60"}), "LOGIN-DELAY 60");
+  EXPECT_EQ(merged({60, true}, {"LOGIN-DELAY 90"}), "LOGIN-DELAY 90");
+  EXPECT_EQ(merged({60, true}, {"LOGIN-DELAY 7"}), "LOGIN-DELAY 60 USER");
+  EXPECT_EQ(merged({60, false}, {"LOGIN-DELAY 90 USER"}), "LOGIN-DELAY 90 USER");
+  EXPECT_EQ(merged({60, false}, {"LOGIN-DELAY soon", "UIDL"}), "UIDL,LOGIN-DELAY 60");
+  EXPECT_EQ(merged({60, false}, {"LOGIN-DELAY NEVER"}), "LOGIN-DELAY 60");
 }
 
 TEST(CommonCapabilities, Mechanisms) {

@@ -85,7 +85,8 @@ TEST_F(External, BadResponses) {
   EXPECT_EQ(Say("*").reply, "-ERR Cancelled\r\n");
   // What answers nothing is a command again.
   EXPECT_EQ(Say("YW5uYQ==").reply, "-ERR Unknown command\r\n");
-  EXPECT_EQ(Say(absl::StrCat("AUTH EXTERNAL ", std::string(13000, 'A'))).action, Action::kClose);
+  EXPECT_EQ(Say(absl::StrCat("AUTH EXTERNAL ", std::string(options_.sasl_bytes_max, 'A'))).action,
+            Action::kClose);
 }
 
 TEST_F(External, OnlyWithTls) {

@@ -79,7 +79,9 @@ TEST(ForwardFields, NoMoreThanXclientHolds) {
   ClientIdentity identity;
   identity.client = SocketAddress::Parse("[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535").value();
   identity.destination = identity.client;
-  identity.server_name = std::string(253, 'n');
+  // 253 bytes, the longest name there is.
+  const std::string label(63, 'n');
+  identity.server_name = absl::StrCat(label, ".", label, ".", label, ".", label.substr(0, 61));
   for (int i = 0; i < 100; ++i) {
     identity.forward.emplace_back(absl::StrCat("f", i), std::string(10, '\t'));
   }

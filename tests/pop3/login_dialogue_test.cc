@@ -209,7 +209,7 @@ TEST(Lines, SaslMayBeLonger) {
   const std::string login = "login:auth_plain:alice:" + std::string(900, 'p');
   EXPECT_THAT(InTls("AUTH PLAIN " + response + "\r\n"), ElementsAre(login));
   EXPECT_THAT(InTls("auth plain\r\n" + response + "\r\n"), ElementsAre("reply:+ \r\n", login));
-  const std::string longest(12288 - 2, 'A');
+  const std::string longest(20480 - 2, 'A');
   EXPECT_THAT(InTls("AUTH PLAIN\r\n" + longest + "\r\nNOOP\r\n"),
               ElementsAre("reply:+ \r\n", StartsWith("reply:-ERR"), "reply:+OK\r\n"));
   EXPECT_THAT(InTls("AUTH PLAIN\r\nA" + longest + "\r\n"),

@@ -93,11 +93,39 @@ TEST(ReadXclient, ValuesThatAreLeftAlone) {
   EXPECT_EQ(ReadXclient("CLIENT-TRANSPORT=tls")->tls, false);
 }
 
+TEST(ReadXclient, TheNameAskedFor) {
+  EXPECT_EQ(ReadXclient("DESTNAME=Pop.example.net")->server_name, "Pop.example.net");
+  EXPECT_EQ(ReadXclient("destname=xn--bcher-kva.example TTL=3")->ttl, 3);
+}
+
 TEST(ReadXclient, Malformed) {
-  for (const char* argument :
-       {"", " ", "ADDR", "ADDR=", "ADDR=x", "ADDR=IPV6:::1", "ADDR=1.2.3.4:5", "ADDR=1.2.3.4 ",
-        "ADDR=1.2.3.4  PORT=1", "PORT=", "PORT=65536", "PORT=-1", "PORT=+1", "PORT=1x",
-        "TTL=", "TTL=256", "TTL=-1", "DESTADDR=pop.example.net", "DESTPORT=99999"}) {
+  for (const char* argument : {"",
+                               " ",
+                               "ADDR",
+                               "ADDR=",
+                               "ADDR=x",
+                               "ADDR=IPV6:::1",
+                               "ADDR=1.2.3.4:5",
+                               "ADDR=1.2.3.4 ",
+                               "ADDR=1.2.3.4  PORT=1",
+                               "PORT=",
+                               "PORT=65536",
+                               "PORT=-1",
+                               "PORT=+1",
+                               "PORT=1x",
+                               "TTL=",
+                               "TTL=256",
+                               "TTL=-1",
+                               "DESTADDR=pop.example.net",
+                               "DESTPORT=99999",
+                               "DESTNAME=",
+                               "DESTNAME=a..b",
+                               "DESTNAME=a_b.example",
+                               "DESTNAME=192.0.2.1",
+                               "DESTNAME=\xc3\xbc.example",
+                               "DESTNAME=<x>",
+                               "destname=-a",
+                               "ADDR=192.0.2.1 DESTNAME=a. PORT=1"}) {
     EXPECT_FALSE(ReadXclient(argument).has_value()) << argument;
   }
 }

@@ -93,6 +93,64 @@ TEST_F(OfferBookTest, TheOperatorsListIsFixedAndMechanismsAreStillWithheld) {
   EXPECT_FALSE(OfferBook(&config_, list_).learns());
 }
 
+TEST_F(OfferBookTest, AListenerPromisesWhatItsOwnBackendsHave) {
+  config_.listeners.resize(3);
+  config_.listeners[1].backend = 2;
+  config_.listeners[2].backend = 2;
+  config_.listeners[2].mechanisms = {{pop3::Mechanism::kPlain}};
+  OfferBook book(&config_, list_);
+  book.Learn(0, {"TOP", "SASL PLAIN"});
+  book.Learn(1, {"TOP", "UIDL", "SASL PLAIN"});
+  book.Learn(2, {"TOP", "PIPELINING", "SASL PLAIN XOAUTH2"});
+  EXPECT_THAT(book.Get(0)->capabilities, ElementsAre("TOP"));
+  EXPECT_THAT(book.Get(0)->withheld, ElementsAre(pop3::Mechanism::kXoauth2));
+  EXPECT_THAT(book.Get(1)->capabilities, ElementsAre("TOP", "PIPELINING"));
+  EXPECT_THAT(book.Get(1)->withheld, IsEmpty());
+  // One of its names leads to a backend without it.
+  config_.listeners[1].server_names = {{"s1.example", 0}};
+  const OfferBook named(&config_, list_);
+  EXPECT_THAT(named.Get(1)->capabilities, ElementsAre("TOP"));
+  EXPECT_THAT(named.Get(1)->withheld, ElementsAre(pop3::Mechanism::kXoauth2));
+  EXPECT_THAT(named.Get(2)->withheld, IsEmpty());
+}
+
+TEST_F(OfferBookTest, LearnsForTheMechanismsOfAnyListener) {
+  config_.capabilities_written = true;
+  config_.listeners.resize(2);
+  config_.listeners[0].mechanisms = {{pop3::Mechanism::kPlain}};
+  EXPECT_TRUE(OfferBook(&config_, list_).learns());
+  config_.listeners[1].mechanisms = {{pop3::Mechanism::kLogin}};
+  EXPECT_FALSE(OfferBook(&config_, list_).learns());
+  config_.listeners[1].mechanisms = {{pop3::Mechanism::kScramSha256}};
+  OfferBook book(&config_, list_);
+  EXPECT_TRUE(book.learns());
+  book.Learn(0, {"SASL PLAIN"});
+  EXPECT_THAT(book.Get(0)->withheld, IsEmpty());
+  EXPECT_THAT(book.Get(1)->withheld, ElementsAre(pop3::Mechanism::kScramSha256));
+}
+
+// RFC 2449 section 6.5.
+TEST_F(OfferBookTest, OurLoginDelayIsPromisedWhoeverMadeTheList) {
+  config_.listeners.resize(3);
+  config_.listeners[0].login_delay = {60, false};
+  config_.listeners[1].login_delay = {60, true};
+  config_.listeners[1].capabilities = {"TOP", "login-delay 90", "EXPIRE 5"};
+  OfferBook book(&config_, list_);
+  EXPECT_THAT(book.Get(0)->capabilities, ElementsAre("TOP", "UIDL", "LOGIN-DELAY 60"));
+  EXPECT_THAT(book.Get(1)->capabilities, ElementsAre("TOP", "EXPIRE 5", "LOGIN-DELAY 90"));
+  EXPECT_THAT(book.Get(2)->capabilities, ElementsAre("TOP", "UIDL"));
+  book.Learn(0, {"TOP", "UIDL"});
+  book.Learn(1, {"TOP", "LOGIN-DELAY 30"});
+  EXPECT_THAT(book.Get(0)->capabilities, ElementsAre("TOP", "LOGIN-DELAY 60"));
+  EXPECT_THAT(book.Get(2)->capabilities, ElementsAre("TOP", "LOGIN-DELAY 30 USER"));
+  // Some users meet the backend's, the others ours.
+  book.Learn(1, {"TOP", "LOGIN-DELAY 90"});
+  EXPECT_THAT(book.Get(0)->capabilities, ElementsAre("TOP", "LOGIN-DELAY 90 USER"));
+  config_.capabilities_written = true;
+  const OfferBook written(&config_, list_);
+  EXPECT_THAT(written.Get(0)->capabilities, ElementsAre("TOP", "UIDL", "LOGIN-DELAY 60"));
+}
+
 TEST_F(OfferBookTest, DifferencesAreToldOnce) {
   log::Configure(log::Level::kError);
   auto snapshot = std::make_shared<Snapshot>();

@@ -391,7 +391,7 @@ void Farm::WriteHopelessLogin(Client* client) {
       break;
     case LoginKind::kEndlessLine:
       // Beyond every limit; more would only take long through a window of a few bytes.
-      peer.Send(std::string(20000, 'A'));
+      peer.Send(std::string(21000, 'A'));
       break;
     case LoginKind::kXclientLoop:
       peer.Send(
