@@ -387,7 +387,7 @@ inline constexpr std::array<MetricInfo, kMetricCount> kMetrics = {{
      MetricKind::kCounter,
      "postern_lookup_questions_total",
      {"lookup", "result"},
-     "Questions that the lookup's source was asked, by its answer"},
+     "Questions that the lookup's source was asked, by its answer (wait: to be asked again)"},
     {MetricId::kLookupCache,
      MetricKind::kCounter,
      "postern_lookup_cache_total",

@@ -141,6 +141,9 @@ TEST_F(TellBackendTest, WaysToLogIn) {
   backend_.mechanism = config::UpstreamMechanism::kUserPass;
   backend_.login = config::UpstreamLogin::kSasl;
   config_.dialogue.mechanisms = {pop3::Mechanism::kPlain, pop3::Mechanism::kScramSha256};
+  config_.backends = {backend_};
+  config_.listeners.resize(1);
+  config_.listeners[0].backend = 0;
   EXPECT_THAT(Told(), HasSubstr("does not offer SCRAM-SHA-256, which clients are therefore not "
                                 "offered"));
   findings_.capabilities = nullptr;

@@ -87,7 +87,8 @@ TEST(StatusJson, SaysWhatTheSummarySays) {
                                       {"refused", 6},
                                       {"unknown_user", 0},
                                       {"unavailable", 0},
-                                      {"limited", 0}}));
+                                      {"limited", 0},
+                                      {"sys", 0}}));
   EXPECT_EQ(listener["guard_refusals"], (Json{{"sessions_ip", 9}}));
   EXPECT_EQ(listener["guard_delays"], 2);
   EXPECT_EQ(listener["guard_delay_seconds"], 1.5);

@@ -17,6 +17,9 @@
 #include "absl/strings/string_view.h"
 #include "gtest/gtest.h"
 #include "proxy/config/config.h"
+#ifdef POSTERN_AUTH_HTTP
+#include "routing/lookup/auth_http_source.h"
+#endif
 
 namespace postern::config {
 namespace {
@@ -115,6 +118,11 @@ std::string Describe(const Config& config) {
     out.Add("lookup", options.timeout, options.connections, options.queue_max, options.ttl,
             options.negative_ttl, options.stale, options.entries, lookup.traits.sees_client);
     std::visit([&out](const auto& source) { AddSource(source, &out); }, lookup.server);
+#ifdef POSTERN_AUTH_HTTP
+    if (const auto* http = lookup.make.target<routing::AuthHttpFactory>()) {
+      out.Add("auth_http", http->options.extras.client_certificate);
+    }
+#endif
   }
   out.Add("log", config.log.sessions, config.log.format, config.log.level);
   out.Add("admin", config.admin.address);

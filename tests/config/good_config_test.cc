@@ -214,9 +214,10 @@ TEST_F(EveryKey, TopAndListeners) {
   EXPECT_EQ(config_.dialogue.hostname, "pop.example.net");
   EXPECT_EQ(config_.workers, 3);
   EXPECT_EQ(config_.io, IoChoice::kEpoll);
-  EXPECT_THAT(config_.dialogue.capabilities,
-              ElementsAre("TOP", "EXPIRE NEVER", "LOGIN-DELAY 90 USER"));
+  EXPECT_THAT(config_.dialogue.capabilities, ElementsAre("TOP", "EXPIRE NEVER"));
   ASSERT_EQ(config_.listeners.size(), 2u);
+  EXPECT_EQ(config_.listeners[0].login_delay.seconds, 90u);
+  EXPECT_TRUE(config_.listeners[0].login_delay.varies);
   EXPECT_EQ(config_.listeners[0].name, "pop3s");
   EXPECT_FALSE(config_.listeners[0].v6only);
   EXPECT_EQ(config_.listeners[0].backlog, 128);

@@ -425,7 +425,7 @@ def test_the_login_delay_is_announced_whatever_is_known_of_the_backends(world):
 
     assert {"RESP-CODES", "LOGIN-DELAY 90"} <= set(capabilities("plain"))
     assert {"EXPIRE 5", "LOGIN-DELAY 90"} <= set(capabilities("fixed"))
-    assert here.log_in().startswith(b"+OK")
+    assert here.log_in("127.0.0.1").startswith(b"+OK")
     # The backend has been asked by now: it has no RESP-CODES, nor a LOGIN-DELAY.
     learnt = capabilities("plain")
     assert "RESP-CODES" not in learnt and "UIDL" in learnt and "LOGIN-DELAY 90" in learnt

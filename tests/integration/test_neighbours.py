@@ -9,6 +9,8 @@ from harness import Pop3Connection, free_port
 from harness.dovecot import Dovecot
 from harness.farm import PASSWORD
 from harness.haproxy import Haproxy, joined_certificate
+from harness.ports import listens
+from harness.processes import Process
 from harness.waiting import wait_until
 from harness.wire import Wire
 
@@ -348,16 +350,27 @@ def test_a_dovecot_proxy_in_front(start_proxy, farm, tmp):
         back.stop()
 
 
-def test_a_loop_ends(start_proxy):
-    """The proxy is its own backend: seven hops and no more."""
-    port = free_port()
+@pytest.fixture
+def way_back(tmp):
+    """(port, where it leads): whoever connects to the first is led to the second, which is free."""
+    entrance, end = free_port(), free_port()
+    relay = Process(["socat", f"TCP-LISTEN:{entrance},bind=127.0.0.1,fork,reuseaddr",
+                     f"TCP:127.0.0.1:{end}"], os.path.join(tmp, "socat.log"))  # fmt: skip
+    wait_until(lambda: listens(entrance), what=relay.log)
+    yield entrance, end
+    relay.kill()
+
+
+def test_a_loop_ends(start_proxy, way_back):
+    """What the proxy takes for its backend leads back to it: seven hops and no more."""
+    entrance, port = way_back
     proxy = start_proxy(
         {
             "listener": [
                 {"name": "plain", "address": f"127.0.0.1:{port}", "tls": "off",
                  "plaintext_logins": True, "xclient_networks": ["127.0.0.1"]},
             ],
-            "backend": [{"name": "me", "address": f"127.0.0.1:{port}", "xclient": "on"}],
+            "backend": [{"name": "me", "address": f"127.0.0.1:{entrance}", "xclient": "on"}],
             "route": [{"users": "*", "backend": "me"}],
         }
     )  # fmt: skip

@@ -269,8 +269,8 @@ def test_weights_change_live(start_proxy, stores, tmp):
     proxy.reload()
     assert log_many_in() == [0, 20]
     assert backend_row(proxy, "store0")["weight"]["set"] == 0
-    assert "0 to 10000" in verb(proxy, "weight", "store0", "10001", code=1)
-    assert "0 to 10000" in verb(proxy, "weight", "store0", "much", code=1)
+    assert "0 to 10000" in verb(proxy, "weight", "store0", "10001", code=2)
+    assert "0 to 10000" in verb(proxy, "weight", "store0", "much", code=2)
     assert "no backend store9" in verb(proxy, "weight", "store9", "1", code=1)
     assert verb(proxy, "weight", "store0", "configured") == "store0: weight as configured\n"
     assert log_many_in() == first

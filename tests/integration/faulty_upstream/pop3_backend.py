@@ -380,7 +380,9 @@ class Backend:
 
     def forget(self):
         """All visits, those too whose connections still wait to be accepted."""
-        while self.listening and select.select([self.socket], [], [], 0)[0]:
+        waiting = select.poll()  # select() knows no descriptor above 1023
+        waiting.register(self.socket, select.POLLIN)
+        while self.listening and waiting.poll(0):
             time.sleep(0.001)
         with self._lock:
             self._visits.clear()
