@@ -89,8 +89,8 @@ RouterOptions Farm() {
                       {"mail2", 100, false, {}},
                       {"mail3", 100, false, {}},
                       {"old", 100, false, {}}};
-  options.pools = {{"mail", Balance::kRendezvous, {0, 1, 2}, false, {}, true, 0, {}, {}, 0},
-                   {"spare", Balance::kMaglev, {0, 3}, true, {}, true, 0, {}, {}, 0}};
+  options.pools = {{"mail", Balance::kRendezvous, {0, 1, 2}, false, {}, true, 0, 0, {}, {}, 0},
+                   {"spare", Balance::kMaglev, {0, 3}, true, {}, true, 0, 0, {}, {}, 0}};
   return options;
 }
 
@@ -402,7 +402,7 @@ class EjectTest : public ::testing::Test {
     RouterOptions options;
     options.backends = {{"a", 100, false, {}}, {"b", 100, false, {}}, {"c", 100, false, {}}};
     options.pools = {
-        {"mail", Balance::kRendezvous, {0, 1, 2}, true, {2, 10, 40, 67}, true, 0, {}, {}, 0}};
+        {"mail", Balance::kRendezvous, {0, 1, 2}, true, {2, 10, 40, 67}, true, 0, 0, {}, {}, 0}};
     options.routes = {ToPool("*", "mail")};
     router_ = MustCreate(options);
     BackendStates states;
@@ -486,7 +486,7 @@ TEST_F(EjectTest, AnOutlierStaysTheHomeOfWhoHasNoOther) {
   RouterOptions options;
   options.backends = {{"a", 100, false, {}}, {"b", 100, false, {}}, {"c", 100, false, {}}};
   options.pools = {
-      {"homes", Balance::kRendezvous, {0, 1, 2}, false, {2, 10, 40, 67}, true, 0, {}, {}, 0}};
+      {"homes", Balance::kRendezvous, {0, 1, 2}, false, {2, 10, 40, 67}, true, 0, 0, {}, {}, 0}};
   options.routes = {ToPool("*", "homes")};
   const std::unique_ptr<const Router> homes = MustCreate(options);
   const int home = homes->Route("u", states_, 100).candidates[0];
