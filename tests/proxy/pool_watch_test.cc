@@ -15,7 +15,8 @@ TEST(PoolWatch, TellsEachChangeOnce) {
   auto snapshot = std::make_shared<Snapshot>();
   routing::RouterOptions& options = snapshot->config.routing;
   options.backends = {{"a", 100, false, {}}, {"b", 100, false, {}}};
-  options.pools = {{"mail", routing::Balance::kRendezvous, {0, 1}, false, {}, true, 0, {}, {}, 0}};
+  options.pools = {
+      {"mail", routing::Balance::kRendezvous, {0, 1}, false, {}, true, 0, 0, {}, {}, 0}};
   routing::RouteOptions route;
   route.users = "*";
   route.pool = "mail";
