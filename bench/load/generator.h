@@ -23,6 +23,7 @@ struct Progress {
   std::atomic<uint64_t> good{0};
   std::atomic<uint64_t> failed{0};
   std::atomic<uint64_t> idle{0};  // Verb::kIdle: logged in and silent, ever
+  std::atomic<uint64_t> due{0};   // open loop: came, and wait for a place at least for a moment
 };
 
 // What the threads of one run share.

@@ -202,6 +202,7 @@ void LoadThread::Arrive(TimeNs now) {
     if (now - next > kBehind) ++results_.behind;
     if (waiting_.size() < kWaitingMax) {
       waiting_.push_back({next, next_number_});
+      run_->progress.due.fetch_add(1, std::memory_order_relaxed);
     } else {
       ++results_.dropped;
     }

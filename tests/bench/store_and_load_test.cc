@@ -385,8 +385,8 @@ TEST_F(StoreAndLoadTest, WhoWaitsBeyondTheTotalIsNotMissed) {
   load_options_.arrivals = load::Arrivals::kConstant;
   load::Generator generator(load_options_);
   ASSERT_TRUE(generator.Start().ok());
-  while (generator.progress().idle.load() < 1) std::this_thread::yield();
-  std::this_thread::sleep_for(std::chrono::milliseconds(20));  // a hundred arrivals more
+  const load::Progress& seen = generator.progress();
+  while (seen.idle.load() < 1 || seen.due.load() < 3) std::this_thread::yield();
   generator.Stop(/*now=*/true);
   const load::Results stopped = generator.Finish();
   EXPECT_EQ(Count(stopped, Ending::kStopped), 1u) << Summary(load_options_, stopped);
